@@ -1,0 +1,1 @@
+"""Re-run published model cards, and check what they claim."""

@@ -1,0 +1,53 @@
+"""Loading checkpoints in the hub's format: tokenizers and classifiers, local files only."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cardproof.errors import CardproofError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+class CheckpointError(CardproofError):
+    """A checkpoint that cannot be loaded."""
+
+
+def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
+    """Load the base's own tokenizer, from tokenizer.json or, without one, from vocab.txt.
+
+    Raises:
+        CheckpointError: the folder holds no tokenizer that transformers can load.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{folder}: no tokenizer can be loaded from it: {error}") from error
+
+
+def load_classifier(folder: Path, seed: int, labels: list[str] | None) -> "PreTrainedModel":
+    """Load a base with a two-class head; a head that the base lacks is drawn with `seed`.
+
+    Args:
+        folder: a checkpoint in the hub's format, with safetensors weights.
+        seed: of the new head's weights.
+        labels: names of classes 0 and 1; None keeps those of the base's config.
+
+    Raises:
+        CheckpointError: the folder holds no checkpoint that transformers can load.
+    """
+    from transformers import AutoModelForSequenceClassification, set_seed
+
+    set_seed(seed)
+    names: dict[str, Any] = {"num_labels": 2}
+    if labels:
+        names["id2label"] = dict(enumerate(labels))
+        names["label2id"] = {label: i for i, label in enumerate(labels)}
+    try:
+        return AutoModelForSequenceClassification.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, **names
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{folder}: no classifier can be loaded from it: {error}") from error

@@ -1,0 +1,49 @@
+"""What all stages share as commands: --help, errors without tracebacks, exit codes."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+
+from cardproof.errors import CardproofError
+from cardproof.params import ParamsError
+
+EXIT_FAILED = 1
+EXIT_PARAMS = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+def run_stage(
+    name: str, description: str, work: Callable[[], None], *, network: bool = False
+) -> None:
+    """Run a stage as a command and exit.
+
+    Exit code 2 is a fault of params.yaml, 1 any other error whose message says what to do.
+    Only a stage with `network` may reach the hub: for all others it is set offline.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m stages.{name}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"examples:\n  dvc repro {name}          run what changed, up to this stage\n"
+        f"  python -m stages.{name}   run this stage alone, on the outputs at hand\n\n"
+        "It reads params.yaml in the working directory and takes no options: what can be\n"
+        "changed is a parameter, so that DVC sees it.",
+    )
+    parser.parse_args()
+    if not network:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    try:
+        work()
+    except ParamsError as error:
+        sys.exit(_fail(error, EXIT_PARAMS))
+    except CardproofError as error:
+        sys.exit(_fail(error, EXIT_FAILED))
+    except KeyboardInterrupt:
+        sys.exit(_fail("interrupted; `dvc repro` starts this stage again", EXIT_INTERRUPTED))
+
+
+def _fail(message: object, code: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return code

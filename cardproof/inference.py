@@ -1,0 +1,86 @@
+"""Running reviews through a trained classifier: logits of many, and the time that one takes."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from cardproof.devices import Device
+from cardproof.tokens import TokenStore
+
+WARM_UP_CALLS = 10
+TIMED_CALLS = 100
+
+
+def predict_logits(
+    model: PreTrainedModel, store: TokenStore, batch_size: int, device: Device, pad_id: int
+) -> NDArray[np.float32]:
+    """Logits of every review of `store`, in its order; shape (reviews, 2).
+
+    Reviews are batched by length, so that little is padded.
+    """
+    model = model.to(device.name).eval()  # type: ignore[arg-type]
+    logits = np.empty((len(store), 2), dtype=np.float32)
+    # Longest first: memory that is too small shows at once. Stable: equal lengths keep their order.
+    order = np.argsort(-store.lengths, kind="stable")
+    with torch.inference_mode(), device.autocast():
+        for start in tqdm(range(0, len(store), batch_size), desc="evaluate", unit=" batches"):
+            rows = order[start : start + batch_size]
+            batch = _pad([store[int(row)]["input_ids"] for row in rows], pad_id)
+            outputs = model(**{k: v.to(device.name) for k, v in batch.items()})
+            logits[rows] = outputs.logits.float().cpu().numpy()
+    return logits
+
+
+def _pad(rows: Sequence[list[int]], pad_id: int) -> dict[str, torch.Tensor]:
+    """Ids and attention mask of a batch, each of shape (rows, longest)."""
+    longest = max(map(len, rows))
+    ids = torch.full((len(rows), longest), pad_id)
+    mask = torch.zeros_like(ids)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = torch.tensor(row)
+        mask[i, : len(row)] = 1
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def time_per_example(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    max_length: int,
+    device: Device,
+) -> dict[str, float]:
+    """Milliseconds from a text to its label, one review a call, as the cards' snippets do it.
+
+    The first calls warm up and are not counted. At most 100 reviews are timed.
+
+    Returns:
+        `milliseconds_per_example` (mean), `milliseconds_median` and `milliseconds_p95`.
+    """
+    model = model.to(device.name).eval()  # type: ignore[arg-type]
+
+    def classify(text: str) -> int:
+        inputs = tokenizer(text, truncation=True, max_length=max_length, return_tensors="pt")
+        outputs = model(**inputs.to(device.name))
+        return int(outputs.logits.argmax(dim=-1).item())  # .item() waits for the device
+
+    with torch.inference_mode(), device.autocast():
+        for text in texts[:WARM_UP_CALLS]:
+            classify(text)
+        timed = np.array([_milliseconds(classify, text) for text in texts[:TIMED_CALLS]])
+    return {
+        "milliseconds_per_example": float(timed.mean()),
+        "milliseconds_median": float(np.median(timed)),
+        "milliseconds_p95": float(np.quantile(timed, 0.95)),
+    }
+
+
+def _milliseconds(call: Callable[[Any], object], argument: object) -> float:
+    start = time.perf_counter()
+    call(argument)
+    return 1000 * (time.perf_counter() - start)

@@ -1,0 +1,83 @@
+"""Figures as cards print them: "0.9256" is an interval, "XX.XX%" a blank to be filled in."""
+
+import re
+from dataclasses import dataclass
+
+_NUMBER = re.compile(
+    r"^[~≈]?\s*(?P<digits>\d[\d,]*(?:\.\d+)?)\s*(?P<unit>%|k|K|M|ms)?$"  # "~2,814", "94 %", "22.5k"
+)
+_BLANK = re.compile(r"^(?P<before>[~≈]?\s*)(?P<whole>X+)(?:\.(?P<places>X+))?\s*(?P<unit>%|ms)?$")
+_SCALE = {None: 1.0, "%": 0.01, "k": 1e3, "K": 1e3, "M": 1e6, "ms": 1.0}
+
+
+@dataclass(frozen=True)
+class PrintedFigure:
+    """A number and how far its digits leave it open.
+
+    Attributes:
+        value: in plain units: 94 % is 0.94, 22.5k is 22,500.
+        half_unit: half a unit of the last printed digit; the figure stands for any number in
+            value ± half_unit.
+    """
+
+    value: float
+    half_unit: float
+
+    @property
+    def low(self) -> float:
+        """The smallest number that prints as this figure."""
+        return self.value - self.half_unit
+
+    @property
+    def high(self) -> float:
+        """The number at which the next figure begins."""
+        return self.value + self.half_unit
+
+    def covers(self, number: float) -> bool:
+        """Whether `number` prints as this figure, give or take the last bit of a float."""
+        slack = 1e-9 * max(1.0, abs(self.value))
+        return self.low - slack <= number <= self.high + slack
+
+
+def parse_figure(text: str) -> PrintedFigure:
+    """Read a printed figure: `0.9256`, `94%`, `~2,814`, `≈22.5k`, `67M`, `4.2 ms`.
+
+    Raises:
+        ValueError: the text is no such figure.
+    """
+    match = _NUMBER.match(text.strip())
+    if not match:
+        raise ValueError(f'{text!r} is no figure; write one as the card prints it, e.g. "94%"')
+    digits, scale = match["digits"].replace(",", ""), _SCALE[match["unit"]]
+    places = len(digits.partition(".")[2])
+    return PrintedFigure(float(digits) * scale, 0.5 * 10.0**-places * scale)
+
+
+def is_blank(text: str) -> bool:
+    """Whether the text is a placeholder such as `XX.XX%`."""
+    return _BLANK.match(text.strip()) is not None
+
+
+def fill_blank(text: str, value: float) -> str:
+    """Print `value` in the format of a placeholder: `XX.XX%` and 0.91 give `91.00%`.
+
+    Raises:
+        ValueError: the text is no placeholder.
+    """
+    match = _BLANK.match(text.strip())
+    if not match:
+        raise ValueError(f"{text!r} is no placeholder such as XX.XX%")
+    places, unit = len(match["places"] or ""), match["unit"] or ""
+    number = f"{value / _SCALE[match['unit']]:.{places}f}"
+    return f"{match['before']}{number}{' ' if unit == 'ms' else ''}{unit}"
+
+
+def print_like(text: str, value: float) -> str:
+    """Print `value` with the digits and the unit of a printed figure or placeholder."""
+    if is_blank(text):
+        return fill_blank(text, value)
+    match = _NUMBER.match(text.strip())
+    if not match:
+        raise ValueError(f"{text!r} is no figure")
+    places, unit = len(match["digits"].partition(".")[2]), match["unit"] or ""
+    return f"{value / _SCALE[match['unit']]:,.{places}f}{unit}"

@@ -1,0 +1,112 @@
+"""What logits are worth: scores and curves, all with scikit-learn."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+from sklearn import metrics
+
+RELIABILITY_BINS = 10
+CURVE_POINTS = 200
+
+Labels = NDArray[np.int64]
+Floats = NDArray[np.floating[Any]]
+
+
+def positive_probability(logits: Floats) -> Floats:
+    """Softmax probability of class 1; shape (rows,) from logits of shape (rows, 2)."""
+    return np.asarray(softmax(np.asarray(logits, dtype=np.float64), axis=1)[:, 1])
+
+
+def score(labels: Labels, logits: Floats) -> dict[str, float]:
+    """Headline figures of a classifier on labelled rows.
+
+    Args:
+        labels: 0 or 1; shape (rows,).
+        logits: shape (rows, 2).
+
+    Returns:
+        Flat figures: rows, accuracy, loss (mean cross-entropy, nats), f1, precision and recall in
+        the averages binary (of class 1), macro and weighted, roc_auc (left out where only one
+        class is present), and the counts of the confusion matrix.
+    """
+    predicted = logits.argmax(axis=1)
+    probability = positive_probability(logits)
+    figures: dict[str, float] = {
+        "rows": len(labels),
+        "accuracy": float(metrics.accuracy_score(labels, predicted)),
+        "loss": cross_entropy(labels, logits),
+    }
+    for average in ("binary", "macro", "weighted"):
+        precision, recall, f1, _ = metrics.precision_recall_fscore_support(
+            labels, predicted, labels=[0, 1], average=average, zero_division=0
+        )
+        figures[f"f1_{average}"] = float(f1)
+        figures[f"precision_{average}"] = float(precision)
+        figures[f"recall_{average}"] = float(recall)
+    if len(np.unique(labels)) == 2:
+        figures["roc_auc"] = float(metrics.roc_auc_score(labels, probability))
+    counts = metrics.confusion_matrix(labels, predicted, labels=[0, 1]).ravel().tolist()
+    names = ("true_negatives", "false_positives", "false_negatives", "true_positives")
+    return figures | dict(zip(names, counts, strict=True))
+
+
+def cross_entropy(labels: Labels, logits: Floats) -> float:
+    """Mean cross-entropy in nats, from logits: finite also where a probability rounds to 1."""
+    logits = np.asarray(logits, dtype=np.float64)
+    # -log softmax = log(1 + exp(other - own)) for two classes
+    rows = np.arange(len(labels))
+    margin = logits[rows, 1 - labels] - logits[rows, labels]
+    return float(np.logaddexp(0, margin).mean())
+
+
+def roc_points(labels: Labels, logits: Floats) -> list[dict[str, float]]:
+    """The ROC curve, thinned to at most 200 points: rows of fpr and tpr."""
+    if len(np.unique(labels)) < 2:
+        return []
+    fpr, tpr, _ = metrics.roc_curve(labels, positive_probability(logits))
+    return _thin({"fpr": fpr, "tpr": tpr})
+
+
+def precision_recall_points(labels: Labels, logits: Floats) -> list[dict[str, float]]:
+    """The precision-recall curve, thinned to at most 200 points: rows of recall and precision."""
+    if len(np.unique(labels)) < 2:
+        return []
+    precision, recall, _ = metrics.precision_recall_curve(labels, positive_probability(logits))
+    return _thin({"recall": recall[::-1], "precision": precision[::-1]})
+
+
+def reliability_bins(labels: Labels, logits: Floats) -> list[dict[str, float]]:
+    """Confidence in the predicted label against how often it is right.
+
+    Returns:
+        A row for each of 10 equal bins of confidence from 0.5 to 1 that has rows in it: mean
+        confidence, accuracy, rows.
+    """
+    probability = positive_probability(logits)
+    confidence = np.maximum(probability, 1 - probability)
+    right = (probability > 0.5) == (labels == 1)
+    edges = np.linspace(0.5, 1, RELIABILITY_BINS + 1)
+    bins = np.clip(np.digitize(confidence, edges) - 1, 0, RELIABILITY_BINS - 1)
+    return [
+        {
+            "confidence": float(confidence[bins == b].mean()),
+            "accuracy": float(right[bins == b].mean()),
+            "rows": int((bins == b).sum()),
+        }
+        for b in range(RELIABILITY_BINS)
+        if (bins == b).any()
+    ]
+
+
+def expected_calibration_error(bins: list[dict[str, float]]) -> float:
+    """Mean distance of confidence from accuracy, weighted by rows (Naeini et al., AAAI 2015)."""
+    rows = sum(b["rows"] for b in bins)
+    return sum(b["rows"] * abs(b["confidence"] - b["accuracy"]) for b in bins) / rows
+
+
+def _thin(columns: dict[str, Floats]) -> list[dict[str, float]]:
+    length = len(next(iter(columns.values())))
+    keep = np.unique(np.linspace(0, length - 1, min(length, CURVE_POINTS)).round().astype(int))
+    return [{name: float(values[i]) for name, values in columns.items()} for i in keep]

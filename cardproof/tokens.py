@@ -1,0 +1,133 @@
+"""A compact store of tokenized reviews: word-piece ids end to end, and where each review starts."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+BATCH = 1000  # texts handed to the tokenizer at once
+
+
+@dataclass(frozen=True)
+class TokenStore:
+    """Tokenized reviews, memory-mapped.
+
+    Attributes:
+        ids: word-piece ids of all reviews end to end, special tokens included; shape (tokens,).
+        offsets: review i is ids[offsets[i]:offsets[i + 1]]; shape (reviews + 1,).
+        labels: 0 or 1; shape (reviews,).
+        full_lengths: tokens of each review before it was cut; shape (reviews,).
+    """
+
+    ids: NDArray[np.unsignedinteger[Any]]
+    offsets: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    full_lengths: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Review `index` as the Trainer wants it: a list of ids and a label."""
+        ids = self.ids[self.offsets[index] : self.offsets[index + 1]]
+        return {"input_ids": ids.tolist(), "labels": int(self.labels[index])}
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each review as stored; shape (reviews,)."""
+        return np.diff(self.offsets)
+
+
+def open_tokens(folder: Path) -> TokenStore:
+    """Open a token store without reading it into memory."""
+    names = ("ids", "offsets", "labels", "full_lengths")
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names}
+    return TokenStore(**arrays)
+
+
+def write_tokens(
+    texts: Sequence[str],
+    labels: Sequence[int],
+    tokenizer: "PreTrainedTokenizerBase",
+    max_length: int,
+    folder: Path,
+) -> TokenStore:
+    """Tokenize reviews into `folder` (which must exist), batch by batch, and open the result.
+
+    Each review is cut exactly as `tokenizer(text, truncation=True, max_length=max_length)` does.
+    """
+    dtype = np.dtype(np.uint16 if len(tokenizer) <= 2**16 else np.uint32)
+    full_lengths: list[int] = []
+
+    def cut() -> Iterator[list[int]]:
+        for ids in _encode(texts, tokenizer):
+            full_lengths.append(len(ids))
+            # [CLS] + text + [SEP]: cutting the text alone keeps the [SEP].
+            yield ids if len(ids) <= max_length else [*ids[: max_length - 1], ids[-1]]
+
+    stored = _write_ragged(folder / "ids.npy", cut(), dtype)
+    np.save(folder / "offsets.npy", np.concatenate([[0], np.cumsum(stored)]).astype(np.int64))
+    np.save(folder / "labels.npy", np.asarray(labels, dtype=np.int64))
+    np.save(folder / "full_lengths.npy", np.asarray(full_lengths, dtype=np.int64))
+    return open_tokens(folder)
+
+
+def _encode(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> Iterator[list[int]]:
+    """The ids of each text, special tokens included, uncut."""
+    from tqdm import tqdm
+
+    with tqdm(total=len(texts), desc="tokenize", unit=" reviews") as bar:
+        for start in range(0, len(texts), BATCH):
+            batch = list(texts[start : start + BATCH])
+            # verbose=False: no warning about reviews longer than the model's positions.
+            yield from tokenizer(batch, verbose=False)["input_ids"]
+            bar.update(len(batch))
+
+
+def _write_ragged(path: Path, rows: Iterable[list[int]], dtype: np.dtype[Any]) -> list[int]:
+    """Write rows end to end as one .npy file and return their lengths.
+
+    The rows are not held in memory: the header is written first for no elements and again for
+    all of them at the end. NumPy leaves room in it for that.
+    """
+
+    def header(elements: int) -> dict[str, Any]:
+        return {"shape": (elements,), "fortran_order": False, "descr": npy.dtype_to_descr(dtype)}
+
+    lengths: list[int] = []
+    with path.open("wb") as file:
+        npy.write_array_header_1_0(file, header(0))
+        begin = file.tell()
+        for row in rows:
+            file.write(np.asarray(row, dtype=dtype).tobytes())
+            lengths.append(len(row))
+        file.seek(0)
+        npy.write_array_header_1_0(file, header(sum(lengths)))
+        if file.tell() != begin:
+            raise AssertionError("the header of the .npy file grew over its data")
+    return lengths
+
+
+def describe_tokens(stores: dict[str, TokenStore]) -> dict[str, float]:
+    """Sizes and what the cut costs.
+
+    Returns:
+        For each set: `<set>_tokens` (as stored), `<set>_mean_length` and `<set>_longest` (before
+        the cut), `<set>_reviews_cut` and `<set>_tokens_cut` (shares, 0 to 1).
+    """
+    facts: dict[str, float] = {}
+    for name, store in stores.items():
+        full = store.full_lengths
+        facts[f"{name}_tokens"] = len(store.ids)
+        facts[f"{name}_mean_length"] = float(full.mean())
+        facts[f"{name}_longest"] = int(full.max())
+        facts[f"{name}_reviews_cut"] = float((full > store.lengths).mean())
+        facts[f"{name}_tokens_cut"] = float(1 - len(store.ids) / full.sum())
+    return facts

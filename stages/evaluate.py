@@ -1,0 +1,85 @@
+"""Score the rows that the card scored: figures, curves, every logit, and the time one takes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cardproof.cli import run_stage
+from cardproof.files import working_folder, write_json
+from cardproof.params import load_recipe
+from cardproof.tables import write_csv
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+PLOTS = Path("plots")
+
+
+def main() -> None:
+    """Write data/predictions/<set>.parquet, metrics/evaluate*.json and the plots' data."""
+    recipe = load_recipe()
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    from cardproof.checkpoints import load_classifier, load_tokenizer
+    from cardproof.devices import choose_device, keep_freed_memory
+    from cardproof.inference import TIMED_CALLS, predict_logits, time_per_example
+    from cardproof.tokens import open_tokens
+
+    keep_freed_memory()
+    device = choose_device(recipe.train.precision)
+    print(f"evaluating on {device.name} in {device.precision}: {device.reason}")
+    tokenizer = load_tokenizer(Path("model"))
+    model = load_classifier(Path("model"), recipe.train.seed, recipe.card.labels)
+    scored = recipe.split.scored_set
+    logits = {}
+    with working_folder(Path("data/predictions")) as folder:
+        for name in dict.fromkeys([scored, recipe.split.validation_set or scored]):
+            store = open_tokens(Path("data/tokens") / name)
+            logits[name] = predict_logits(
+                model, store, recipe.evaluate.batch_size, device, tokenizer.pad_token_id
+            )
+            _write_predictions(name, logits[name], folder)
+    labels = np.asarray(open_tokens(Path("data/tokens") / scored).labels)
+    _write_figures(labels, logits[scored])
+    texts = pq.read_table(Path("data/split") / f"{scored}.parquet", columns=["text"])["text"]
+    timed = time_per_example(
+        model, tokenizer, texts[:TIMED_CALLS].to_pylist(), recipe.tokenize.max_length, device
+    )
+    write_json(Path("metrics/evaluate_time.json"), timed)
+
+
+def _write_predictions(name: str, logits: "NDArray[np.float32]", folder: Path) -> None:
+    """Beside each row's number and label, its logits: what any later analysis starts from."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(Path("data/split") / f"{name}.parquet", columns=["row", "label"])
+    table = table.append_column("logit_negative", pa.array(logits[:, 0]))
+    table = table.append_column("logit_positive", pa.array(logits[:, 1]))
+    pq.write_table(table, folder / f"{name}.parquet")
+
+
+def _write_figures(labels: "NDArray[np.int64]", logits: "NDArray[np.float32]") -> None:
+    from cardproof import scores
+
+    figures = scores.score(labels, logits)
+    bins = scores.reliability_bins(labels, logits)
+    figures["calibration_error"] = scores.expected_calibration_error(bins)
+    write_json(Path("metrics/evaluate.json"), figures)
+    print(f"accuracy {figures['accuracy']:.4f}, loss {figures['loss']:.4f}, {len(labels):,} rows")
+    write_csv(PLOTS / "reliability.csv", ("confidence", "accuracy", "rows"), bins)
+    write_csv(PLOTS / "roc.csv", ("fpr", "tpr"), scores.roc_points(labels, logits))
+    write_csv(
+        PLOTS / "precision_recall.csv",
+        ("recall", "precision"),
+        scores.precision_recall_points(labels, logits),
+    )
+    names = ("negative", "positive")
+    pairs = zip(labels.tolist(), logits.argmax(axis=1).tolist(), strict=True)
+    rows = [{"actual": names[a], "predicted": names[p]} for a, p in pairs]
+    write_csv(PLOTS / "confusion.csv", ("actual", "predicted"), rows)
+
+
+if __name__ == "__main__":
+    run_stage("evaluate", __doc__, main)

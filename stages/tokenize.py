@@ -1,0 +1,38 @@
+"""Turn the reviews into the base's own word pieces, cut at the card's length, without padding."""
+
+from pathlib import Path
+
+from cardproof.cli import run_stage
+from cardproof.files import working_folder, write_json
+from cardproof.params import load_recipe
+
+
+def main() -> None:
+    """Write data/tokens/<set>/ (ids, offsets, labels, full lengths) and metrics/tokenize.json."""
+    recipe = load_recipe()
+    import pyarrow.parquet as pq
+
+    from cardproof.checkpoints import load_tokenizer
+    from cardproof.tokens import describe_tokens, write_tokens
+
+    tokenizer = load_tokenizer(Path("data/base"))
+    stores = {}
+    with working_folder(Path("data/tokens")) as folder:
+        for path in sorted(Path("data/split").glob("*.parquet")):
+            table = pq.read_table(path, columns=["text", "label"])
+            (folder / path.stem).mkdir()
+            stores[path.stem] = write_tokens(
+                table["text"].to_pylist(),
+                table["label"].to_pylist(),
+                tokenizer,
+                recipe.tokenize.max_length,
+                folder / path.stem,
+            )
+        facts = describe_tokens(stores)
+    write_json(Path("metrics/tokenize.json"), facts)
+    for name in stores:
+        print(f"{name}: {facts[f'{name}_tokens']:,} tokens, {facts[f'{name}_reviews_cut']:.1%} cut")
+
+
+if __name__ == "__main__":
+    run_stage("tokenize", __doc__, main)

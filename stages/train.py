@@ -1,0 +1,105 @@
+"""Fine-tune the base with the card's recipe, by transformers' Trainer.
+
+plots/training_curve.csv and plots/epochs.csv (the cards' own columns) grow while it runs.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cardproof.cli import run_stage
+from cardproof.files import working_folder, write_json
+from cardproof.params import Recipe, load_recipe
+
+if TYPE_CHECKING:
+    from cardproof.devices import Device
+    from cardproof.training import TrainingResult
+
+SCRATCH = Path(".dvc/tmp")  # ignored by Git; what lies there is of this machine only
+
+
+def main() -> None:
+    """Write model/, plots/epochs.csv, plots/training_curve.csv and the metrics of training."""
+    recipe = load_recipe()
+    from cardproof.checkpoints import load_classifier, load_tokenizer
+    from cardproof.devices import choose_device, keep_freed_memory
+    from cardproof.tokens import open_tokens
+    from cardproof.training import (
+        TrainingTables,
+        steps_per_epoch,
+        train_classifier,
+        training_arguments,
+    )
+
+    keep_freed_memory()
+    device = choose_device(recipe.train.precision)
+    print(f"training on {device.name} in {device.precision}: {device.reason}")
+    train_set = open_tokens(Path("data/tokens/train"))
+    validation = recipe.split.validation_set
+    validation_set = open_tokens(Path("data/tokens") / validation) if validation else None
+    per_epoch = steps_per_epoch(len(train_set), recipe.train.batch_size)
+    print(
+        f"{len(train_set):,} reviews, {per_epoch:,} steps an epoch, {recipe.train.epochs:g} epochs"
+    )
+
+    tokenizer = load_tokenizer(Path("data/base"))
+    model = load_classifier(Path("data/base"), recipe.train.seed, recipe.card.labels)
+    tables = TrainingTables(
+        Path("plots/training_curve.csv"), Path("plots/epochs.csv"), recipe.train.logging_steps
+    )
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    checkpoints = Path(tempfile.mkdtemp(dir=SCRATCH, prefix="checkpoints-"))
+    try:
+        arguments = training_arguments(
+            recipe.train, recipe.evaluate.batch_size, device, validation is not None, checkpoints
+        )
+        result = train_classifier(model, tokenizer, train_set, validation_set, arguments, tables)
+    finally:
+        shutil.rmtree(checkpoints)
+    with working_folder(Path("model")) as folder:
+        model.save_pretrained(folder)
+        tokenizer.model_max_length = recipe.tokenize.max_length
+        tokenizer.save_pretrained(folder)
+        write_json(folder / "training.json", _provenance(recipe, device))
+    _write_metrics(result, train_rows=len(train_set), parameters=model.num_parameters())
+
+
+def _provenance(recipe: Recipe, device: "Device") -> dict[str, str | float]:
+    """What the weights came from, beside the parameters: it travels with the model."""
+    import platform
+
+    import tokenizers
+    import torch
+    import transformers
+
+    return {
+        "card": recipe.name,
+        "base": recipe.base.repository,
+        "device": device.name,
+        "precision": device.precision,
+        "precision_wanted": device.wanted,
+        "reason": device.reason,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "tokenizers": tokenizers.__version__,
+    }
+
+
+def _write_metrics(result: "TrainingResult", train_rows: int, parameters: int) -> None:
+    figures: dict[str, float] = {
+        "steps": result.steps,
+        "epochs": result.epochs,
+        "train_rows": train_rows,
+        "parameters": parameters,
+        "model_bytes": Path("model/model.safetensors").stat().st_size,
+    }
+    if result.best_epoch is not None:
+        figures["best_epoch"] = result.best_epoch
+    write_json(Path("metrics/train.json"), figures)
+    write_json(Path("metrics/train_time.json"), {"train_seconds": result.seconds})
+
+
+if __name__ == "__main__":
+    run_stage("train", __doc__, main)
