@@ -1,0 +1,199 @@
+"""The report page (self-contained HTML) and the model card of a run."""
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from cardproof.params import Recipe
+from cardproof.report.claims import Comparison, compare_claims, compare_epochs
+from cardproof.report.facts import RunFacts
+
+TEMPLATES = Path(__file__).parent / "templates"
+RECIPE_SECTIONS = ("split", "tokenize", "train", "evaluate")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value of the recipe: what the card has, what this run had, and why it is so.
+
+    Attributes:
+        key: as in params.yaml.
+        card: the card's value, or the one assumed for it.
+        ours: this run's.
+        status: "stated", "assumed" (the card is silent) or "deviates".
+        remark: the assumption or the reason of a deviation.
+    """
+
+    key: str
+    card: str
+    ours: str
+    status: str
+    remark: str
+
+
+def list_settings(run: RunFacts) -> list[Setting]:
+    """Every value of the recipe, with what is assumed and what deviates."""
+    recipe, card = run.recipe, run.recipe.card
+    rows: list[tuple[str, object, object]] = [
+        ("data.reviews", card.reviews, recipe.reviews_name),
+        ("data.limit", None, recipe.data.limit),
+        ("data.test_limit", None, recipe.data.test_limit),
+        ("model.base", card.base, recipe.base_name),
+        ("labels", card.labels, card.labels),
+        ("license", card.license, card.license),
+    ]
+    for section in RECIPE_SECTIONS:
+        ours = getattr(recipe, section).model_dump()
+        for field, value in getattr(card, section).model_dump().items():
+            rows.append((f"{section}.{field}", value, ours[field]))
+    rows.append(("claims.averaging", card.claims.averaging, card.claims.averaging))
+    settings = [_setting(recipe, *row) for row in rows]
+    used, wanted = run.provenance["precision"], run.provenance["precision_wanted"]
+    return [
+        Setting(s.key, s.card, used, "deviates", run.provenance["reason"])
+        if s.key == "train.precision" and used != wanted
+        else s
+        for s in settings
+        if not (s.card == s.ours == "-" and s.status == "stated")
+    ]
+
+
+def _setting(recipe: Recipe, key: str, card: object, ours: object) -> Setting:
+    silent = recipe.card.silent.get(key, "")
+    status = "deviates" if card != ours else "assumed" if silent else "stated"
+    return Setting(key, _show(card), _show(ours), status, silent)
+
+
+def _show(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return ", ".join(map(_show, value)) if isinstance(value, list) else str(value)
+
+
+def headline(recipe: Recipe, settings: list[Setting]) -> str:
+    """One sentence: what this run is, and whether it may be called a reproduction."""
+    name = recipe.card.title
+    deviating = [s for s in settings if s.status == "deviates"]
+    if not deviating:
+        return f"A run of {name} with nothing changed."
+    what = "; ".join(
+        f"{s.key} is {s.ours}" + ("" if s.card == "-" else f", not {s.card}") for s in deviating
+    )
+    return f"Not a reproduction of {name}: {what}."
+
+
+def render_page(run: RunFacts, figures: dict[str, bytes]) -> str:
+    """The report as one HTML file that needs nothing beside it."""
+    encoded = {
+        name: "data:image/png;base64," + base64.b64encode(png).decode()
+        for name, png in figures.items()
+    }
+    return _template("page.html.j2").render(**_context(run), figures=encoded)
+
+
+def render_model_card(run: RunFacts) -> str:
+    """README.md for the hub: front matter with model-index, then what the run is and showed."""
+    data = ModelCardData(
+        language="en",
+        license=run.recipe.card.license,
+        library_name="transformers",
+        pipeline_tag="text-classification",
+        base_model=run.recipe.base.repository,
+        datasets=[run.recipe.reviews.repository],
+        metrics=["accuracy", "f1"],
+        tags=["sentiment-analysis", "reproduction", "cardproof"],
+        model_name=f"{run.recipe.name}-rerun",
+        eval_results=_eval_results(run),
+    )
+    text = _template("model_card.md.j2").render(**_context(run))
+    card = ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}")
+    return str(card.content).rstrip() + "\n"
+
+
+def _eval_results(run: RunFacts) -> list[EvalResult]:
+    """The scored figures, with the split and the revision that they were taken on."""
+    recipe = run.recipe
+    # Held-out validation rows are rows of the hub's train split: naming them "test" would mislead.
+    split = "test" if recipe.split.scored_set == "test" else "train"
+    rows = int(run.metrics["evaluate.rows"])
+    names = {"accuracy": "accuracy", "f1": "f1_binary", "precision": "precision_binary"}
+    names |= {"recall": "recall_binary", "roc_auc": "roc_auc", "loss": "loss"}
+    return [
+        EvalResult(
+            task_type="text-classification",
+            task_name="Sentiment Analysis",
+            dataset_type=recipe.reviews.repository,
+            dataset_name=f"{recipe.reviews_name} ({rows:,} {recipe.split.scored} rows)",
+            dataset_split=split,
+            dataset_revision=recipe.reviews.revision,
+            metric_type=metric,
+            metric_name=metric.replace("_", " "),
+            metric_value=run.metrics[f"evaluate.{key}"],
+        )
+        for metric, key in names.items()
+        if f"evaluate.{key}" in run.metrics
+    ]
+
+
+def _context(run: RunFacts) -> dict[str, Any]:
+    """What both templates read."""
+    settings = list_settings(run)
+    return {
+        "recipe": run.recipe,
+        "card": run.recipe.card,
+        "metrics": run.metrics,
+        "provenance": run.provenance,
+        "headline": headline(run.recipe, settings),
+        "reproduction": not any(s.status == "deviates" for s in settings),
+        "settings": settings,
+        "claims": compare_claims(run.recipe.card.claims, run.metrics),
+        "claimed_epochs": compare_epochs(run.recipe.card.claims, run.epochs),
+        "epochs": run.epochs,
+        "command": _command(run.recipe),
+    }
+
+
+def _command(recipe: Recipe) -> str:
+    """The command that runs this recipe again."""
+    changes = [f"-S {d.key}={_show_override(d.ours)}" for d in recipe.deviations]
+    card = [] if recipe.name == "sample" else [f"-S card={recipe.name}"]
+    return " ".join(["dvc exp run", *card, *changes]) if card or changes else "dvc repro"
+
+
+def _show_override(value: object) -> str:
+    return "[" + ",".join(map(str, value)) + "]" if isinstance(value, list) else f"{value}".lower()
+
+
+def _template(name: str) -> Any:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=select_autoescape(["html.j2"]),
+        undefined=StrictUndefined,  # a name that the context lacks is an error, not an empty cell
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["signed"] = _signed
+    environment.filters["cell"] = _cell
+    return environment.get_template(name)
+
+
+def _signed(comparison: Comparison) -> str:
+    """The difference in the claim's own unit: points of a percentage, or plain."""
+    difference = comparison.difference
+    if difference is None:
+        return ""
+    if comparison.printed.rstrip().endswith("%"):
+        return f"{100 * difference:+.2f} points"
+    return f"{difference:+.4f}" if abs(difference) < 10 else f"{difference:+,.0f}"
+
+
+def _cell(value: float | None, digits: int = 4) -> str:
+    return "" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,36 @@
+"""Put each claim beside its measurement: a page, figures, and a folder ready for the hub."""
+
+import shutil
+from pathlib import Path
+
+from cardproof.cli import run_stage
+from cardproof.files import working_folder, write_json, write_text_atomic
+from cardproof.params import load_recipe
+
+
+def main() -> None:
+    """Write report/ (index.html, figures), upload/ (model and README.md), metrics/claims.json."""
+    recipe = load_recipe()
+    from cardproof.report.claims import claim_metrics, compare_claims
+    from cardproof.report.facts import read_run
+    from cardproof.report.figures import draw_figures
+    from cardproof.report.render import render_model_card, render_page
+
+    run = read_run(recipe)
+    figures = draw_figures(run)
+    with working_folder(Path("report")) as folder:
+        for name, png in figures.items():
+            (folder / f"{name}.png").write_bytes(png)
+        write_text_atomic(folder / "index.html", render_page(run, figures))
+    with working_folder(Path("upload")) as folder:
+        shutil.copytree("model", folder, dirs_exist_ok=True)
+        write_text_atomic(folder / "README.md", render_model_card(run))
+    compared = compare_claims(recipe.card.claims, run.metrics)
+    write_json(Path("metrics/claims.json"), claim_metrics(compared))
+    for c in compared:
+        print(f"{c.name}: claimed {c.printed}, measured {c.shown or 'nothing'}")
+    print("look at report/index.html; upload/ is ready for the hub")
+
+
+if __name__ == "__main__":
+    run_stage("report", __doc__, main)

@@ -1,0 +1,89 @@
+"""Shared fixtures: copies of this repository to run the pipeline in, and the real files if at hand."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared"
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def mirror() -> Path:
+    """A mirror of the hub with the real reviews; tests that need it skip where it is absent."""
+    folder = SHARED / "hub"
+    if not folder.is_dir():
+        pytest.skip(f"needs the real reviews in a mirror at ../{SHARED.name}/hub")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_repository(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """A function that makes a fresh copy of this repository, with a Git history and DVC."""
+
+    def make() -> Path:
+        folder = tmp_path_factory.mktemp("repository")
+        listed = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for name in filter(None, listed.split("\0")):
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+        for command in (
+            ["git", "init", "--quiet"],
+            ["git", "add", "--all"],
+            [
+                "git",
+                "-c",
+                "user.name=test",
+                "-c",
+                "user.email=test@example.org",
+                "commit",
+                "--quiet",
+                "--message",
+                "copy",
+            ],
+        ):
+            subprocess.run(command, cwd=folder, check=True)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def run() -> Run:
+    """Run a command with this interpreter's programs first, offline; no check of its exit code."""
+
+    def run_command(
+        *command: str, cwd: Path, mirror: Path | None = None, timeout: float = 280
+    ) -> subprocess.CompletedProcess[str]:
+        environment = {k: v for k, v in os.environ.items() if k != "CARDPROOF_MIRROR"}
+        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+        environment["HF_HUB_OFFLINE"] = "1"  # no test may reach the hub
+        environment |= {"GIT_AUTHOR_NAME": "test", "GIT_AUTHOR_EMAIL": "test@example.org"}
+        environment |= {"GIT_COMMITTER_NAME": "test", "GIT_COMMITTER_EMAIL": "test@example.org"}
+        if mirror:
+            environment["CARDPROOF_MIRROR"] = str(mirror)
+        return subprocess.run(
+            command,
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    return run_command
