@@ -51,3 +51,11 @@ def load_classifier(folder: Path, seed: int, labels: list[str] | None) -> "PreTr
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{folder}: no classifier can be loaded from it: {error}") from error
+
+
+def quiet_transformers() -> None:
+    """Silence the library's bars and reports on loading and saving, which say nothing new here."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()

@@ -24,7 +24,7 @@ def predict_logits(
 
     Reviews are batched by length, so that little is padded.
     """
-    model = model.to(device.name).eval()  # type: ignore[arg-type]
+    model = model.to(device.name).eval()
     logits = np.empty((len(store), 2), dtype=np.float32)
     # Longest first: memory that is too small shows at once. Stable: equal lengths keep their order.
     order = np.argsort(-store.lengths, kind="stable")
@@ -62,7 +62,7 @@ def time_per_example(
     Returns:
         `milliseconds_per_example` (mean), `milliseconds_median` and `milliseconds_p95`.
     """
-    model = model.to(device.name).eval()  # type: ignore[arg-type]
+    model = model.to(device.name).eval()
 
     def classify(text: str) -> int:
         inputs = tokenizer(text, truncation=True, max_length=max_length, return_tensors="pt")

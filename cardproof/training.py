@@ -12,6 +12,7 @@ from transformers import (
     DataCollatorWithPadding,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    ProgressCallback,
     Trainer,
     TrainerCallback,
     TrainerControl,
@@ -87,6 +88,7 @@ def training_arguments(
         save_only_model=True,
         load_best_model_at_end=train.load_best,
         metric_for_best_model="loss",
+        logging_nan_inf_filter=False,  # a loss that is not finite must show
         report_to="none",
     )
 
@@ -119,6 +121,8 @@ def train_classifier(
         compute_metrics=_accuracy,
         callbacks=[tables],
     )
+    trainer.remove_callback(ProgressCallback)
+    trainer.add_callback(QuietProgress())
     start = time.perf_counter()
     output = trainer.train()
     if not math.isfinite(output.training_loss):
@@ -141,7 +145,23 @@ def _accuracy(prediction: "EvalPrediction") -> dict[str, float]:
     return {"accuracy": float((predicted == prediction.label_ids).mean())}
 
 
-class TrainingTables(TrainerCallback):
+class QuietProgress(ProgressCallback):  # type: ignore[misc]
+    """The Trainer's progress bar, with the loss at its end instead of a line for each log."""
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        """Show the newest loss."""
+        if self.training_bar is not None and logs and "loss" in logs:
+            self.training_bar.set_postfix(loss=f"{logs['loss']:.4f}")
+
+
+class TrainingTables(TrainerCallback):  # type: ignore[misc]
     """Writes the training curve and the per-epoch table, row by row, while training runs.
 
     The per-epoch table has the columns of the cards' auto-generated ones. Its training loss is the

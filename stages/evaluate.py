@@ -21,12 +21,13 @@ def main() -> None:
     import numpy as np
     import pyarrow.parquet as pq
 
-    from cardproof.checkpoints import load_classifier, load_tokenizer
+    from cardproof.checkpoints import load_classifier, load_tokenizer, quiet_transformers
     from cardproof.devices import choose_device, keep_freed_memory
     from cardproof.inference import TIMED_CALLS, predict_logits, time_per_example
     from cardproof.tokens import open_tokens
 
     keep_freed_memory()
+    quiet_transformers()
     device = choose_device(recipe.train.precision)
     print(f"evaluating on {device.name} in {device.precision}: {device.reason}")
     tokenizer = load_tokenizer(Path("model"))

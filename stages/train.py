@@ -22,7 +22,7 @@ SCRATCH = Path(".dvc/tmp")  # ignored by Git; what lies there is of this machine
 def main() -> None:
     """Write model/, plots/epochs.csv, plots/training_curve.csv and the metrics of training."""
     recipe = load_recipe()
-    from cardproof.checkpoints import load_classifier, load_tokenizer
+    from cardproof.checkpoints import load_classifier, load_tokenizer, quiet_transformers
     from cardproof.devices import choose_device, keep_freed_memory
     from cardproof.tokens import open_tokens
     from cardproof.training import (
@@ -33,6 +33,7 @@ def main() -> None:
     )
 
     keep_freed_memory()
+    quiet_transformers()
     device = choose_device(recipe.train.precision)
     print(f"training on {device.name} in {device.precision}: {device.reason}")
     train_set = open_tokens(Path("data/tokens/train"))

@@ -1,4 +1,4 @@
-"""Shared fixtures: copies of this repository to run the pipeline in, and the real files if at hand."""
+"""Shared fixtures: copies of this repository, tiny checkpoints, and the real files if at hand."""
 
 import os
 import shutil
@@ -87,3 +87,25 @@ def run() -> Run:
         )
 
     return run_command
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DistilBERT of 32 dimensions with random weights, in the hub's format, vocab.txt only."""
+    import string
+
+    from transformers import DistilBertConfig, DistilBertForMaskedLM, set_seed
+
+    folder = tmp_path_factory.mktemp("tiny-base")
+    letters = string.ascii_lowercase + string.digits + string.punctuation
+    words = ["good", "bad", "film", "plot", "not", "but", "the", "a", "was", "very"]
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *letters]
+    pieces += [f"##{letter}" for letter in letters]
+    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n")
+    set_seed(0)
+    config = DistilBertConfig(
+        vocab_size=len(pieces), dim=32, n_layers=2, n_heads=2, hidden_dim=64,
+        max_position_embeddings=128, initializer_range=0.2,
+    )  # fmt: skip
+    DistilBertForMaskedLM(config).save_pretrained(folder)
+    return folder

@@ -48,6 +48,13 @@ class Comparison:
     shown: str
 
     @property
+    def full(self) -> str:
+        """Ours with digits to spare: four decimals, or a count."""
+        if self.measured is None or self.claimed is None:
+            return self.shown
+        return f"{self.measured:.4f}" if self.measured < 10 else f"{self.measured:,.0f}"
+
+    @property
     def difference(self) -> float | None:
         """Measured minus claimed."""
         if self.claimed is None or self.measured is None:

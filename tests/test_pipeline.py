@@ -1,0 +1,182 @@
+"""The pipeline on the embedded sample, as a user runs it: by DVC, in a fresh copy."""
+
+import ast
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.conftest import ROOT, Run
+
+STAGES = ("download", "split", "tokenize", "train", "evaluate", "report")
+# Reads parameters, writes files, prints errors: decides nothing that a stage's outputs hold.
+PLUMBING = {"cli", "errors", "files", "params", "tables"}
+
+
+@pytest.fixture(scope="module")
+def repository(make_repository: Callable[[], Path], run: Run) -> Path:
+    """A copy in which `dvc repro` has run once, on a shortened sample."""
+    folder = make_repository()
+    done = run("dvc", "exp", "run", "-S", "train.max_steps=12", "-S", "data.limit=200", cwd=folder)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return folder
+
+
+def outputs(folder: Path) -> dict[str, str]:
+    """What dvc.lock says of every output: its path and sum."""
+    lock = YAML(typ="safe").load(folder / "dvc.lock")
+    return {out["path"]: out["md5"] for s in lock["stages"].values() for out in s.get("outs", [])}
+
+
+def changed(folder: Path, run: Run, text: str, replacement: str) -> list[str]:
+    """The stages that DVC would run again after an edit of params.yaml, which is taken back."""
+    params = folder / "params.yaml"
+    original = params.read_text()
+    assert original.count(text) >= 1
+    params.write_text(original.replace(text, replacement, 1))
+    try:
+        return sorted(json.loads(run("dvc", "status", "--json", cwd=folder).stdout))
+    finally:
+        params.write_text(original)
+
+
+def test_a_run_leaves_every_output_and_a_repeat_does_nothing(repository: Path, run: Run) -> None:
+    for path in outputs(repository):
+        assert (repository / path).exists(), path
+    again = run("dvc", "repro", cwd=repository)
+    assert again.stdout.count("didn't change, skipping") == len(STAGES) + 1
+    assert "Running stage" not in again.stdout
+
+
+def test_metrics_are_flat_finite_json_and_hold_no_run_times(repository: Path) -> None:
+    for path in (repository / "metrics").glob("*.json"):
+        figures = json.loads(path.read_text(), parse_constant=pytest.fail)
+        assert all(isinstance(value, int | float) for value in figures.values()), path
+        timed = [key for key in figures if "seconds" in key]
+        assert bool(timed) == ("time" in path.stem), path
+
+
+def test_the_model_works_as_the_cards_say_to_use_it(repository: Path, run: Run) -> None:
+    script = (
+        "from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline\n"
+        "model = AutoModelForSequenceClassification.from_pretrained('upload')\n"
+        "tokenizer = AutoTokenizer.from_pretrained('upload')\n"
+        "inputs = tokenizer('Good ' * 900, return_tensors='pt', truncation=True, padding=True)\n"
+        "label = model.config.id2label[int(model(**inputs).logits.softmax(dim=-1).argmax())]\n"
+        "assert label in ('negative', 'positive'), label\n"
+        "print(pipeline('sentiment-analysis', model='upload')('I loved it.')[0]['label'])\n"
+    )
+    done = run("python", "-c", script, cwd=repository)
+    assert done.stdout.strip() in ("negative", "positive"), done.stderr[-2000:]
+    assert not list((repository / "upload").glob("*.bin"))
+
+
+def test_only_what_depends_on_a_parameter_runs_again(repository: Path, run: Run) -> None:
+    title = changed(repository, run, "title: Embedded sample", "title: Sample")
+    assert title == ["check", "report"]
+    batch = changed(repository, run, "evaluate:\n  batch_size: null", "evaluate:\n  batch_size: 8")
+    assert batch == ["check", "evaluate", "report", "train"]
+    epochs = changed(repository, run, "  epochs: null", "  epochs: 3")
+    assert epochs == ["check", "report", "train"]
+    length = changed(repository, run, "  max_length: null", "  max_length: 64")
+    assert length == ["check", "evaluate", "report", "tokenize", "train"]
+    other = changed(repository, run, "    title: grojeda", "    title: Grojeda")
+    assert other == ["check"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("train.epochs", "0"), ("tokenize.max_length", "9999"), ("card", "nobody")]
+)
+def test_a_faulty_parameter_stops_before_any_output_is_touched(
+    repository: Path, run: Run, key: str, value: str
+) -> None:
+    before = {p: (repository / p).stat().st_mtime_ns for p in outputs(repository)}
+    params = repository / "params.yaml"
+    original = params.read_text()
+    section, _, name = key.rpartition(".")
+    yaml = YAML()
+    loaded: Any = yaml.load(original)
+    (loaded[section] if section else loaded)[name] = int(value) if value.isdigit() else value
+    yaml.dump(loaded, params)
+    try:
+        done = run("dvc", "repro", cwd=repository)
+    finally:
+        params.write_text(original)
+    assert done.returncode != 0
+    assert value in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {p: (repository / p).stat().st_mtime_ns for p in before} == before
+
+
+def test_a_misspelt_override_is_refused(repository: Path, run: Run) -> None:
+    done = run("dvc", "exp", "run", "-S", "train.epoch=3", cwd=repository)
+    assert done.returncode != 0
+    assert "epoch" in done.stderr
+
+
+def test_a_second_run_in_another_folder_gives_the_same_bytes(
+    repository: Path, make_repository: Callable[[], Path], run: Run
+) -> None:
+    other = make_repository()
+    shutil.copy(repository / "params.yaml", other / "params.yaml")
+    done = run("dvc", "repro", cwd=other)
+    assert done.returncode == 0, done.stderr[-3000:]
+    timed = {"metrics/train_time.json", "metrics/evaluate_time.json"}
+    first, second = outputs(repository), outputs(other)
+    assert {k: v for k, v in first.items() if k not in timed} == {
+        k: v for k, v in second.items() if k not in timed
+    }
+
+
+def test_what_if_and_what_changed(repository: Path, run: Run) -> None:
+    done = run("dvc", "exp", "run", "-S", "train.epochs=3", cwd=repository)
+    assert done.returncode == 0, done.stderr[-3000:]
+    params = json.loads(run("dvc", "params", "diff", "--json", cwd=repository).stdout)
+    assert params["params.yaml"]["train.epochs"] == {"old": None, "new": 3}
+    shown = run("dvc", "exp", "show", "--csv", cwd=repository).stdout
+    assert "accuracy" in shown
+    assert run("dvc", "metrics", "diff", cwd=repository).returncode == 0
+    plots = run("dvc", "plots", "diff", "HEAD", cwd=repository)
+    assert plots.returncode == 0, plots.stderr
+    page = (repository / "dvc_plots/index.html").read_text()
+    for title in ("Training loss", "ROC", "Confusion", "Reliability"):
+        assert title in page
+
+
+@pytest.mark.parametrize("stage", ["check", *STAGES])
+def test_each_stage_lists_the_code_it_runs(stage: str) -> None:
+    listed = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"][stage]["deps"]
+    code = {d for d in listed if d.startswith(("cardproof", "stages"))}
+    files = {
+        p for d in code for p in ([ROOT / d] if d.endswith(".py") else (ROOT / d).glob("**/*"))
+    }
+    imported = set(imports_of(ROOT / f"stages/{stage}.py"))
+    assert imported == {p for p in files if p.suffix == ".py" and p.name != "__init__.py"}
+
+
+def imports_of(path: Path, seen: set[Path] | None = None) -> Iterator[Path]:
+    """The project's modules that a file imports, directly or not, itself first."""
+    seen = set() if seen is None else seen
+    if path in seen:
+        return
+    seen.add(path)
+    yield path
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("cardproof"):
+            continue
+        module = ROOT / (node.module or "").replace(".", "/")
+        names = [module.with_suffix(".py")] + [module / f"{a.name}.py" for a in node.names]
+        for name in names:
+            if name.is_file() and not (name.parent.name == "cardproof" and name.stem in PLUMBING):
+                yield from imports_of(name, seen)
+
+
+@pytest.mark.parametrize("stage", ["check", *STAGES])
+def test_each_stage_has_a_help_page_with_an_example(stage: str, run: Run) -> None:
+    done = run("python", "-m", f"stages.{stage}", "--help", cwd=ROOT)
+    assert done.returncode == 0
+    assert f"dvc repro {stage}" in done.stdout

@@ -1,0 +1,113 @@
+"""The token store: cut as the tokenizer cuts, read back as written."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cardproof.checkpoints import CheckpointError, load_classifier, load_tokenizer
+from cardproof.inference import predict_logits
+from cardproof.tokens import describe_tokens, open_tokens, write_tokens
+from tests.conftest import ROOT
+
+TEXTS = [
+    "",
+    "Good film!",
+    "not " * 100,
+    "a<br /><br />b \u0085 \u00e9 \u4e2d \U0001f600",
+    "x" * 300,
+]
+LABELS = [0, 1, 0, 1, 1]
+
+
+@pytest.mark.parametrize("max_length", [8, 16, 128])
+def test_reviews_are_cut_as_the_tokenizer_cuts_them(
+    tiny_base: Path, tmp_path: Path, max_length: int
+) -> None:
+    tokenizer = load_tokenizer(tiny_base)
+    store = write_tokens(TEXTS, LABELS, tokenizer, max_length, tmp_path)
+    expected = tokenizer(TEXTS, truncation=True, max_length=max_length)["input_ids"]
+    assert [store[i]["input_ids"] for i in range(len(store))] == expected
+    assert [store[i]["labels"] for i in range(len(store))] == LABELS
+    assert store.full_lengths.tolist() == [len(tokenizer(t)["input_ids"]) for t in TEXTS]
+
+
+def test_ids_take_two_bytes_and_any_npy_reader_can_read_them(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    tokenizer = load_tokenizer(tiny_base)
+    written = write_tokens(TEXTS * 300, LABELS * 300, tokenizer, 32, tmp_path)
+    ids = np.load(tmp_path / "ids.npy")  # without this project's code
+    assert ids.dtype == np.uint16
+    assert len(ids) == written.offsets[-1] == written.lengths.sum()
+    assert isinstance(open_tokens(tmp_path).ids, np.memmap)
+
+
+def test_what_the_cut_costs_is_counted(tiny_base: Path, tmp_path: Path) -> None:
+    store = write_tokens(TEXTS, LABELS, load_tokenizer(tiny_base), 16, tmp_path)
+    facts = describe_tokens({"train": store})
+    full = store.full_lengths
+    assert facts["train_reviews_cut"] == (full > 16).mean()
+    assert facts["train_tokens_cut"] == pytest.approx(
+        (full - np.minimum(full, 16)).sum() / full.sum()
+    )
+
+
+def test_real_word_pieces_from_tokenizer_json_and_from_vocab_txt_are_the_same(
+    mirror: Path, tmp_path: Path
+) -> None:
+    base = mirror / "distilbert/distilbert-base-uncased"
+    for name in ("config.json", "vocab.txt"):  # as the SST-2 checkpoint is: no tokenizer.json
+        (tmp_path / name).write_bytes((base / name).read_bytes())
+    text = "It's not un-watchable: Amélie's naïveté<br /><br />... 10/10 \u0085 \u4e2d\u6587"
+    assert load_tokenizer(tmp_path)(text)["input_ids"] == load_tokenizer(base)(text)["input_ids"]
+
+
+def test_a_folder_without_a_checkpoint_is_an_error_that_names_it(tmp_path: Path) -> None:
+    for load in (load_tokenizer, lambda folder: load_classifier(folder, 1, None)):
+        with pytest.raises(CheckpointError, match=str(tmp_path)):
+            load(tmp_path)
+
+
+def test_weights_in_pickle_are_not_loaded(tiny_base: Path, tmp_path: Path) -> None:
+    import torch
+
+    model = load_classifier(tiny_base, 1, None)
+    (tmp_path / "config.json").write_bytes((tiny_base / "config.json").read_bytes())
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(CheckpointError):
+        load_classifier(tmp_path, 1, None)
+
+
+def test_a_trained_head_is_kept_and_a_missing_one_is_drawn_with_the_seed(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    first, second, other = (load_classifier(tiny_base, seed, None) for seed in (1, 1, 2))
+    assert (first.classifier.weight == second.classifier.weight).all()
+    assert (first.classifier.weight != other.classifier.weight).any()
+    first.save_pretrained(tmp_path)  # as the SST-2 base comes: with a head of two classes
+    again = load_classifier(tmp_path, 3, ["Negative", "Positive"])
+    assert (again.classifier.weight == first.classifier.weight).all()
+    assert again.config.id2label == {0: "Negative", 1: "Positive"}
+
+
+def test_batched_logits_are_those_of_one_review_at_a_time(tiny_base: Path, tmp_path: Path) -> None:
+    import torch
+
+    from cardproof.devices import Device
+
+    tokenizer, model = load_tokenizer(tiny_base), load_classifier(tiny_base, 1, None).eval()
+    texts = [t * k for k in (1, 2, 3) for t in TEXTS]
+    store = write_tokens(texts, LABELS * 3, tokenizer, 64, tmp_path)
+    cpu = Device("cpu", "fp32", "fp32", "")
+    logits = predict_logits(model, store, 4, cpu, tokenizer.pad_token_id)
+    with torch.inference_mode():
+        alone = [model(torch.tensor([store[i]["input_ids"]])).logits[0] for i in range(len(store))]
+    difference = np.abs(logits - torch.stack(alone).numpy())
+    assert difference.max() < 1e-5, f"max {difference.max():.2e}, mean {difference.mean():.2e}"
+
+
+def test_the_sample_base_loads_through_the_same_code() -> None:
+    base = ROOT / "sample/hub/cardproof/sample-distilbert"
+    assert load_classifier(base, 1, None).config.num_labels == 2
+    assert load_tokenizer(base)("Good film")["input_ids"][0] == load_tokenizer(base).cls_token_id
