@@ -145,7 +145,7 @@ def fetch(
     """
     try:
         with working_folder(folder) as work:
-            sources = {f: _from_mirrors(repository, f, mirrors, work) for f in repository.files}
+            sources = _from_all_mirrors(repository, mirrors, work)
             missing = [file for file, source in sources.items() if source is None]
             if missing:
                 sources |= _from_hub(repository, missing, work, mirrors, offline)
@@ -165,6 +165,28 @@ def _check_name(name: str, what: str) -> None:
             f"{what} {name!r}: must be a plain relative name: parts joined by /, none of them "
             "empty, . or .., no backslash"
         )
+
+
+def _from_all_mirrors(
+    repository: Repository, mirrors: Sequence[Path], work: Path
+) -> dict[PinnedFile, str | None]:
+    """Copy what the mirrors have: what each file came from, None for one that no mirror has.
+
+    Raises:
+        SourceError: with every wrong file, and what is missing besides.
+    """
+    sources: dict[PinnedFile, str | None] = {}
+    wrong = []
+    for file in repository.files:
+        try:
+            sources[file] = _from_mirrors(repository, file, mirrors, work)
+        except SourceError as error:
+            wrong.append(str(error))
+    if wrong:
+        missing = [repository.layout(file) for file, source in sources.items() if source is None]
+        besides = [f"No mirror has {', '.join(missing)}."] if missing else []
+        raise SourceError("\n".join(wrong + besides))
+    return sources
 
 
 def _from_mirrors(

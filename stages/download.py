@@ -1,7 +1,7 @@
 """Fetch the reviews and the base, known by their sha256, from a mirror folder or from the hub.
 
-Sources are tried in this order: sample/hub (embedded), the folder that CARDPROOF_MIRROR names,
-the hub (HF_ENDPOINT is respected). This is the only stage that uses the network.
+The sample is embedded, in sample/hub. All else comes from the folder that CARDPROOF_MIRROR names,
+laid out like the hub, or from the hub (HF_ENDPOINT is respected). No other stage uses the network.
 """
 
 import os
@@ -17,14 +17,16 @@ EMBEDDED = Path("sample/hub")
 def main() -> None:
     """Fetch both repositories into data/reviews and data/base."""
     recipe = load_recipe()
-    mirrors = [EMBEDDED]
-    if mirror := os.environ.get(MIRROR_VARIABLE):
-        mirrors.append(Path(mirror))
-    _fetch(_reviews_repository(recipe.reviews), Path("data/reviews"), mirrors)
-    _fetch(_base_repository(recipe.base), Path("data/base"), mirrors)
+    _fetch(_reviews_repository(recipe.reviews), Path("data/reviews"))
+    _fetch(_base_repository(recipe.base), Path("data/base"))
 
 
-def _fetch(repository: Repository, folder: Path, mirrors: list[Path]) -> None:
+def _fetch(repository: Repository, folder: Path) -> None:
+    """Get a repository from where it can be, and say where each file came from."""
+    if repository.revision is None:
+        mirrors = [EMBEDDED]
+    else:
+        mirrors = [Path(named)] if (named := os.environ.get(MIRROR_VARIABLE)) else []
     for fetched in fetch(repository, folder, mirrors=mirrors):
         print(f"{fetched.path}: {fetched.size:,} bytes from {fetched.source}")
 

@@ -1,0 +1,178 @@
+"""The report: claims beside measurements, what a run is, and a page that no text can break."""
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+from huggingface_hub import ModelCard
+from ruamel.yaml import YAML
+
+from cardproof.params import Recipe, resolve
+from cardproof.report.claims import claim_metrics, compare_claims, compare_epochs
+from cardproof.report.facts import RunFacts
+from cardproof.report.figures import draw_figures
+from cardproof.report.render import headline, list_settings, render_model_card, render_page
+from cardproof.scores import expected_calibration_error, reliability_bins, score
+from tests.test_params import CARDS, ROOT
+
+NUMBER = re.compile(r"\d+\.\d\d")
+
+
+def recipe_of(card: str, **overrides: dict[str, Any]) -> Recipe:
+    raw = YAML(typ="safe", pure=True).load(ROOT / "params.yaml") | {"card": card}
+    for section, values in overrides.items():
+        raw[section] |= values
+    return resolve(raw)
+
+
+def run_of(recipe: Recipe, **provenance: str) -> RunFacts:
+    """A finished run as its files would have it, with scores of random logits."""
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 50)
+    logits = random.normal(size=(100, 2)) + np.eye(2)[labels] * 2
+    figures = score(labels, logits)
+    figures["calibration_error"] = expected_calibration_error(reliability_bins(labels, logits))
+    metrics: dict[str, float] = {f"evaluate.{k}": v for k, v in figures.items()}
+    for name in ("train", "validation", "test"):
+        metrics |= {f"split.{name}_rows": 100, f"split.{name}_positive_share": 0.5}
+        metrics |= {f"split.{name}_repeats": 1, f"tokenize.{name}_mean_length": 231.5}
+        metrics |= {f"tokenize.{name}_{what}_cut": 0.25 for what in ("reviews", "tokens")}
+    metrics |= {"split.test_in_train": 2, "train.steps": 2814, "train.parameters": 66_955_010}
+    metrics |= {"train.model_bytes": 267_832_560, "evaluate_time.milliseconds_per_example": 12.345}
+    said = {"device": "cpu", "precision": "fp32", "precision_wanted": "fp32", "reason": "no GPU"}
+    said |= {k: "1.0" for k in ("python", "torch", "transformers", "tokenizers")}
+    epochs: list[dict[str, float | None]] = [
+        {"training_loss": 0.2336, "epoch": 1, "step": 1563, "validation_loss": 0.27176,
+         "accuracy": 0.91},
+        {"training_loss": None, "epoch": 2, "step": 3126, "validation_loss": 0.3,
+         "accuracy": 0.92},
+    ]  # fmt: skip
+    curve: list[dict[str, float | None]] = [
+        {"step": s, "epoch": s / 9, "training_loss": 1 / s, "learning_rate": 1e-5}
+        for s in (1, 5, 9)
+    ]
+    return RunFacts(recipe, metrics, said | provenance, epochs, curve, labels, logits)
+
+
+def test_ours_is_inside_a_claim_if_it_prints_as_the_claim() -> None:
+    claims = recipe_of("deepaxion").card.claims
+    metrics = {
+        "evaluate.accuracy": 0.9351,
+        "evaluate.f1_macro": 0.9351,
+        "train.parameters": 66955010,
+    }
+    metrics |= {"train.model_bytes": 267_832_560}
+    found = {c.key: c for c in compare_claims(claims, metrics)}
+    assert found["accuracy"].inside is True  # 0.9351 prints as 94 %
+    assert found["f1"].inside is False  # ... and not as 93 %
+    assert found["f1"].difference == pytest.approx(0.0051)
+    assert found["parameters"].inside is True
+    assert found["model_mebibytes"].shown == "255"
+    assert found["precision"].measured is None
+    assert found["precision"].inside is None
+    figures = claim_metrics(list(found.values()))
+    assert (figures["accuracy_inside"], figures["f1_inside"]) == (1, 0)
+    assert "precision_inside" not in figures
+
+
+def test_each_cell_of_a_cards_table_meets_the_same_epoch_of_ours() -> None:
+    recipe = recipe_of("hansaht")
+    table = compare_epochs(recipe.card.claims, run_of(recipe).epochs)
+    assert len(table) == 5
+    assert [c.inside for c in table[0]] == [True, True, True, True, False]
+    assert [c.inside for c in table[1]] == [None, True, True, False, False]
+    assert [c.measured for c in table[4]] == [None] * 5
+
+
+def test_blanks_of_the_template_are_filled_in_its_formats() -> None:
+    run = run_of(recipe_of("template"))
+    shown = {c.key: c.shown for c in compare_claims(run.recipe.card.claims, run.metrics)}
+    for key in ("accuracy", "precision", "recall"):
+        assert re.fullmatch(r"\d\d\.\d\d%", shown[key])
+    assert re.fullmatch(r"\d\.\d{4}", shown["f1"])
+    assert shown["milliseconds_per_example"] == "~12.35 ms"
+
+
+def test_the_first_line_says_whether_it_is_a_reproduction() -> None:
+    same, other = recipe_of("grojeda"), recipe_of("grojeda", model={"base": "minilm"})
+    fp16 = recipe_of("deepaxion")
+    for recipe, provenance, expected in (
+        (same, {}, "A run of grojeda with nothing changed."),
+        (other, {}, "Not a reproduction of grojeda: model.base is minilm, not distilbert."),
+        (fp16, {"precision": "bf16", "precision_wanted": "fp16"},
+         "Not a reproduction of DeepAxion: train.precision is bf16, not fp16."),
+    ):  # fmt: skip
+        run = run_of(recipe, **provenance)
+        sentence = headline(recipe, list_settings(run))
+        assert sentence == expected
+        assert render_model_card(run).split("---\n")[2].strip().startswith(f"**{sentence}**")
+        assert sentence in render_page(run, draw_figures(run))
+
+
+@pytest.mark.parametrize("card", CARDS)
+def test_every_assumption_is_listed_with_its_reason(card: str) -> None:
+    recipe = recipe_of(card)
+    settings = {s.key: s for s in list_settings(run_of(recipe))}
+    for key, reason in recipe.card.silent.items():
+        if key in settings:
+            assert (settings[key].status, settings[key].remark) == ("assumed", reason)
+        else:
+            assert settings.get(key) is None
+            assert key in ("labels", "license")  # nothing was assumed in their place
+    assert not [s for s in settings.values() if s.status == "deviates"]
+
+
+@pytest.mark.parametrize(("card", "split"), [("grojeda", "test"), ("llm_project", "train")])
+def test_the_model_card_is_one_that_the_hubs_library_accepts(card: str, split: str) -> None:
+    run = run_of(recipe_of(card))
+    read = ModelCard(render_model_card(run)).data
+    assert read.base_model == run.recipe.base.repository
+    accuracy = next(r for r in read.eval_results if r.metric_type == "accuracy")
+    assert accuracy.metric_value == run.metrics["evaluate.accuracy"]
+    assert accuracy.dataset_type == "stanfordnlp/imdb"
+    assert accuracy.dataset_split == split
+    assert accuracy.dataset_revision == "e6281661ce1c48d982bc483cf8a173c1bbeb5d31"
+    assert read.license == CARDS[card][-1]
+
+
+class Tags(HTMLParser):
+    """Collects the tags of a page and whatever it would fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.sources: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.sources += [v or "" for k, v in attrs if k in ("src", "href")]
+
+
+def test_the_page_needs_nothing_beside_it_and_runs_no_text() -> None:
+    recipe = recipe_of("grojeda")
+    evil = recipe.card.model_copy(update={"title": "<script>alert(1)</script>"})
+    run = run_of(recipe.model_copy(update={"card": evil}))
+    page = render_page(run, draw_figures(run))
+    tags = Tags()
+    tags.feed(page)
+    assert "script" not in tags.names
+    assert tags.sources
+    assert all(s.startswith("data:image/png;base64,") for s in tags.sources)
+    assert "&lt;script&gt;" in page
+
+
+def test_the_same_run_gives_the_same_bytes() -> None:
+    run = run_of(recipe_of("hansaht"))
+    assert draw_figures(run) == draw_figures(run)
+    assert render_page(run, draw_figures(run)) == render_page(run, draw_figures(run))
+
+
+def test_one_class_alone_still_has_a_report() -> None:
+    run = run_of(recipe_of("grojeda"))
+    labels = np.ones_like(run.labels)
+    metrics = {k: v for k, v in run.metrics.items() if k != "evaluate.roc_auc"}
+    alone = dataclasses.replace(run, labels=labels, metrics=metrics, epochs=run.epochs[:1])
+    assert "ROC AUC" not in render_page(alone, draw_figures(alone))
