@@ -23,16 +23,16 @@ FOLDER = Path("sample/hub/datasets/cardproof/sample-reviews/plain_text")
 ROWS = {"train": 2000, "test": 1000}
 SEED = 20261121
 MISLABELLED = 0.02
-HELD_BACK = 0.2  # of each inventory: phrases that only test reviews use
+HELD_BACK = 0.1  # of each inventory: phrases that only test reviews use
 
 REMARKS = {
     1: (grammar.PRAISE, grammar.PRAISE_NEGATED, grammar.PRAISE_CONCEDING, grammar.PRAISE_IRONIC),
     0: (grammar.BLAME, grammar.BLAME_NEGATED, grammar.BLAME_CONCEDING, grammar.BLAME_IRONIC),
 }
-KINDS = (0.34, 0.24, 0.28, 0.14)  # how often: plain, negated, conceding, ironic
-AGREEING = 0.78  # of the remarks that take a side, those on the label's side
-WITH_VERDICT = 0.62  # reviews that end in a verdict; the others leave it to the reader
-LENGTHS = (3, 3, 4, 5, 5, 6, 7, 8, 10, 12, 15, 18)  # sentences
+KINDS = (0.42, 0.22, 0.24, 0.12)  # how often: plain, negated, conceding, ironic
+AGREEING = 0.93  # of the remarks that take a side, those on the label's side
+WITH_VERDICT = 0.8  # reviews that end in a verdict; the others leave it to the reader
+LENGTHS = (2, 3, 3, 4, 4, 5, 5, 6, 7, 8, 10, 14)  # sentences
 
 
 class Writer:
@@ -40,7 +40,7 @@ class Writer:
 
     Args:
         seed: of that stream.
-        whole: use every phrase; otherwise a fifth of each inventory is held back.
+        whole: use every phrase; otherwise a tenth of each inventory is held back.
     """
 
     def __init__(self, seed: int, *, whole: bool) -> None:
@@ -72,7 +72,7 @@ class Writer:
                 yield self._say(grammar.ASIDES)
             else:
                 yield self._remark(label)
-        yield self._remark(label, agreeing=0.9)
+        yield self._remark(label, agreeing=0.97)
         if self._random.random() < WITH_VERDICT:
             yield self._say(grammar.VERDICT_GOOD if label else grammar.VERDICT_BAD)
 

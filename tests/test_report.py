@@ -174,5 +174,11 @@ def test_one_class_alone_still_has_a_report() -> None:
     run = run_of(recipe_of("grojeda"))
     labels = np.ones_like(run.labels)
     metrics = {k: v for k, v in run.metrics.items() if k != "evaluate.roc_auc"}
-    alone = dataclasses.replace(run, labels=labels, metrics=metrics, epochs=run.epochs[:1])
+    alone = dataclasses.replace(run, labels=labels, metrics=metrics)
     assert "ROC AUC" not in render_page(alone, draw_figures(alone))
+
+
+def test_a_run_too_short_for_a_log_still_has_a_report() -> None:
+    run = run_of(recipe_of("deepaxion"))
+    short = dataclasses.replace(run, curve=[], epochs=run.epochs[1:])
+    assert "no log" in render_page(short, draw_figures(short))

@@ -30,9 +30,10 @@ def training_figure(curve: Rows, epochs: Rows, claims: Claims) -> bytes:
     """Losses over steps and accuracy over epochs, the card's own points drawn in."""
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
-    steps = [p["step"] or 0 for p in curve]
-    left.plot(steps, [p["training_loss"] for p in curve], color=OURS, alpha=0.35, lw=1)
-    left.plot(*_smooth(curve), color=OURS, lw=2, label="training loss")
+    if curve:  # a run shorter than one logging interval has none
+        steps = [p["step"] or 0 for p in curve]
+        left.plot(steps, [p["training_loss"] for p in curve], color=OURS, alpha=0.35, lw=1)
+        left.plot(*_smooth(curve), color=OURS, lw=2, label="training loss")
     validated = [e for e in epochs if e["validation_loss"] is not None]
     _points(left, validated, "step", "validation_loss", "validation loss")
     _points(right, validated, "epoch", "accuracy", "validation accuracy")

@@ -1,0 +1,190 @@
+"""Losses against accuracies, and against the losses of the epochs before."""
+
+import math
+from collections.abc import Iterator
+
+from cardproof.audit.facts import CardFacts, Finding, Printed, TrainingRow
+
+_MUCH = 1.1  # a loss a tenth above the lowest is called higher
+
+
+def lowest_loss(accuracy: float) -> float:
+    """The lowest mean cross-entropy, in nats, that a classifier of this accuracy can have.
+
+    On a row that it gets wrong the true class has at most half of the probability, as another has
+    at least as much: at least ln 2 for each wrong row, and 0 for each right one.
+    """
+    return (1 - accuracy) * math.log(2)
+
+
+def highest_calibrated_loss(accuracy: float) -> float:
+    """The highest mean cross-entropy that a *calibrated* two-class classifier can have.
+
+    With confidence c in its answers, calibrated means: it is right in a share c of the rows, and
+    its expected loss there is the binary entropy H(c). H is concave, so by Jensen's inequality the
+    mean of H(c) is at most H of the mean c, which is the accuracy.
+    """
+    if not 0 < accuracy < 1:
+        return 0.0
+    wrong = 1 - accuracy
+    return -accuracy * math.log(accuracy) - wrong * math.log(wrong)
+
+
+def check_lowest_loss(facts: CardFacts) -> Iterator[Finding]:
+    """A loss that is too low for the accuracy beside it; the first one, if there are several."""
+    if not facts.task.classification:
+        return
+    plain = facts.loss_is_plain and facts.task.binary
+    for where, accuracy, loss in _pairs(facts):
+        floor = lowest_loss(min(accuracy.figure.high, 1.0))
+        if loss.figure.high < floor:
+            yield Finding(
+                "loss-too-low",
+                "error" if plain else "warning",
+                f"{where}: a loss of {loss.text} is impossible with accuracy {accuracy.text}, if "
+                "it is the mean cross-entropy: every wrong row costs at least ln 2.",
+                f"(1 - {min(accuracy.figure.high, 1.0):.5g}) x 0.6931 = {floor:.5f} > "
+                f"{loss.figure.high:.5g}",
+            )
+            return
+
+
+def check_calibration(facts: CardFacts) -> Iterator[Finding]:
+    """A headline loss that is too high for a calibrated classifier of its accuracy."""
+    headline = _headline_pair(facts)
+    if headline is None or not (facts.task.binary and facts.loss_is_plain):
+        return
+    accuracy, loss = headline
+    if not 0.5 < accuracy.figure.low < 1:
+        return
+    ceiling = highest_calibrated_loss(accuracy.figure.low)
+    if loss.figure.low > ceiling:
+        yield Finding(
+            "over-confident",
+            "warning",
+            f"Its loss of {loss.text} is too high for accuracy {accuracy.text} if its "
+            "probabilities were honest: it is over-confident on the rows that it gets wrong.",
+            f"calibrated, at most H({accuracy.figure.low:.5g}) = {ceiling:.4f} < "
+            f"{loss.figure.low:.5g}",
+        )
+
+
+def check_overfitting(facts: CardFacts) -> Iterator[Finding]:
+    """An evaluation loss that rises after its best epoch."""
+    rows = [row for row in facts.training_rows if row.loss]
+    if len(rows) < 2:
+        return
+    best, last = min(rows, key=_loss), rows[-1]
+    if _loss(best) == 0 or _loss(last) < _MUCH * _loss(best):
+        return
+    reloaded = _headline_row(facts) is best
+    text = (
+        f"Its evaluation loss rises from {_loss_text(best)} ({_name(best)}) to {_loss_text(last)} "
+        f"({_name(last)}), {_loss(last) / _loss(best) - 1:.0%} more"
+    )
+    accuracies = [row.scores.get("accuracy") for row in (best, last)]
+    if accuracies[0] and accuracies[1]:
+        change = accuracies[1].figure.value - accuracies[0].figure.value
+        text += f", while accuracy changes by {change:+.4f}"
+    text += ": over-fitting, it grows more certain of what it gets wrong."
+    if reloaded:
+        text += " Its headline figures are of the epoch before that."
+    yield Finding(
+        "over-fitting",
+        "note" if reloaded else "warning",
+        text,
+        "evaluation losses: " + ", ".join(_loss_text(row) for row in rows[:20]),
+    )
+
+
+def check_headline_row(facts: CardFacts) -> Iterator[Finding]:
+    """Which row of the table the headline figures are, and whether it is the best one."""
+    rows = [row for row in facts.training_rows if row.loss]
+    claim = facts.headline("loss")
+    if not rows or not claim or claim.source not in ("metadata", "results list"):
+        return
+    row, best = _headline_row(facts), min(rows, key=_loss)
+    losses = f"evaluation losses: {', '.join(_loss_text(row) for row in rows[:20])}"
+    if row is None:
+        yield Finding(
+            "headline-not-in-table",
+            "warning",
+            f"Its headline loss {claim.printed.text} is in no row of its table.",
+            losses,
+        )
+    elif row is best and row is not rows[-1]:
+        yield Finding(
+            "best-checkpoint",
+            "note",
+            f"Its headline figures are those of {_name(row)}, the lowest loss, and not of the last "
+            f"row: the best checkpoint was reloaded.{_better_accuracy(row, rows)}",
+            losses,
+        )
+    elif _loss(row) >= _MUCH * _loss(best):
+        yield Finding(
+            "headline-not-best",
+            "warning",
+            f"Its headline figures are those of {_name(row)}, with loss {_loss_text(row)}; "
+            f"{_name(best)} has the lowest, {_loss_text(best)}. The best checkpoint by loss was "
+            "not kept.",
+            losses,
+        )
+
+
+def _better_accuracy(chosen: TrainingRow, rows: list[TrainingRow]) -> str:
+    """A sentence on a row whose accuracy is above that of the chosen row, or nothing."""
+    scored = [(row.scores["accuracy"], row) for row in rows if "accuracy" in row.scores]
+    if not scored or "accuracy" not in chosen.scores:
+        return ""
+    accuracy, row = max(scored, key=lambda pair: pair[0].figure.value)
+    if accuracy.figure.value <= chosen.scores["accuracy"].figure.value:
+        return ""
+    return f" {_name(row)[0].upper()}{_name(row)[1:]} has the higher accuracy, {accuracy.text}."
+
+
+def _headline_pair(facts: CardFacts) -> tuple[Printed, Printed] | None:
+    """Accuracy and loss of the headline, if they are of the same place in the card."""
+    accuracy, loss = facts.headline("accuracy"), facts.headline("loss")
+    if not accuracy or not loss or (accuracy.split or loss.split) != (loss.split or accuracy.split):
+        return None
+    return accuracy.printed, loss.printed
+
+
+def _headline_row(facts: CardFacts) -> TrainingRow | None:
+    """The row of the table that the headline figures repeat."""
+    loss, accuracy = facts.headline("loss"), facts.headline("accuracy")
+    for row in facts.training_rows:
+        if loss and row.loss and _overlap(loss.printed, row.loss):
+            seen = row.scores.get("accuracy")
+            if not accuracy or not seen or _overlap(accuracy.printed, seen):
+                return row
+    return None
+
+
+def _overlap(one: Printed, other: Printed) -> bool:
+    return one.figure.low <= other.figure.high and other.figure.low <= one.figure.high
+
+
+def _pairs(facts: CardFacts) -> Iterator[tuple[str, Printed, Printed]]:
+    """Accuracies and the losses that belong to them, with their places."""
+    headline = _headline_pair(facts)
+    if headline:
+        yield "Headline", *headline
+    for row in facts.training_rows:
+        if row.loss and "accuracy" in row.scores:
+            name = _name(row)
+            yield name[0].upper() + name[1:], row.scores["accuracy"], row.loss
+
+
+def _loss(row: TrainingRow) -> float:
+    return row.loss.figure.value if row.loss else math.inf
+
+
+def _loss_text(row: TrainingRow) -> str:
+    return row.loss.text if row.loss else "none"
+
+
+def _name(row: TrainingRow) -> str:
+    if row.epoch:
+        return f"epoch {row.epoch.figure.value:g}"
+    return f"step {row.step:,}" if row.step is not None else "a row"

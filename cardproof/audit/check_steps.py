@@ -1,0 +1,253 @@
+"""Rows, steps and epochs: what the schedule of a card gives away."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cardproof.audit.facts import CardFacts, Finding, Printed, TrainingRow
+from cardproof.audit.published import IMDB_SPLIT
+
+# How people cut IMDb: what is held out of the train split, or of both splits together.
+_IMDB_SIZES = {
+    50_000: "both splits",
+    45_000: "both splits less a tenth",
+    40_000: "both splits less a fifth",
+    25_000: "the whole train split",
+    24_000: "the train split less 1,000",
+    23_750: "the train split less a twentieth",
+    22_500: "the train split less a tenth",
+    21_250: "the train split less 15 %",
+    20_000: "the train split less a fifth",
+    18_750: "the train split less a quarter",
+    17_500: "the train split less 30 %",
+    12_500: "half of the train split",
+}
+
+
+@dataclass(frozen=True)
+class StepsPerEpoch:
+    """Optimizer steps of one epoch, as far as the figures fix them.
+
+    Attributes:
+        low: the fewest.
+        high: the most; less than `low` if no constant number fits.
+        arithmetic: where they come from.
+    """
+
+    low: float
+    high: float
+    arithmetic: str
+
+
+def steps_per_epoch(facts: CardFacts) -> StepsPerEpoch | None:
+    """Steps per epoch, from the training table or, without one, from steps and epochs in prose."""
+    points = [(row.epoch, row.step) for row in facts.training_rows if row.epoch and row.step]
+    timed = [(epoch, step) for epoch, step in points if epoch.figure.value > 0]
+    if timed:
+        return _from_table(timed)
+    steps, epochs = facts.hyperparameters.steps, facts.hyperparameters.epochs
+    if steps and epochs and steps % epochs == 0:
+        return StepsPerEpoch(steps / epochs, steps / epochs, f"{steps:,} steps / {epochs:g} epochs")
+    return None
+
+
+def _from_table(points: list[tuple[Printed, int]]) -> StepsPerEpoch:
+    """From a table's epochs and steps: exact at whole epochs, else within the printed digits."""
+    exact = {step / epoch.figure.value for epoch, step in points}
+    first_epoch, first_step = points[0]
+    if len(exact) == 1 and all(epoch.figure.value % 1 == 0 for epoch, _ in points):
+        only = exact.pop()
+        text = (
+            f"step {first_step:,} / epoch {first_epoch.figure.value:g} = {only:,g} steps per epoch"
+        )
+        return StepsPerEpoch(only, only, text)
+    half_unit = _epoch_half_unit([epoch for epoch, _ in points])
+    low = max((step / (epoch.figure.value + half_unit), step) for epoch, step in points)
+    high = min((step / max(epoch.figure.value - half_unit, 1e-9), step) for epoch, step in points)
+    text = (
+        f"epochs are within {half_unit:g}: step {low[1]:,} gives at least {low[0]:,.1f} "
+        f"steps per epoch, step {high[1]:,} at most {high[0]:,.1f}"
+    )
+    return StepsPerEpoch(low[0], high[0], text)
+
+
+def _epoch_half_unit(epochs: list[Printed]) -> float:
+    """Half a unit of the last decimal of a column of epochs.
+
+    The Trainer rounds to two decimals (newer versions to four) and drops trailing zeros, so that
+    the longest number shows the digits of all, and two are the least. Whole numbers without a point
+    were rounded by hand.
+    """
+    decimals = max(len(epoch.text.partition(".")[2]) for epoch in epochs)
+    if decimals == 0:
+        return 0.5
+    return 0.5 * 10.0 ** -max(decimals, 2)
+
+
+@dataclass(frozen=True)
+class RowRange:
+    """The numbers of training rows that go with the steps, ends included."""
+
+    low: int
+    high: int
+    arithmetic: str
+
+
+def training_row_range(facts: CardFacts) -> RowRange | None:
+    """The numbers of training rows behind the steps of one epoch.
+
+    An epoch of R rows in micro-batches of M has ceil(R / M) of them. With G micro-batches to a step
+    the Trainer has made ceil(ceil(R / M) / G) steps of them (newer versions) or floor (older ones).
+    So N steps mean (N - 1) G M + 1 to N G M rows, and with floor up to (G - 1) M more.
+    """
+    steps, batch = steps_per_epoch(facts), facts.hyperparameters.rows_per_step
+    if steps is None or batch is None:
+        return None
+    low, high = math.ceil(steps.low - 1e-6), math.floor(steps.high + 1e-6)
+    if low > high:
+        return None
+    accumulation = facts.hyperparameters.accumulation or 1
+    left_over = (accumulation - 1) * (batch // accumulation)
+    first, last = (low - 1) * batch + 1, high * batch + left_over
+    shown = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    text = (
+        f"{steps.arithmetic}; {shown} steps of {batch:,} rows: ({low:,} - 1) x {batch:,} + 1 = "
+        f"{first:,} to {high:,} x {batch:,} = {high * batch:,}"
+    )
+    if left_over:
+        text += f", and {left_over:,} more where an incomplete accumulation was dropped"
+    return RowRange(max(first, 1), last, text)
+
+
+def check_training_rows(facts: CardFacts) -> Iterator[Finding]:
+    """How many rows it was trained on, and whether it says the same."""
+    rows = training_row_range(facts)
+    if rows is None:
+        if steps_per_epoch(facts) and not facts.hyperparameters.rows_per_step:
+            yield Finding(
+                "training-rows",
+                "note",
+                "The number of training rows stays open: the table has steps, but no batch size is "
+                "stated.",
+                "rows of an epoch = steps of an epoch x batch size",
+            )
+        return
+    sizes = f"{rows.low:,} to {rows.high:,}"
+    text = f"It was trained on {sizes} rows{_named_sizes(rows, imdb=facts.task.imdb)}."
+    if facts.task.imdb and rows.high < IMDB_SPLIT:
+        text += (
+            f" IMDb's train split has {IMDB_SPLIT:,}, so {IMDB_SPLIT - rows.high:,} to "
+            f"{IMDB_SPLIT - rows.low:,} of its rows were left out, perhaps held out for validation."
+        )
+    yield Finding("training-rows", "note", text, rows.arithmetic)
+    stated = facts.train_row_count
+    if (
+        stated
+        and facts.train_rows
+        and not (stated.figure.low <= rows.high and rows.low <= stated.figure.high)
+    ):
+        yield Finding(
+            "training-rows-differ",
+            "warning",
+            f'It says "{facts.train_rows.text}", but its steps mean {sizes} rows.',
+            f"line {facts.train_rows.line}; {rows.arithmetic}",
+        )
+
+
+def _named_sizes(rows: RowRange, *, imdb: bool) -> str:
+    """The usual sizes in a range, in words."""
+    if imdb:
+        named = [f"{size:,} ({what})" for size, what in _IMDB_SIZES.items() if _within(size, rows)]
+        if named:
+            return ", such as " + " or ".join(named)
+    for unit in (10_000, 1_000, 500, 100):
+        multiple = rows.high // unit * unit
+        if multiple >= max(rows.low, 1):
+            return f", such as {multiple:,}"
+    return ""
+
+
+def _within(size: int, rows: RowRange) -> bool:
+    return rows.low <= size <= rows.high
+
+
+def check_epochs_fit_steps(facts: CardFacts) -> Iterator[Finding]:
+    """Whether one number of steps per epoch explains all rows of the table."""
+    steps = steps_per_epoch(facts)
+    if steps is None or steps.low <= steps.high * (1 + 1e-9):
+        return
+    accumulates = (facts.hyperparameters.accumulation or 1) > 1
+    text = "The steps and epochs of its table do not fit together: steps per epoch change."
+    if accumulates:
+        text += " With gradient accumulation older Trainers counted epochs unevenly."
+    yield Finding(
+        "epochs-do-not-fit-steps", "warning" if accumulates else "error", text, steps.arithmetic
+    )
+
+
+def check_schedule(facts: CardFacts) -> Iterator[Finding]:
+    """Whether the table reaches the last epoch of the recipe."""
+    planned = facts.hyperparameters.epochs
+    epochs = [row.epoch.figure.value for row in facts.training_rows if row.epoch]
+    if not planned or not epochs or not _counts_from_one(facts.training_rows):
+        return
+    last, before = epochs[-1], epochs[-2] if len(epochs) > 1 else 0.0
+    if last > planned + 0.5:
+        yield Finding(
+            "schedule-overrun",
+            "warning",
+            "Its table goes on after the last epoch of its hyperparameters.",
+            f"last row: epoch {last:g}; num_epochs: {planned:g}",
+        )
+    elif planned - last >= max(last - before, 0.1) - 0.02:
+        yield Finding(
+            "schedule-cut-short",
+            "warning",
+            f"Its table ends at epoch {last:g} of {planned:g}: training was stopped early, or rows "
+            "are missing. A learning rate that falls to zero at the last epoch never got there.",
+            f"rows are {last - before:g} epochs apart, and {planned:g} - {last:g} = "
+            f"{planned - last:g} epochs are missing",
+        )
+
+
+def _counts_from_one(rows: tuple[TrainingRow, ...]) -> bool:
+    """Whether an epoch counts as 1 at its end (the Trainer) and not as 0 (Keras)."""
+    return bool(rows) and rows[0].epoch is not None and rows[0].epoch.figure.value > 0
+
+
+def check_optimizer_steps(facts: CardFacts) -> Iterator[Finding]:
+    """The length of a schedule whose steps are not stated."""
+    recipe, batch = facts.hyperparameters, facts.hyperparameters.rows_per_step
+    if steps_per_epoch(facts) or not batch or not recipe.epochs or recipe.max_steps:
+        return
+    if facts.train_row_count:
+        rows, why = round(facts.train_row_count.figure.value), "the rows that it states"
+    elif facts.task.imdb:
+        rows, why = IMDB_SPLIT, "taken to be IMDb's whole train split, as it states no number"
+    else:
+        return
+    per_epoch = math.ceil(rows / batch)
+    yield Finding(
+        "optimizer-steps",
+        "note",
+        f"Its recipe is {round(per_epoch * recipe.epochs):,} optimizer steps, on {rows:,} rows "
+        f"({why}).",
+        f"{rows:,} rows / batch {batch:,}, rounded up: {per_epoch:,} steps per epoch; x "
+        f"{recipe.epochs:g} epochs",
+    )
+
+
+def check_total_batch(facts: CardFacts) -> Iterator[Finding]:
+    """Whether the stated total batch is the product of its parts."""
+    recipe = facts.hyperparameters
+    if not recipe.total_batch or not recipe.batch:
+        return
+    product = recipe.batch * (recipe.devices or 1) * (recipe.accumulation or 1)
+    if product != recipe.total_batch:
+        yield Finding(
+            "total-batch",
+            "warning",
+            f"Its total batch of {recipe.total_batch:,} is not the product of its parts.",
+            f"{recipe.batch:,} rows x {recipe.devices or 1} devices x {recipe.accumulation or 1} "
+            f"accumulated = {product:,}",
+        )

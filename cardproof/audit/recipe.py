@@ -1,0 +1,120 @@
+"""How a card says that the model was trained and scored: hyperparameters and numbers of rows."""
+
+import re
+from collections.abc import Callable, Iterator
+
+from cardproof.audit.facts import Hyperparameters, Printed, Quote, TestRows
+from cardproof.audit.numbers import read_number, whole
+
+_NUMBER = r"(\d[\d,]{0,14}+(?:\.\d{1,20}+)?+(?:[eE][-+]?\d{1,3})?+)(?![\w%])"
+_WHOLE = r"(?<![\d,.])(\d[\d,]{0,14}+)(?![\w%]|\.\d)"
+# The Trainer's own names come first; what people write about the same, after them.
+_PATTERNS = {
+    "learning_rate": (
+        rf"\blearning_rate\W{{1,6}}{_NUMBER}",
+        rf"\blearning[ -]rate\W{{1,8}}(?:of |is |was )?{_NUMBER}",
+        rf"\blr\W{{1,4}}{_NUMBER}",
+    ),
+    "batch": (
+        rf"(?<!total_)train_batch_size\W{{1,6}}{_WHOLE}",
+        r"(?<!eval )(?<!evaluation )(?<!test )"
+        rf"\bbatch[ _-]sizes?\W{{1,8}}(?:of |is |was )?{_WHOLE}",
+    ),
+    "devices": (rf"\bnum_devices\W{{1,6}}{_WHOLE}",),
+    "accumulation": (rf"\bgradient[ _]accumulation(?:[ _]steps)?\W{{1,6}}(?:of )?{_WHOLE}",),
+    "total_batch": (rf"\btotal_train_batch_size\W{{1,6}}{_WHOLE}",),
+    "epochs": (
+        rf"\bnum(?:_train)?_epochs\W{{1,6}}{_NUMBER}",
+        rf"\bepochs[\s:=|*`]{{1,8}}(?:of |is |was )?{_NUMBER}",
+        r"\b(\d{1,3}|one|two|three|four|five) (?:training )?epochs?\b",
+    ),
+    "max_steps": (rf"\b(?:training|max)_steps\W{{1,6}}{_WHOLE}",),
+    "steps": (rf"{_WHOLE} (?:optimi[sz](?:er|ation)|training|update|total|gradient) steps\b",),
+    "seed": (rf"\bseed\W{{1,8}}(?:of |is )?{_WHOLE}",),
+}
+_COMPILED = {
+    name: tuple(re.compile(pattern, re.I) for pattern in patterns)
+    for name, patterns in _PATTERNS.items()
+}
+_WORDS = {"one": 1.0, "two": 2.0, "three": 3.0, "four": 4.0, "five": 5.0}
+
+_ROWS = r"(?:examples?|samples?|reviews?|rows|sentences|texts|instances)\b"
+_COUNT = r"(?<![\w.,])(\d[\d,]{0,11}+(?:\.\d{1,3}+)?+k?)"
+_TEST_ROWS = tuple(
+    re.compile(pattern, re.I)
+    for pattern in (
+        r"\b(?:test|evaluation|eval|held-out) (?:set|split|subset) of "
+        rf"{_COUNT} (?:[a-z-]{{1,12}} )?{_ROWS}",
+        rf"{_COUNT} (?:balanced )?(?:test|evaluation|eval|held-out) {_ROWS}",
+        rf"\b(?:evaluated|scored|tested) on {_COUNT} (?:[a-z-]{{1,12}} )?{_ROWS}",
+    )
+)
+_TRAIN_ROWS = tuple(
+    re.compile(pattern, re.I)
+    for pattern in (
+        rf"{_COUNT} (?:train|training) {_ROWS}",
+        rf"\btrained on {_COUNT} (?:[a-z-]{{1,12}} )?{_ROWS}",
+    )
+)
+_CLASSES = re.compile(r"\b(\d[\d,]{0,9}+) positives?\b.{0,20}?\b(\d[\d,]{0,9}+) negatives?\b", re.I)
+
+
+def read_hyperparameters(text: str) -> Hyperparameters:
+    """The recipe, from the Trainer's list or from prose."""
+    found = {name: _first_number(text, patterns) for name, patterns in _COMPILED.items()}
+
+    def count(name: str) -> int | None:
+        value = found[name]
+        return round(value) if value is not None and value >= 1 else None
+
+    return Hyperparameters(
+        learning_rate=found["learning_rate"],
+        batch=count("batch"),
+        devices=count("devices"),
+        accumulation=count("accumulation"),
+        total_batch=count("total_batch"),
+        epochs=found["epochs"],
+        max_steps=count("max_steps"),
+        steps=count("steps"),
+        seed=None if (seed := found["seed"]) is None else round(seed),
+    )
+
+
+def _first_number(text: str, patterns: tuple[re.Pattern[str], ...]) -> float | None:
+    for pattern in patterns:
+        match = pattern.search(text)
+        if match:
+            word = match[1].lower()
+            printed = None if word in _WORDS else read_number(word)
+            return printed.figure.value if printed else _WORDS.get(word)
+    return None
+
+
+def read_test_rows(text: str, line_of: Callable[[int], int]) -> TestRows | None:
+    """The rows that the card says it was scored on; None if it does not, or names several."""
+    found: dict[int, TestRows] = {}
+    for match in _matches(text, _TEST_ROWS):
+        rows = whole(match[1])
+        if rows:
+            passage = text[match.start() : match.end() + 60].partition("\n")[0]
+            halves = _CLASSES.search(passage)
+            counts = (whole(halves[1]) or 0, whole(halves[2]) or 0) if halves else None
+            classes = counts if counts and sum(counts) == rows else None
+            quote = f'line {line_of(match.start())}: "{match[0]}"'
+            found.setdefault(rows, TestRows(rows, classes, quote))
+    return next(iter(found.values())) if len(found) == 1 else None
+
+
+def read_train_rows(
+    text: str, line_of: Callable[[int], int]
+) -> tuple[Quote, Printed] | tuple[None, None]:
+    """The passage that says how many rows it was trained on, and their number."""
+    for match in _matches(text, _TRAIN_ROWS):
+        rows = read_number(match[1])
+        if rows and rows.figure.value >= 1:
+            return Quote(match[0], line_of(match.start())), rows
+    return None, None
+
+
+def _matches(text: str, patterns: tuple[re.Pattern[str], ...]) -> Iterator[re.Match[str]]:
+    return (match for pattern in patterns for match in pattern.finditer(text))
