@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from transformers import (
     DataCollatorWithPadding,
     PreTrainedModel,
@@ -90,6 +91,7 @@ def training_arguments(
         metric_for_best_model="loss",
         logging_nan_inf_filter=False,  # a loss that is not finite must show
         report_to="none",
+        disable_tqdm=False,  # a progress bar, whatever the verbosity of the library
     )
 
 
@@ -123,6 +125,8 @@ def train_classifier(
     )
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(QuietProgress())
+    # Determinism fills new memory, for code that reads it unwritten: none here, and a tenth slower.
+    torch.utils.deterministic.fill_uninitialized_memory = False
     start = time.perf_counter()
     output = trainer.train()
     if not math.isfinite(output.training_loss):

@@ -88,7 +88,7 @@ def repeat_positions(model: DistilBertForMaskedLM) -> None:
 
 
 def pretrain(texts: list[str], tokenizer: BertTokenizerFast, steps: int) -> DistilBertForMaskedLM:
-    """Masked-language modelling from random weights, without dropout: the text is not repeated."""
+    """Masked-language modelling from random weights, without dropout: a small model underfits."""
     set_seed(SEED)
     config = DistilBertConfig(
         vocab_size=len(tokenizer),
@@ -122,7 +122,7 @@ def pretrain(texts: list[str], tokenizer: BertTokenizerFast, steps: int) -> Dist
         collate = collate_with_cls(collator)
         Trainer(model, arguments, train_dataset=rows, data_collator=collate).train()
     repeat_positions(model)
-    model.config.dropout = model.config.attention_dropout = 0.1  # what fine-tuning starts from
+    model.config.dropout = model.config.attention_dropout = 0.1  # for the fine-tuning to come
     return model
 
 
@@ -131,7 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--steps", type=int, default=3500, help="of pre-training (default: 3500)")
+    parser.add_argument("--steps", type=int, default=3000, help="of pre-training (default: 3000)")
     steps = parser.parse_args().steps
     keep_freed_memory()
     texts = unlabelled_texts()

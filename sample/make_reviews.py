@@ -29,10 +29,10 @@ REMARKS = {
     1: (grammar.PRAISE, grammar.PRAISE_NEGATED, grammar.PRAISE_CONCEDING, grammar.PRAISE_IRONIC),
     0: (grammar.BLAME, grammar.BLAME_NEGATED, grammar.BLAME_CONCEDING, grammar.BLAME_IRONIC),
 }
-KINDS = (0.42, 0.22, 0.24, 0.12)  # how often: plain, negated, conceding, ironic
-AGREEING = 0.93  # of the remarks that take a side, those on the label's side
-WITH_VERDICT = 0.8  # reviews that end in a verdict; the others leave it to the reader
-LENGTHS = (2, 3, 3, 4, 4, 5, 5, 6, 7, 8, 10, 14)  # sentences
+KINDS = (0.46, 0.22, 0.22, 0.10)  # how often: plain, negated, conceding, ironic
+AGREEING = 0.97  # of the remarks that take a side, those on the label's side
+WITH_VERDICT = 0.9  # reviews that end in a verdict; the others leave it to the reader
+LENGTHS = (2, 2, 3, 3, 4, 4, 5, 6, 7, 8, 10, 13)  # sentences
 
 
 class Writer:
@@ -72,7 +72,7 @@ class Writer:
                 yield self._say(grammar.ASIDES)
             else:
                 yield self._remark(label)
-        yield self._remark(label, agreeing=0.97)
+        yield self._remark(label, agreeing=0.99)
         if self._random.random() < WITH_VERDICT:
             yield self._say(grammar.VERDICT_GOOD if label else grammar.VERDICT_BAD)
 

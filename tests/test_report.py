@@ -16,7 +16,8 @@ from cardproof.report.facts import RunFacts
 from cardproof.report.figures import draw_figures
 from cardproof.report.render import headline, list_settings, render_model_card, render_page
 from cardproof.scores import expected_calibration_error, reliability_bins, score
-from tests.test_params import CARDS, ROOT
+from tests.conftest import ROOT
+from tests.test_params import CARDS
 
 NUMBER = re.compile(r"\d+\.\d\d")
 
@@ -128,7 +129,7 @@ def test_every_assumption_is_listed_with_its_reason(card: str) -> None:
 @pytest.mark.parametrize(("card", "split"), [("grojeda", "test"), ("llm_project", "train")])
 def test_the_model_card_is_one_that_the_hubs_library_accepts(card: str, split: str) -> None:
     run = run_of(recipe_of(card))
-    read = ModelCard(render_model_card(run)).data
+    read: Any = ModelCard(render_model_card(run)).data
     assert read.base_model == run.recipe.base.repository
     accuracy = next(r for r in read.eval_results if r.metric_type == "accuracy")
     assert accuracy.metric_value == run.metrics["evaluate.accuracy"]

@@ -7,12 +7,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset
+from ruamel.yaml import YAML
 
 from cardproof.params import Split, resolve
 from cardproof.reviews import ReviewsError, draw_balanced, read_reviews
 from cardproof.splits import describe_splits, make_splits
 from cardproof.training import steps_per_epoch
-from tests.test_params import CARDS, ROOT, YAML
+from tests.conftest import ROOT
+from tests.test_params import CARDS
 
 # As the cards print them: rows of each set, optimizer steps of the whole recipe.
 PUBLISHED = {

@@ -126,7 +126,8 @@ def _smooth(curve: Rows, windows: int = 25) -> tuple[list[float], list[float]]:
 
 def _points(axes: Axes, rows: Rows, x: str, y: str, label: str) -> None:
     if rows:
-        axes.plot([r[x] for r in rows], [r[y] for r in rows], "o-", color=INK, label=label)
+        points = np.array([[r[x], r[y]] for r in rows], dtype=float)
+        axes.plot(points[:, 0], points[:, 1], "o-", color=INK, label=label)
 
 
 def _say(axes: Axes, text: str) -> None:

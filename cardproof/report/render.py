@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
 
 from cardproof.params import Recipe
 from cardproof.report.claims import Comparison, compare_claims, compare_epochs
@@ -172,7 +172,7 @@ def _show_override(value: object) -> str:
     return "[" + ",".join(map(str, value)) + "]" if isinstance(value, list) else f"{value}".lower()
 
 
-def _template(name: str) -> Any:
+def _template(name: str) -> Template:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(["html.j2"]),
