@@ -186,13 +186,17 @@ def _template(name: str) -> Template:
 
 
 def _signed(comparison: Comparison) -> str:
-    """The difference in the claim's own unit: points of a percentage, or plain."""
-    difference = comparison.difference
-    if difference is None:
+    """The difference in the claim's own unit: points of a percentage, a count, or plain."""
+    difference, claimed = comparison.difference, comparison.claimed
+    if difference is None or claimed is None:
         return ""
     if comparison.printed.rstrip().endswith("%"):
-        return f"{100 * difference:+.2f} points"
-    return f"{difference:+.4f}" if abs(difference) < 10 else f"{difference:+,.0f}"
+        text = f"{100 * difference:+.2f} points"
+    elif claimed.half_unit >= 0.5:
+        text = f"{difference:+,.0f}"
+    else:
+        text = f"{difference:+.4f}"
+    return text if any(digit in text for digit in "123456789") else "0"
 
 
 def _cell(value: float | None, digits: int = 4) -> str:
