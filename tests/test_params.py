@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from cardproof.params import ParamsError, Recipe, load_recipe, resolve
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SHARED
 
 SST2 = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
 PLAIN = "distilbert/distilbert-base-uncased"
@@ -107,6 +107,19 @@ def test_pins_are_the_published_ones(raw: dict[str, Any]) -> None:
     for name, pin in PINS.items():
         source = (raw["reviews"] | raw["bases"])[name]
         assert (source["repository"], source["revision"]) == pin
+
+
+def test_sums_are_the_published_ones(raw: dict[str, Any]) -> None:
+    document = SHARED / "PINS.md"
+    if not document.is_file():
+        pytest.skip(f"needs the published sums in ../{SHARED.name}/PINS.md")
+    text = document.read_text()
+    reviews = raw["reviews"]["imdb"]
+    sums = [reviews["train"]["sha256"], reviews["test"]["sha256"]]
+    for name in ("distilbert", "distilbert-sst2", "minilm"):
+        sums += raw["bases"][name]["files"].values()
+    assert len(sums) == 15
+    assert [s for s in sums if s not in text] == []
 
 
 def test_every_fault_is_reported_at_once_with_key_value_and_remedy(raw: dict[str, Any]) -> None:
