@@ -26,7 +26,9 @@ def _fetch(repository: Repository, folder: Path) -> None:
     if repository.revision is None:
         mirrors = [EMBEDDED]
     else:
-        mirrors = [Path(named)] if (named := os.environ.get(MIRROR_VARIABLE)) else []
+        # A queued run works in a folder of its own: a relative name is meant from the original.
+        root = Path(os.environ.get("DVC_ROOT", "."))
+        mirrors = [root / named] if (named := os.environ.get(MIRROR_VARIABLE)) else []
     for fetched in fetch(repository, folder, mirrors=mirrors):
         print(f"{fetched.path}: {fetched.size:,} bytes from {fetched.source}")
 
