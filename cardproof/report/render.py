@@ -39,10 +39,10 @@ def list_settings(run: RunFacts) -> list[Setting]:
     """Every value of the recipe, with what is assumed and what deviates."""
     recipe, card = run.recipe, run.recipe.card
     rows: list[tuple[str, object, object]] = [
+        ("model.base", card.base, recipe.base_name),
         ("data.reviews", card.reviews, recipe.reviews_name),
         ("data.limit", None, recipe.data.limit),
         ("data.test_limit", None, recipe.data.test_limit),
-        ("model.base", card.base, recipe.base_name),
         ("labels", card.labels, card.labels),
         ("license", card.license, card.license),
     ]
