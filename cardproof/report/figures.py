@@ -48,7 +48,7 @@ def training_figure(curve: Rows, epochs: Rows, claims: Claims) -> bytes:
         _finish(right, "Accuracy on the validation rows", "epoch", "accuracy")
         last = max(e["epoch"] or 1 for e in epochs) if validated else len(claims.epochs)
         right.set_xlim(0.5, max(last, len(claims.epochs)) + 0.5)
-        right.xaxis.get_major_locator().set_params(integer=True)
+        right.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     else:
         _say(right, "This card validates on no rows.")
     return _png(figure)

@@ -169,7 +169,10 @@ def _command(recipe: Recipe) -> str:
 
 
 def _show_override(value: object) -> str:
-    return "[" + ",".join(map(str, value)) + "]" if isinstance(value, list) else f"{value}".lower()
+    """A value as `dvc exp run -S` reads it."""
+    if isinstance(value, list):
+        return "[" + ",".join(map(_show_override, value)) + "]"
+    return f"{value:g}" if isinstance(value, float) else f"{value}".lower()
 
 
 def _template(name: str) -> Template:
