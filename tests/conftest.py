@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import pytest
 
@@ -76,15 +77,14 @@ def run() -> Run:
         environment |= {"GIT_COMMITTER_NAME": "test", "GIT_COMMITTER_EMAIL": "test@example.org"}
         if mirror:
             environment["CARDPROOF_MIRROR"] = str(mirror)
-        return subprocess.run(
-            command,
-            cwd=cwd,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+        # Files, not pipes: a queue's worker lives on and would keep a pipe open.
+        with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+            done = subprocess.run(
+                command, cwd=cwd, env=environment, stdout=out, stderr=err, timeout=timeout
+            )
+            out.seek(0)
+            err.seek(0)
+            return subprocess.CompletedProcess(command, done.returncode, out.read(), err.read())
 
     return run_command
 
