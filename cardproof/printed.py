@@ -1,5 +1,6 @@
 """Figures as cards print them: "0.9256" is an interval, "XX.XX%" a blank to be filled in."""
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ _NUMBER = re.compile(
     r"^[~≈]?\s*(?P<digits>\d[\d,]*(?:\.\d+)?)\s*(?P<unit>%|k|K|M|ms)?$"  # "~2,814", "94 %", "22.5k"
 )
 _BLANK = re.compile(r"^(?P<before>[~≈]?\s*)(?P<whole>X+)(?:\.(?P<places>X+))?\s*(?P<unit>%|ms)?$")
+_SLACK = 1e-9  # far above the error of a float64 ratio, far below one row in a million
 _SCALE = {None: 1.0, "%": 0.01, "k": 1e3, "K": 1e3, "M": 1e6, "ms": 1.0}
 
 
@@ -35,8 +37,14 @@ class PrintedFigure:
 
     def covers(self, number: float) -> bool:
         """Whether `number` prints as this figure, give or take the last bit of a float."""
-        slack = 1e-9 * max(1.0, abs(self.value))
+        slack = _SLACK * max(1.0, abs(self.value))
         return self.low - slack <= number <= self.high + slack
+
+    def whole_counts(self, rows: int) -> range:
+        """The counts k for which k / rows prints as this figure; empty if there is none."""
+        first = math.ceil((self.low - _SLACK) * rows)
+        last = math.floor((self.high + _SLACK) * rows)
+        return range(max(first, 0), min(last, rows) + 1)
 
 
 def parse_figure(text: str) -> PrintedFigure:

@@ -80,7 +80,13 @@ def run() -> Run:
         # Files, not pipes: a queue's worker lives on and would keep a pipe open.
         with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
             done = subprocess.run(
-                command, cwd=cwd, env=environment, stdout=out, stderr=err, timeout=timeout
+                command,
+                cwd=cwd,
+                env=environment,
+                stdout=out,
+                stderr=err,
+                timeout=timeout,
+                check=False,
             )
             out.seek(0)
             err.seek(0)

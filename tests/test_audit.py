@@ -16,10 +16,10 @@ from cardproof.audit.check_losses import highest_calibrated_loss, lowest_loss
 from cardproof.audit.claims import blank_out, code_fences
 from cardproof.audit.facts import CardFacts
 from cardproof.audit.numbers import exactly, read_number
-from cardproof.audit.published import COLUMNS, accuracies, condense, published_runs
 from cardproof.audit.reading import LARGEST, read_card
 from cardproof.audit.rendering import as_markdown
 from cardproof.audit.vocabulary import average_in, metric_named, split_in
+from cardproof.published import COLUMNS, accuracies, condense, published_runs
 
 SHARED = Path(__file__).parents[2] / "shared"
 needs_shared = pytest.mark.skipif(
@@ -320,7 +320,7 @@ def test_yardstick_file_is_what_condense_makes() -> None:
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    path = Path(__file__).parents[1] / "cardproof" / "audit" / "published.csv"
+    path = Path(__file__).parents[1] / "cardproof" / "published.csv"
     assert path.read_text(encoding="utf-8") == text.getvalue()
 
 

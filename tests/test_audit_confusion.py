@@ -17,7 +17,6 @@ from cardproof.audit.confusion import (
     share_that_fits,
     sizes_that_fit,
     totals,
-    whole_counts,
 )
 from cardproof.printed import PrintedFigure, parse_figure
 
@@ -162,12 +161,12 @@ def test_totals_of_a_published_run() -> None:
     ],
 )
 def test_whole_counts(text: str, rows: int, expected: list[int]) -> None:
-    assert list(whole_counts(parse_figure(text), rows)) == expected
+    assert list(parse_figure(text).whole_counts(rows)) == expected
 
 
 def test_sizes_that_fit_are_those_with_a_whole_count() -> None:
     figures = [parse_figure(text) for text in ("0.9804", "0.9696", "0.9822")]
-    expected = [n for n in range(1, 6_000) if all(whole_counts(f, n) for f in figures)]
+    expected = [n for n in range(1, 6_000) if all(f.whole_counts(n) for f in figures)]
     assert sizes_that_fit(figures, 5_999).tolist() == expected
     assert expected[0] == 2_138
     assert 5_000 in expected

@@ -14,12 +14,11 @@ from cardproof.audit.confusion import (
     share_that_fits,
     sizes_that_fit,
     totals,
-    whole_counts,
 )
 from cardproof.audit.facts import CardFacts, Finding, Printed
 from cardproof.audit.numbers import exactly
-from cardproof.audit.published import IMDB_SPLIT
 from cardproof.printed import PrintedFigure
+from cardproof.published import IMDB_SPLIT
 
 _LARGEST_SET = 25_000
 _PLAUSIBLE = (
@@ -75,7 +74,7 @@ def _whole_test_split(facts: CardFacts, reason: str) -> ScoredRows | None:
     classes = (IMDB_SPLIT // 2, IMDB_SPLIT // 2)
     scores = _exact_scores(facts)
     accuracy = scores.get("accuracy")
-    if accuracy and not whole_counts(accuracy.figure, IMDB_SPLIT):
+    if accuracy and not accuracy.figure.whole_counts(IMDB_SPLIT):
         return None
     if facts.generated and (not _any_region(scores, classes) or _fits_few_rows(scores)):
         return None
@@ -100,7 +99,7 @@ def _rest_of_train(facts: CardFacts, trained: RowRange) -> ScoredRows | None:
     fitting = [
         size
         for size in _PLAUSIBLE
-        if size in rest and figures and all(whole_counts(figure, size) for figure in figures)
+        if size in rest and figures and all(figure.whole_counts(size) for figure in figures)
     ]
     if len(fitting) != 1:
         return None
@@ -202,7 +201,7 @@ def _as_wide(figures: list[PrintedFigure]) -> list[PrintedFigure]:
 
 
 def _product(figure: PrintedFigure, rows: int) -> str:
-    counts = whole_counts(figure, rows)
+    counts = figure.whole_counts(rows)
     shown = f"{counts.start:,}" if len(counts) == 1 else f"{counts.start:,} to {counts.stop - 1:,}"
     return f"{figure.value:.6g} x {rows:,} = {figure.value * rows:,.6g} ({shown})"
 
@@ -210,7 +209,7 @@ def _product(figure: PrintedFigure, rows: int) -> str:
 def _at_stated_size(stated: ScoredRows, accuracies: list[Printed]) -> Iterator[Finding]:
     """Whether the accuracies are whole counts on the rows that the card speaks of."""
     for printed in accuracies:
-        if not whole_counts(printed.figure, stated.rows):
+        if not printed.figure.whole_counts(stated.rows):
             product = printed.figure.value * stated.rows
             yield Finding(
                 "no-whole-count",

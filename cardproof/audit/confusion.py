@@ -21,13 +21,6 @@ Floats = NDArray[np.floating[Any]]
 _SLACK = 1e-9  # far above the error of a float64 ratio, far below one row in a million
 
 
-def whole_counts(figure: PrintedFigure, rows: int) -> range:
-    """The counts k for which k / rows prints as `figure`; empty if there is none."""
-    first = int(np.ceil((figure.low - _SLACK) * rows))
-    last = int(np.floor((figure.high + _SLACK) * rows))
-    return range(max(first, 0), min(last, rows) + 1)
-
-
 def sizes_that_fit(figures: Sequence[PrintedFigure], largest: int) -> Counts:
     """The numbers of rows, 1 to `largest`, on which every figure is a whole count over the rows."""
     rows = np.arange(1, largest + 1)
@@ -200,7 +193,7 @@ def totals(rows: int, accuracy: PrintedFigure, f1: PrintedFigure) -> Totals:
     From F1 = 2 TP / (2 TP + FP + FN): TP = (FP + FN) F1 / (2 (1 - F1)), with the errors FP + FN
     from accuracy. How the errors split into FP and FN stays open.
     """
-    correct = whole_counts(accuracy, rows)
+    correct = accuracy.whole_counts(rows)
     errors = np.arange(rows - correct.stop + 1, rows - correct.start + 1)
     first = _hits_at(f1.low - _SLACK, errors)
     last = _hits_at(f1.high + _SLACK, errors)

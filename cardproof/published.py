@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from cardproof.audit.confusion import whole_counts
 from cardproof.printed import parse_figure
 
 COLUMNS = (
@@ -73,7 +72,7 @@ class Yardstick:
 @cache
 def published_runs() -> tuple[Run, ...]:
     """The runs of `published.csv`."""
-    text = (files("cardproof.audit") / "published.csv").read_text(encoding="utf-8")
+    text = (files("cardproof") / "published.csv").read_text(encoding="utf-8")
     return tuple(
         Run(
             card=row["card"],
@@ -147,6 +146,6 @@ def _train_rows(row: Mapping[str, str], step: int | None) -> tuple[str, str]:
     if name:
         return str(int(name[1]) * (1000 if name[2] else 1)), "name"
     figure = parse_figure(row["accuracy"])
-    fits = [rows for rows in (300, 3000, 5000, 10000, 25000) if whole_counts(figure, rows)]
+    fits = [rows for rows in (300, 3000, 5000, 10000, 25000) if figure.whole_counts(rows)]
     # A score that only the whole test split can give, and no word of samples: all of train.
     return ("25000", "test rows") if fits == [25000] else ("", "")
