@@ -126,6 +126,20 @@ class Claims(_Section):
     epochs: list[Annotated[list[Text], Field(min_length=5, max_length=5)]] = []
 
 
+class VerdictRules(_Section):
+    """When a measurement is the same thing as a claim.
+
+    Margins are the differences that do not matter. The standard deviations are those of published
+    runs that differ in seed, for where there is a single run of ours; null: none is known.
+    """
+
+    share_margin: Annotated[float, Field(ge=0, lt=1)]
+    loss_margin: Annotated[float, Field(ge=0)]
+    share_sd: Annotated[float, Field(gt=0, lt=1)] | None
+    loss_sd: Annotated[float, Field(gt=0)] | None
+    level: Annotated[float, Field(gt=0.5, lt=1)]
+
+
 class Data(_Section):
     """Which reviews, and how many: no card limits its rows, so every value is a deviation."""
 
@@ -215,6 +229,7 @@ class Recipe(_Section):
     tokenize: Tokenize
     train: Train
     evaluate: Evaluate
+    verdict: VerdictRules
     deviations: list[Deviation]
 
 
@@ -238,6 +253,7 @@ class _ParamsFile(_Section):
     tokenize: _optional(Tokenize)  # type: ignore[valid-type]
     train: _optional(Train)  # type: ignore[valid-type]
     evaluate: _optional(Evaluate)  # type: ignore[valid-type]
+    verdict: VerdictRules
     cards: dict[str, Card]
     reviews: dict[str, Reviews]
     bases: dict[str, Base]
@@ -285,6 +301,7 @@ def resolve(raw: dict[str, Any], path: Path = PARAMS_FILE) -> Recipe:
         tokenize=tokenize,
         train=train,
         evaluate=evaluate,
+        verdict=file.verdict,
         deviations=_deviations(file, card),
     )
 

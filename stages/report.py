@@ -11,7 +11,7 @@ from cardproof.params import load_recipe
 def main() -> None:
     """Write report/ (index.html, figures), upload/ (model and README.md), metrics/claims.json."""
     recipe = load_recipe()
-    from cardproof.report.claims import claim_metrics, compare_claims
+    from cardproof.claims import claim_metrics, judge_claims
     from cardproof.report.facts import read_run
     from cardproof.report.figures import draw_figures
     from cardproof.report.render import render_model_card, render_page
@@ -25,10 +25,10 @@ def main() -> None:
     with working_folder(Path("upload")) as folder:
         shutil.copytree("model", folder, dirs_exist_ok=True)
         write_text_atomic(folder / "README.md", render_model_card(run))
-    compared = compare_claims(recipe.card.claims, run.metrics)
-    write_json(Path("metrics/claims.json"), claim_metrics(compared))
-    for c in compared:
-        print(f"{c.name}: claimed {c.printed}, measured {c.shown or 'nothing'}")
+    judged = judge_claims(recipe, [run.metrics], run.provenance["precision"])
+    write_json(Path("metrics/claims.json"), claim_metrics(judged))
+    for c in judged:
+        print(f"{c.name}: claimed {c.printed}, measured {c.shown or 'nothing'}: {c.verdict.word}")
     print("look at report/index.html; upload/ is ready for the hub")
 
 

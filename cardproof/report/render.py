@@ -1,6 +1,7 @@
 """The report page (self-contained HTML) and the model card of a run."""
 
 import base64
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,11 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
 
+from cardproof.claims import JudgedClaim, judge_claims, judge_epochs
 from cardproof.params import Recipe
-from cardproof.report.claims import Comparison, compare_claims, compare_epochs
 from cardproof.report.facts import RunFacts
+from cardproof.statistics import Interval
+from cardproof.uncertainty import score_intervals
 
 TEMPLATES = Path(__file__).parent / "templates"
 RECIPE_SECTIONS = ("split", "tokenize", "train", "evaluate")
@@ -24,7 +27,8 @@ class Setting:
         key: as in params.yaml.
         card: the card's value, or the one assumed for it.
         ours: this run's.
-        status: "stated", "assumed" (the card is silent) or "deviates".
+        status: "stated", "assumed" (the card is silent), "another reading" (it is silent, and
+            ours is not the assumed value either), "another seed" or "deviates".
         remark: the assumption or the reason of a deviation.
     """
 
@@ -64,8 +68,16 @@ def list_settings(run: RunFacts) -> list[Setting]:
 
 def _setting(recipe: Recipe, key: str, card: object, ours: object) -> Setting:
     silent = recipe.card.silent.get(key, "")
-    status = "deviates" if card != ours else "assumed" if silent else "stated"
+    same = "assumed" if silent else "stated"
+    status = same if card == ours else _changed(recipe, key)
     return Setting(key, _show(card), _show(ours), status, silent)
+
+
+def _changed(recipe: Recipe, key: str) -> str:
+    """What a value is that is not the card's own, or not the one assumed for it."""
+    if key == "train.seed":
+        return "another seed"
+    return "another reading" if key in recipe.card.silent else "deviates"
 
 
 def _show(value: object) -> str:
@@ -81,13 +93,16 @@ def _show(value: object) -> str:
 def headline(recipe: Recipe, settings: list[Setting]) -> str:
     """One sentence: what this run is, and whether it may be called a reproduction."""
     name = recipe.card.title
-    deviating = [s for s in settings if s.status == "deviates"]
-    if not deviating:
+    changed = [s for s in settings if s.status not in ("stated", "assumed")]
+    if not changed:
         return f"A run of {name} with nothing changed."
     what = "; ".join(
-        f"{s.key} is {s.ours}" + ("" if s.card == "-" else f", not {s.card}") for s in deviating
+        f"{s.key} is {s.ours}" + ("" if s.card == "-" else f", not {s.card}") for s in changed
     )
-    return f"Not a reproduction of {name}: {what}."
+    kinds = {s.status for s in changed}
+    if "deviates" in kinds:
+        return f"Not a reproduction of {name}: {what}."
+    return f"A run of {name} with {' and '.join(sorted(kinds))}: {what}."
 
 
 def render_page(run: RunFacts, figures: dict[str, bytes]) -> str:
@@ -146,6 +161,8 @@ def _eval_results(run: RunFacts) -> list[EvalResult]:
 def _context(run: RunFacts) -> dict[str, Any]:
     """What both templates read."""
     settings = list_settings(run)
+    precision = run.provenance["precision"]
+    claims = judge_claims(run.recipe, [run.metrics], precision)
     return {
         "recipe": run.recipe,
         "card": run.recipe.card,
@@ -154,11 +171,22 @@ def _context(run: RunFacts) -> dict[str, Any]:
         "headline": headline(run.recipe, settings),
         "reproduction": not any(s.status == "deviates" for s in settings),
         "settings": settings,
-        "claims": compare_claims(run.recipe.card.claims, run.metrics),
-        "claimed_epochs": compare_epochs(run.recipe.card.claims, run.epochs),
+        "claims": claims,
+        "verdict_summary": _summary(claims),
+        "claimed_epochs": judge_epochs(run.recipe, [run.epochs], precision),
+        "intervals": score_intervals(run.labels, run.logits),
         "epochs": run.epochs,
         "command": _command(run.recipe),
     }
+
+
+def _summary(claims: list[JudgedClaim]) -> str:
+    """How many claims came to which verdict, in one sentence."""
+    words = Counter(c.verdict.word for c in claims if c.claimed is not None)
+    blanks = sum(c.claimed is None for c in claims)
+    counted = [f"{count} {word}" for word, count in words.most_common()]
+    counted += [f"{blanks} left blank by the card"] if blanks else []
+    return f"Of {len(claims)} figures: {', '.join(counted)}."
 
 
 def _command(recipe: Recipe) -> str:
@@ -185,10 +213,11 @@ def _template(name: str) -> Template:
     )
     environment.filters["signed"] = _signed
     environment.filters["cell"] = _cell
+    environment.filters["interval"] = _interval
     return environment.get_template(name)
 
 
-def _signed(comparison: Comparison) -> str:
+def _signed(comparison: JudgedClaim) -> str:
     """The difference in the claim's own unit: points of a percentage, a count, or plain."""
     difference, claimed = comparison.difference, comparison.claimed
     if difference is None or claimed is None:
@@ -200,6 +229,10 @@ def _signed(comparison: Comparison) -> str:
     else:
         text = f"{difference:+.4f}"
     return text if any(digit in text for digit in "123456789") else "0"
+
+
+def _interval(interval: Interval | None) -> str:
+    return "" if interval is None else f"{interval.low:.4f} to {interval.high:.4f}"
 
 
 def _cell(value: float | None, digits: int = 4) -> str:
