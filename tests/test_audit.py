@@ -607,7 +607,7 @@ def test_output_is_harmless(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
     path.write_text("[e.g. \x1b[31m <script>|x|](no)", encoding="utf-8")
     main([str(path)])
     assert "\x1b" not in capsys.readouterr().out
-    shown = as_markdown(audit_text("(confirm this <script>alert|1|</script>)"))
+    shown = as_markdown("card.md", audit_text("(confirm this <script>alert|1|</script>)"))
     assert "<script>" not in shown.replace("\\<", "")
 
 
@@ -675,3 +675,19 @@ def test_hansaht() -> None:
     assert "46% more" in found["over-fitting"].text
     assert "H(0.93285) = 0.2462" in found["over-confident"].arithmetic
     assert "missing-license" in found
+
+
+@needs_shared
+def test_the_page_of_the_five_cards_is_what_the_command_prints(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [
+        f"{card}.md" for card in ("grojeda", "deepaxion", "template", "llm_project", "hansaht")
+    ]
+    for number, name in enumerate(names):
+        (path,) = (SHARED / "cards").glob(f"00{number}_*.txt")
+        (tmp_path / name).write_bytes(path.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert main(["--markdown", *names]) == 0
+    page = (Path(__file__).parents[1] / "docs" / "audit.md").read_text(encoding="utf-8")
+    assert page.endswith(capsys.readouterr().out)

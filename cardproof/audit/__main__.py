@@ -9,7 +9,7 @@ from pathlib import Path
 from cardproof.audit import audit_bytes
 from cardproof.audit.facts import Finding
 from cardproof.audit.reading import LARGEST
-from cardproof.audit.rendering import as_json, as_text
+from cardproof.audit.rendering import as_json, as_markdown, as_text
 
 EXIT_FINDINGS = 1
 EXIT_UNREADABLE = 2
@@ -18,6 +18,7 @@ _EPILOG = """\
 examples:
   python -m cardproof.audit README.md             print the findings of a card
   python -m cardproof.audit cards/*.md --json     the same of several, for programs
+  python -m cardproof.audit README.md --markdown  print the findings as a page's section
   curl -L URL | python -m cardproof.audit -       read a card from standard input
   python -m cardproof.audit README.md --strict    fail if the card contradicts itself
 
@@ -36,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("cards", nargs="+", metavar="CARD", help="a model card, or - for stdin")
-    parser.add_argument("--json", action="store_true", help="print JSON: a list, one entry a card")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON: a list, one entry a card")
+    form.add_argument("--markdown", action="store_true", help="print a page: one table a card")
     parser.add_argument("--strict", action="store_true", help="exit 1 if there is an error")
     options = parser.parse_args(arguments)
 
@@ -50,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"error: {card}: {error.strerror or error}; name a model card", file=sys.stderr)
     if options.json:
         print(json.dumps([as_json(*one) for one in audited.items()], indent=2))
+    elif options.markdown:
+        print("\n".join(as_markdown(*one) for one in audited.items()), end="")
     elif audited:
         print("\n\n".join(as_text(*one) for one in audited.items()))
     if unreadable:

@@ -4,6 +4,7 @@ import dataclasses
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from cardproof.audit.facts import Finding
@@ -23,13 +24,17 @@ def as_text(name: str, findings: Sequence[Finding]) -> str:
 
 def summary(name: str, findings: Sequence[Finding]) -> str:
     """One line: how many findings of each severity."""
+    return f"{_printable(name)}: {_counted(findings)}"
+
+
+def _counted(findings: Sequence[Finding]) -> str:
     counts = Counter(finding.severity for finding in findings)
     parts = [
         f"{counts['error']} {'error' if counts['error'] == 1 else 'errors'}",
         f"{counts['warning']} {'warning' if counts['warning'] == 1 else 'warnings'}",
         f"{counts['note']} {'note' if counts['note'] == 1 else 'notes'}",
     ]
-    return f"{_printable(name)}: {', '.join(parts)}"
+    return ", ".join(parts)
 
 
 def as_json(name: str, findings: Sequence[Finding]) -> dict[str, Any]:
@@ -41,13 +46,14 @@ def as_json(name: str, findings: Sequence[Finding]) -> dict[str, Any]:
     }
 
 
-def as_markdown(findings: Sequence[Finding]) -> str:
-    """The findings as a Markdown table; what they quote of the card cannot become markup."""
+def as_markdown(name: str, findings: Sequence[Finding]) -> str:
+    """The findings of one card as a Markdown section; what they quote cannot become markup."""
     rows = [
         f"| {finding.severity} | {_escaped(finding.text)} | {_escaped(finding.arithmetic)} |"
         for finding in findings
     ]
-    return "\n".join(["| severity | finding | from |", "|---|---|---|", *rows]) + "\n"
+    head = [f"## {_escaped(Path(name).stem)}", "", f"{_counted(findings)}.", ""]
+    return "\n".join([*head, "| severity | finding | from |", "|---|---|---|", *rows]) + "\n"
 
 
 def _wrapped(text: str, first: str, other: str) -> list[str]:
