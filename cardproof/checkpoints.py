@@ -1,11 +1,13 @@
 """Loading checkpoints in the hub's format: tokenizers and classifiers, local files only."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cardproof.errors import CardproofError
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
@@ -25,6 +27,47 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"{folder}: no tokenizer can be loaded from it: {error}") from error
+
+
+def load_word_pieces(folder: Path) -> "Tokenizer":
+    """Load the same tokenizer without transformers, which would import torch; it cuts nothing.
+
+    Raises:
+        CheckpointError: the folder holds no tokenizer that can be loaded so.
+    """
+    from tokenizers import Tokenizer
+
+    file = folder / "tokenizer.json"
+    try:
+        tokenizer = Tokenizer.from_file(str(file)) if file.is_file() else _word_pieces(folder)
+    except Exception as error:  # the library raises nothing more precise
+        raise CheckpointError(f"{folder}: no tokenizer can be loaded from it: {error}") from error
+    # A checkpoint may come with the cut and the padding of the one who saved it.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _word_pieces(folder: Path) -> "Tokenizer":
+    """BERT's tokenizer from vocab.txt and the settings of tokenizer_config.json."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    path = folder / "tokenizer_config.json"
+    said = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    tokenizer = Tokenizer(models.WordPiece.from_file(str(folder / "vocab.txt"), unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(
+        lowercase=said.get("do_lower_case", True),
+        strip_accents=said.get("strip_accents"),
+        handle_chinese_chars=said.get("tokenize_chinese_chars", True),
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    # These stand for themselves where a text spells them out.
+    tokenizer.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
+    ids = tokenizer.get_vocab()
+    tokenizer.post_processor = processors.BertProcessing(
+        ("[SEP]", ids["[SEP]"]), ("[CLS]", ids["[CLS]"])
+    )
+    return tokenizer
 
 
 def load_classifier(folder: Path, seed: int, labels: list[str] | None) -> "PreTrainedModel":

@@ -10,9 +10,11 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from tokenizers import Tokenizer
 
-BATCH = 1000  # texts handed to the tokenizer at once
+Reviews = tuple[Sequence[str], Sequence[int]]  # texts and labels, equally many
+
+BATCH = 1000  # reviews read and tokenized at once
 
 
 @dataclass(frozen=True)
@@ -52,43 +54,47 @@ def open_tokens(folder: Path) -> TokenStore:
     return TokenStore(**arrays)
 
 
+def read_batches(path: Path) -> Iterator[Reviews]:
+    """Texts and labels of a parquet file, a batch at a time: memory does not grow with the file."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(BATCH, columns=["text", "label"]):
+            yield batch["text"].to_pylist(), batch["label"].to_pylist()
+
+
 def write_tokens(
-    texts: Sequence[str],
-    labels: Sequence[int],
-    tokenizer: "PreTrainedTokenizerBase",
-    max_length: int,
-    folder: Path,
+    batches: Iterable[Reviews], tokenizer: "Tokenizer", max_length: int, folder: Path
 ) -> TokenStore:
     """Tokenize reviews into `folder` (which must exist), batch by batch, and open the result.
 
-    Each review is cut exactly as `tokenizer(text, truncation=True, max_length=max_length)` does.
+    Each review is cut exactly as transformers' `tokenizer(text, truncation=True,
+    max_length=max_length)` does.
+
+    Args:
+        batches: texts and labels, batch by batch.
+        tokenizer: without a cut of its own.
+        max_length: tokens that are kept of a review, [CLS] and [SEP] included.
+        folder: where to write.
     """
-    dtype = np.dtype(np.uint16 if len(tokenizer) <= 2**16 else np.uint32)
+    dtype = np.dtype(np.uint16 if tokenizer.get_vocab_size() <= 2**16 else np.uint32)
     full_lengths: list[int] = []
+    labels: list[int] = []
 
     def cut() -> Iterator[list[int]]:
-        for ids in _encode(texts, tokenizer):
-            full_lengths.append(len(ids))
-            # [CLS] + text + [SEP]: cutting the text alone keeps the [SEP].
-            yield ids if len(ids) <= max_length else [*ids[: max_length - 1], ids[-1]]
+        for texts, labels_of_batch in batches:
+            labels.extend(labels_of_batch)
+            for encoding in tokenizer.encode_batch_fast(list(texts)):
+                ids = encoding.ids
+                full_lengths.append(len(ids))
+                # [CLS] + text + [SEP]: cutting the text alone keeps the [SEP].
+                yield ids if len(ids) <= max_length else [*ids[: max_length - 1], ids[-1]]
 
     stored = _write_ragged(folder / "ids.npy", cut(), dtype)
     np.save(folder / "offsets.npy", np.concatenate([[0], np.cumsum(stored)]).astype(np.int64))
     np.save(folder / "labels.npy", np.asarray(labels, dtype=np.int64))
     np.save(folder / "full_lengths.npy", np.asarray(full_lengths, dtype=np.int64))
     return open_tokens(folder)
-
-
-def _encode(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> Iterator[list[int]]:
-    """The ids of each text, special tokens included, uncut."""
-    from tqdm import tqdm
-
-    with tqdm(total=len(texts), desc="tokenize", unit=" reviews") as bar:
-        for start in range(0, len(texts), BATCH):
-            batch = list(texts[start : start + BATCH])
-            # verbose=False: no warning about reviews longer than the model's positions.
-            yield from tokenizer(batch, verbose=False)["input_ids"]
-            bar.update(len(batch))
 
 
 def _write_ragged(path: Path, rows: Iterable[list[int]], dtype: np.dtype[Any]) -> list[int]:

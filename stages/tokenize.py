@@ -11,19 +11,19 @@ def main() -> None:
     """Write data/tokens/<set>/ (ids, offsets, labels, full lengths) and metrics/tokenize.json."""
     recipe = load_recipe()
     import pyarrow.parquet as pq
+    from tqdm import tqdm
 
-    from cardproof.checkpoints import load_tokenizer
-    from cardproof.tokens import describe_tokens, write_tokens
+    from cardproof.checkpoints import load_word_pieces
+    from cardproof.tokens import BATCH, describe_tokens, read_batches, write_tokens
 
-    tokenizer = load_tokenizer(Path("data/base"))
+    tokenizer = load_word_pieces(Path("data/base"))
     stores = {}
     with working_folder(Path("data/tokens")) as folder:
         for path in sorted(Path("data/split").glob("*.parquet")):
-            table = pq.read_table(path, columns=["text", "label"])
+            rows = pq.read_metadata(path).num_rows
             (folder / path.stem).mkdir()
             stores[path.stem] = write_tokens(
-                table["text"].to_pylist(),
-                table["label"].to_pylist(),
+                tqdm(read_batches(path), path.stem, -(-rows // BATCH), unit="k reviews"),
                 tokenizer,
                 recipe.tokenize.max_length,
                 folder / path.stem,

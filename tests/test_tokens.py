@@ -5,9 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cardproof.checkpoints import CheckpointError, load_classifier, load_tokenizer
+from cardproof.checkpoints import (
+    CheckpointError,
+    load_classifier,
+    load_tokenizer,
+    load_word_pieces,
+)
 from cardproof.inference import predict_logits
-from cardproof.tokens import describe_tokens, open_tokens, write_tokens
+from cardproof.tokens import describe_tokens, open_tokens, read_batches, write_tokens
 from tests.conftest import ROOT
 
 TEXTS = [
@@ -25,7 +30,8 @@ def test_reviews_are_cut_as_the_tokenizer_cuts_them(
     tiny_base: Path, tmp_path: Path, max_length: int
 ) -> None:
     tokenizer = load_tokenizer(tiny_base)
-    store = write_tokens(TEXTS, LABELS, tokenizer, max_length, tmp_path)
+    batches = [(TEXTS[:2], LABELS[:2]), (TEXTS[2:], LABELS[2:])]
+    store = write_tokens(batches, load_word_pieces(tiny_base), max_length, tmp_path)
     expected = tokenizer(TEXTS, truncation=True, max_length=max_length)["input_ids"]
     assert [store[i]["input_ids"] for i in range(len(store))] == expected
     assert [store[i]["labels"] for i in range(len(store))] == LABELS
@@ -35,8 +41,8 @@ def test_reviews_are_cut_as_the_tokenizer_cuts_them(
 def test_ids_take_two_bytes_and_any_npy_reader_can_read_them(
     tiny_base: Path, tmp_path: Path
 ) -> None:
-    tokenizer = load_tokenizer(tiny_base)
-    written = write_tokens(TEXTS * 300, LABELS * 300, tokenizer, 32, tmp_path)
+    batches = [(TEXTS, LABELS)] * 300
+    written = write_tokens(batches, load_word_pieces(tiny_base), 32, tmp_path)
     ids = np.load(tmp_path / "ids.npy")  # without this project's code
     assert ids.dtype == np.uint16
     assert len(ids) == written.offsets[-1] == written.lengths.sum()
@@ -44,7 +50,7 @@ def test_ids_take_two_bytes_and_any_npy_reader_can_read_them(
 
 
 def test_what_the_cut_costs_is_counted(tiny_base: Path, tmp_path: Path) -> None:
-    store = write_tokens(TEXTS, LABELS, load_tokenizer(tiny_base), 16, tmp_path)
+    store = write_tokens([(TEXTS, LABELS)], load_word_pieces(tiny_base), 16, tmp_path)
     facts = describe_tokens({"train": store})
     full = store.full_lengths
     assert facts["train_reviews_cut"] == (full > 16).mean()
@@ -53,18 +59,40 @@ def test_what_the_cut_costs_is_counted(tiny_base: Path, tmp_path: Path) -> None:
     )
 
 
-def test_real_word_pieces_from_tokenizer_json_and_from_vocab_txt_are_the_same(
+AWKWARD = (
+    "It's not un-watchable: Amélie's naïveté<br /><br />... 10/10 \x85 中文",
+    "[CLS] a review that says [MASK] and [SEP] and [UNK] and ##ing",
+    "\x00\ufffd\u200b\u202e\U0001f600 \t\n",
+    "İstanbul ẞß ｆｕｌｌ ½ … — ‘quoted’ a\u0301\u0302 " + "z" * 250,
+    "",
+)
+
+
+def test_word_pieces_are_those_of_the_library_also_on_real_reviews(
     mirror: Path, tmp_path: Path
 ) -> None:
     base = mirror / "distilbert/distilbert-base-uncased"
     for name in ("config.json", "vocab.txt"):  # as the SST-2 checkpoint is: no tokenizer.json
         (tmp_path / name).write_bytes((base / name).read_bytes())
-    text = "It's not un-watchable: Amélie's naïveté<br /><br />... 10/10 \u0085 \u4e2d\u6587"
-    assert load_tokenizer(tmp_path)(text)["input_ids"] == load_tokenizer(base)(text)["input_ids"]
+    reviews = mirror / "datasets/stanfordnlp/imdb/plain_text/train-00000-of-00001.parquet"
+    texts = [*AWKWARD, *next(read_batches(reviews))[0][:300]]
+    minilm = mirror / "sentence-transformers/all-MiniLM-L6-v2"  # its file cuts at 128, and pads
+    for folder in (base, tmp_path, minilm):
+        expected = load_tokenizer(folder)(texts)["input_ids"]
+        encoded = load_word_pieces(folder).encode_batch_fast(texts)
+        assert [e.ids for e in encoded] == expected, folder
+
+
+def test_the_sample_bases_word_pieces_are_those_of_the_library(tiny_base: Path) -> None:
+    for folder in (ROOT / "sample/hub/cardproof/sample-distilbert", tiny_base):
+        expected = load_tokenizer(folder)(list(AWKWARD))["input_ids"]
+        encoded = load_word_pieces(folder).encode_batch_fast(list(AWKWARD))
+        assert [e.ids for e in encoded] == expected, folder
 
 
 def test_a_folder_without_a_checkpoint_is_an_error_that_names_it(tmp_path: Path) -> None:
-    for load in (load_tokenizer, lambda folder: load_classifier(folder, 1, None)):
+    loaders = (load_tokenizer, load_word_pieces, lambda folder: load_classifier(folder, 1, None))
+    for load in loaders:
         with pytest.raises(CheckpointError, match=str(tmp_path)):
             load(tmp_path)
 
@@ -98,7 +126,7 @@ def test_batched_logits_are_those_of_one_review_at_a_time(tiny_base: Path, tmp_p
 
     tokenizer, model = load_tokenizer(tiny_base), load_classifier(tiny_base, 1, None).eval()
     texts = [t * k for k in (1, 2, 3) for t in TEXTS]
-    store = write_tokens(texts, LABELS * 3, tokenizer, 64, tmp_path)
+    store = write_tokens([(texts, LABELS * 3)], load_word_pieces(tiny_base), 64, tmp_path)
     cpu = Device("cpu", "fp32", "fp32", "")
     logits = predict_logits(model, store, 4, cpu, tokenizer.pad_token_id)
     with torch.inference_mode():

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cardproof.checkpoints import load_classifier, load_tokenizer
+from cardproof.checkpoints import load_classifier, load_tokenizer, load_word_pieces
 from cardproof.devices import Device, choose_device, nearest_precision
 from cardproof.params import Train
 from cardproof.tables import read_csv
@@ -44,7 +44,7 @@ def reviews(base: Path, folder: Path, rows: int, seed: int) -> TokenStore:
     words = np.where((labels == 1) != turned, "good", "bad")
     texts = [f"the film was {'very ' * random.integers(0, 9)}{word}" for word in words]
     folder.mkdir()
-    return write_tokens(texts, labels.tolist(), load_tokenizer(base), 32, folder)
+    return write_tokens([(texts, labels.tolist())], load_word_pieces(base), 32, folder)
 
 
 def train(base: Path, folder: Path, train_recipe: Train, device: Device = CPU) -> TrainingResult:
