@@ -17,11 +17,13 @@ class ReviewsError(CardproofError):
     """Reviews that cannot be used as they are."""
 
 
-def read_reviews(path: Path) -> Dataset:
+def read_reviews(path: Path, scratch: Path) -> Dataset:
     """Read labelled reviews in the file's own order.
 
     Args:
         path: a parquet file with columns `text` (string) and `label` (0 negative, 1 positive).
+        scratch: a folder for an uncompressed copy, which is memory-mapped: reviews take disk, not
+            memory. It must outlive the dataset.
 
     Returns:
         A dataset with the columns text, label and row (the position in the file).
@@ -29,23 +31,25 @@ def read_reviews(path: Path) -> Dataset:
     Raises:
         ReviewsError: a column is missing, a text is null, or a label is not 0 or 1.
     """
-    table = pq.read_table(path, memory_map=True)
-    missing = [c for c in COLUMNS if c not in table.column_names]
+    schema = pq.read_schema(path)
+    missing = [c for c in COLUMNS if c not in schema.names]
     if missing:
         raise ReviewsError(
             f"{path}: no column {' and no column '.join(missing)}; it has "
-            f"{', '.join(table.column_names)}. Reviews need text and label."
+            f"{', '.join(schema.names)}. Reviews need text and label."
         )
-    table = table.select(COLUMNS).append_column("row", pa.array(range(table.num_rows), pa.int64()))
-    if not pa.types.is_string(table["text"].type) or table["text"].null_count:
+    if not pa.types.is_string(schema.field("text").type):
         raise ReviewsError(f"{path}: column text must hold strings, none of them null")
-    labels = pc.unique(table["label"]).to_pylist()
+    reviews = Dataset.from_parquet(str(path), cache_dir=str(scratch), columns=list(COLUMNS))
+    if reviews.data["text"].null_count:
+        raise ReviewsError(f"{path}: column text must hold strings, none of them null")
+    labels = pc.unique(reviews.data["label"]).to_pylist()
     wrong = [label for label in labels if label not in (0, 1)]
     if wrong:
         raise ReviewsError(
             f"{path}: label {wrong[0]!r}; labels must be 0 (negative) or 1 (positive)"
         )
-    return Dataset(table)
+    return reviews.add_column("row", pa.array(range(len(reviews)), pa.int64()))
 
 
 def draw_balanced(reviews: Dataset, rows: int, seed: int) -> Dataset:

@@ -11,8 +11,10 @@ FOLDER = ROOT / "sample/hub/datasets/cardproof/sample-reviews/plain_text"
 
 
 @pytest.fixture(scope="module")
-def sets() -> dict[str, Dataset]:
-    return {n: read_reviews(FOLDER / f"{n}-00000-of-00001.parquet") for n in ("train", "test")}
+def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dataset]:
+    scratch = tmp_path_factory.mktemp("scratch")
+    names = ("train", "test")
+    return {n: read_reviews(FOLDER / f"{n}-00000-of-00001.parquet", scratch) for n in names}
 
 
 def test_the_committed_reviews_are_what_the_script_makes(run: Run) -> None:

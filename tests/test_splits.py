@@ -27,9 +27,12 @@ PUBLISHED = {
 
 
 @pytest.fixture(scope="module")
-def real(mirror: Path) -> tuple[Dataset, Dataset]:
+def real(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Dataset]:
     folder = mirror / "datasets/stanfordnlp/imdb/plain_text"
-    train, test = (read_reviews(folder / f"{n}-00000-of-00001.parquet") for n in ("train", "test"))
+    scratch = tmp_path_factory.mktemp("scratch")
+    train, test = (
+        read_reviews(folder / f"{n}-00000-of-00001.parquet", scratch) for n in ("train", "test")
+    )
     return train, test
 
 
@@ -121,12 +124,12 @@ def test_reviews_of_another_shape_are_refused(
     path = tmp_path / "reviews.parquet"
     pq.write_table(pa.table(columns), path)
     with pytest.raises(ReviewsError, match=message):
-        read_reviews(path)
+        read_reviews(path, tmp_path)
 
 
 def test_reading_keeps_odd_line_breaks_and_the_files_order(tmp_path: Path) -> None:
     texts = ["one\u0085two", "b\u2028", "nbsp\u00a0"]
     pq.write_table(pa.table({"text": texts, "label": [1, 0, 1]}), tmp_path / "r.parquet")
-    reviews = read_reviews(tmp_path / "r.parquet")
+    reviews = read_reviews(tmp_path / "r.parquet", tmp_path)
     assert list(reviews["text"]) == texts
     assert np.array_equal(reviews["row"], [0, 1, 2])
