@@ -8,17 +8,27 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from cardproof.errors import CardproofError
+from cardproof.printed import check_printed
 
 PARAMS_FILE = Path("params.yaml")
 _OVERRIDES = ("data", "model", "split", "tokenize", "train", "evaluate")
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Text = Annotated[str, Field(min_length=1)]
+Figure = Annotated[str, AfterValidator(check_printed)]  # as a card prints it, or its placeholder
 
 
 class ParamsError(CardproofError):
@@ -109,21 +119,21 @@ class Evaluate(_Section):
 class Claims(_Section):
     """A card's figures, as printed. An epoch row: training loss, epoch, step, loss, accuracy."""
 
-    accuracy: Text | None = None
-    loss: Text | None = None
-    f1: Text | None = None
-    precision: Text | None = None
-    recall: Text | None = None
+    accuracy: Figure | None = None
+    loss: Figure | None = None
+    f1: Figure | None = None
+    precision: Figure | None = None
+    recall: Figure | None = None
     averaging: Literal["binary", "macro", "weighted"] = "binary"
-    milliseconds_per_example: Text | None = None
-    steps: Text | None = None
-    train_rows: Text | None = None
-    validation_rows: Text | None = None
-    test_rows: Text | None = None
-    scored_rows: Text | None = None
-    parameters: Text | None = None
-    model_mebibytes: Text | None = None
-    epochs: list[Annotated[list[Text], Field(min_length=5, max_length=5)]] = []
+    milliseconds_per_example: Figure | None = None
+    steps: Figure | None = None
+    train_rows: Figure | None = None
+    validation_rows: Figure | None = None
+    test_rows: Figure | None = None
+    scored_rows: Figure | None = None
+    parameters: Figure | None = None
+    model_mebibytes: Figure | None = None
+    epochs: list[Annotated[list[Figure], Field(min_length=5, max_length=5)]] = []
 
 
 class VerdictRules(_Section):
@@ -312,7 +322,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         # YAML 1.2, as DVC reads it: 2e-5 is a number, and a key given twice is an error.
         raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: bytes, dates, numbers
         reason = " ".join(str(error).split())
         raise ParamsError([f"not readable as YAML; mend it: {reason}"], path) from error
     if not isinstance(raw, dict):
@@ -436,6 +446,8 @@ def _length_faults(raw: dict[str, Any]) -> list[str]:
         if chosen and override is not None:
             length, key = override, "tokenize"
         used = base if chosen and base is not None else card.get("base")
+        if not isinstance(used, str):
+            continue  # reported elsewhere
         positions = _mapping(raw, "bases", used).get("max_positions")
         if isinstance(length, int) and isinstance(positions, int) and length > positions:
             faults.append(

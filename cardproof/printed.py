@@ -8,6 +8,7 @@ _NUMBER = re.compile(
     r"^[~≈]?\s*(?P<digits>\d[\d,]*(?:\.\d+)?)\s*(?P<unit>%|k|K|M|ms)?$"  # "~2,814", "94 %", "22.5k"
 )
 _BLANK = re.compile(r"^(?P<before>[~≈]?\s*)(?P<whole>X+)(?:\.(?P<places>X+))?\s*(?P<unit>%|ms)?$")
+_NO_LOG = "No log"  # of the Trainer's tables: the epoch had fewer steps than a log interval
 _SLACK = 1e-9  # far above the error of a float64 ratio, far below one row in a million
 _SCALE = {None: 1.0, "%": 0.01, "k": 1e3, "K": 1e3, "M": 1e6, "ms": 1.0}
 
@@ -62,8 +63,19 @@ def parse_figure(text: str) -> PrintedFigure:
 
 
 def is_blank(text: str) -> bool:
-    """Whether the text is a placeholder such as `XX.XX%`."""
-    return _BLANK.match(text.strip()) is not None
+    """Whether the text is a placeholder such as `XX.XX%`, or the Trainer's `No log`."""
+    return text.strip() == _NO_LOG or _BLANK.match(text.strip()) is not None
+
+
+def check_printed(text: str) -> str:
+    """The text itself, if it is a printed figure or a placeholder.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if not is_blank(text):
+        parse_figure(text)
+    return text
 
 
 def fill_blank(text: str, value: float) -> str:
@@ -72,6 +84,8 @@ def fill_blank(text: str, value: float) -> str:
     Raises:
         ValueError: the text is no placeholder.
     """
+    if text.strip() == _NO_LOG:
+        return f"{value:.4f}"  # as the Trainer's tables have losses
     match = _BLANK.match(text.strip())
     if not match:
         raise ValueError(f"{text!r} is no placeholder such as XX.XX%")

@@ -164,6 +164,8 @@ def test_every_fault_is_reported_at_once_with_key_value_and_remedy(raw: dict[str
         ("split", {"validation": "none", "scored": "validation"}, "needs validation rows"),
         ("split", {"scored_rows": 7}, "scored_rows: 7 must be all, or even"),
         ("train", {"max_steps": 0}, "max_steps: 0 trains nothing"),
+        ("verdict", {"share_margin": -0.1}, "verdict.share_margin: -0.1 must be at least 0"),
+        ("verdict", {"level": 95}, "verdict.level: 95 must be less than 1"),
         ("data", {"reviews": "imbd"}, "data.reviews: 'imbd' is not in reviews; did you mean imdb?"),
     ],
 )
@@ -216,3 +218,16 @@ def test_a_stage_prints_faults_without_a_traceback_and_exits_with_2(
     assert done.returncode == 2
     assert "train.epochs: 0 must be greater than 0" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_claim_that_is_no_printed_figure_is_a_fault_and_no_log_is_not(
+    raw: dict[str, Any],
+) -> None:
+    claims = raw["cards"]["grojeda"]["claims"]
+    claims["accuracy"] = "about 94"
+    claims["epochs"] = [["No log", "1.0", "one", "0.3", "0.9"]]
+    with pytest.raises(ParamsError) as caught:
+        resolve(raw)
+    assert len(caught.value.faults) == 2
+    assert "cards.grojeda.claims.accuracy: 'about 94' is no figure" in str(caught.value)
+    assert "cards.grojeda.claims.epochs.0.2: 'one' is no figure" in str(caught.value)
