@@ -11,8 +11,11 @@ from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from cardproof.devices import Device
+from cardproof.packed.batches import batches_by_rows, batches_by_tokens, pack_rows
+from cardproof.packed.model import packed_logits, why_padded
 from cardproof.tokens import TokenStore
 
+BATCH_TOKENS = 4096
 WARM_UP_CALLS = 10
 TIMED_CALLS = 100
 
@@ -22,28 +25,35 @@ def predict_logits(
 ) -> NDArray[np.float32]:
     """Logits of every review of `store`, in its order; shape (reviews, 2).
 
-    Reviews are batched by length, so that little is padded.
+    Without padding where the model's family and the device allow it, in batches of about
+    `BATCH_TOKENS` tokens; else in padded batches of `batch_size` reviews of like length.
     """
     model = model.to(device.name).eval()
     logits = np.empty((len(store), 2), dtype=np.float32)
-    # Longest first: memory that is too small shows at once. Stable: equal lengths keep their order.
-    order = np.argsort(-store.lengths, kind="stable")
+    why = why_padded(model, device.name)
+    print(f"padded batches: {why}" if why else "without padding: rows are laid end to end")
+    batches = (
+        batches_by_rows(store.lengths, batch_size)
+        if why
+        else batches_by_tokens(store.lengths, BATCH_TOKENS)
+    )
     with torch.inference_mode(), device.autocast():
-        for start in tqdm(range(0, len(store), batch_size), desc="evaluate", unit=" batches"):
-            rows = order[start : start + batch_size]
-            batch = _pad([store[int(row)]["input_ids"] for row in rows], pad_id)
-            outputs = model(**{k: v.to(device.name) for k, v in batch.items()})
-            logits[rows] = outputs.logits.float().cpu().numpy()
+        for rows in tqdm(batches, desc="evaluate", unit=" batches"):
+            ids = [store.row(int(row)) for row in rows]
+            batch = _pad(ids, pad_id) if why else pack_rows(ids)
+            batch = {k: v.to(device.name) for k, v in batch.items()}
+            outputs = model(**batch).logits if why else packed_logits(model, **batch)
+            logits[rows] = outputs.float().cpu().numpy()
     return logits
 
 
-def _pad(rows: Sequence[list[int]], pad_id: int) -> dict[str, torch.Tensor]:
+def _pad(rows: Sequence[NDArray[np.integer]], pad_id: int) -> dict[str, torch.Tensor]:
     """Ids and attention mask of a batch, each of shape (rows, longest)."""
     longest = max(map(len, rows))
     ids = torch.full((len(rows), longest), pad_id)
     mask = torch.zeros_like(ids)
     for i, row in enumerate(rows):
-        ids[i, : len(row)] = torch.tensor(row)
+        ids[i, : len(row)] = torch.from_numpy(row.astype(np.int64))
         mask[i, : len(row)] = 1
     return {"input_ids": ids, "attention_mask": mask}
 

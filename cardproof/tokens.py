@@ -38,8 +38,11 @@ class TokenStore:
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Review `index` as the Trainer wants it: a list of ids and a label."""
-        ids = self.ids[self.offsets[index] : self.offsets[index + 1]]
-        return {"input_ids": ids.tolist(), "labels": int(self.labels[index])}
+        return {"input_ids": self.row(index).tolist(), "labels": int(self.labels[index])}
+
+    def row(self, index: int) -> NDArray[np.unsignedinteger[Any]]:
+        """The ids of review `index`, not copied; shape (tokens of the review,)."""
+        return self.ids[self.offsets[index] : self.offsets[index + 1]]
 
     @property
     def lengths(self) -> NDArray[np.int64]:

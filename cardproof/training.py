@@ -3,6 +3,8 @@
 import csv
 import math
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,8 @@ from transformers import (
 
 from cardproof.devices import Device
 from cardproof.errors import CardproofError
+from cardproof.packed.batches import UnpaddedRows, collate_packed
+from cardproof.packed.model import why_padded, without_padding
 from cardproof.params import Train
 from cardproof.tokens import TokenStore
 
@@ -101,6 +105,37 @@ def curve_interval(logging_steps: int) -> int:
     return next(n for n in range(wanted, 0, -1) if logging_steps % n == 0)
 
 
+@dataclass(frozen=True)
+class Batching:
+    """How rows become batches that the model takes.
+
+    Attributes:
+        reason: what was chosen and why, to print.
+        rows: makes the Trainer's data set out of a token store.
+        collate: makes a batch out of its rows.
+        forward: lets a model take such batches while it is open.
+    """
+
+    reason: str
+    rows: Callable[[TokenStore], Any]
+    collate: Callable[[Any], Any]
+    forward: Callable[[PreTrainedModel], AbstractContextManager[None]]
+
+
+def choose_batching(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, arguments: TrainingArguments
+) -> Batching:
+    """No padding where the model's family and the device allow it, else padded batches."""
+    why = why_padded(model, arguments.device.type)
+    if arguments.n_gpu > 1:
+        why = f"{arguments.n_gpu} GPUs split a batch by rows"
+    if why:
+        collator = DataCollatorWithPadding(tokenizer)
+        return Batching(f"padded batches: {why}", lambda store: store, collator, nullcontext)
+    reason = "without padding: the rows of a batch are laid end to end"
+    return Batching(reason, UnpaddedRows, collate_packed, without_padding)
+
+
 def train_classifier(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -114,12 +149,14 @@ def train_classifier(
     Raises:
         TrainingError: the loss is not finite at the end.
     """
+    batching = choose_batching(model, tokenizer, arguments)
+    print(batching.reason)
     trainer = Trainer(
         model=model,
         args=arguments,
-        train_dataset=train_set,
-        eval_dataset=validation_set,
-        data_collator=DataCollatorWithPadding(tokenizer),
+        train_dataset=batching.rows(train_set),
+        eval_dataset=batching.rows(validation_set) if validation_set else None,
+        data_collator=batching.collate,
         compute_metrics=_accuracy,
         callbacks=[tables],
     )
@@ -128,7 +165,8 @@ def train_classifier(
     # Determinism fills new memory, for code that reads it unwritten: none here, and a tenth slower.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     start = time.perf_counter()
-    output = trainer.train()
+    with batching.forward(model):
+        output = trainer.train()
     if not math.isfinite(output.training_loss):
         raise TrainingError(
             f"the training loss became {output.training_loss}; lower train.learning_rate "
