@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from cardproof.errors import CardproofError
+from cardproof.errors import CardproofError, StoppedError
 from cardproof.params import ParamsError
 
 EXIT_FAILED = 1
@@ -38,6 +38,8 @@ def run_stage(
         work()
     except ParamsError as error:
         sys.exit(_fail(error, EXIT_PARAMS))
+    except StoppedError as error:
+        sys.exit(_fail(error, EXIT_INTERRUPTED))
     except CardproofError as error:
         sys.exit(_fail(error, EXIT_FAILED))
     except KeyboardInterrupt:

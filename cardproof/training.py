@@ -1,6 +1,5 @@
 """Fine-tuning with transformers' Trainer, as the cards did it, with tables to read meanwhile."""
 
-import csv
 import math
 import time
 from collections.abc import Callable
@@ -17,24 +16,21 @@ from transformers import (
     PreTrainedTokenizerBase,
     ProgressCallback,
     Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
     TrainingArguments,
 )
 
 from cardproof.devices import Device
-from cardproof.errors import CardproofError
+from cardproof.errors import CardproofError, StoppedError
 from cardproof.packed.batches import UnpaddedRows, collate_packed
 from cardproof.packed.model import why_padded, without_padding
 from cardproof.params import Train
+from cardproof.resume import CheckpointKeeper, last_whole_checkpoint
 from cardproof.tokens import TokenStore
+from cardproof.training_tables import QuietProgress, TrainingTables
 
 if TYPE_CHECKING:
     from transformers import EvalPrediction
 
-CURVE_COLUMNS = ("step", "epoch", "training_loss", "learning_rate", "gradient_norm")
-EPOCH_COLUMNS = ("training_loss", "epoch", "step", "validation_loss", "accuracy")
 CURVE_POINTS_PER_WINDOW = 50  # of the curve, in each window of `logging_steps`
 
 
@@ -88,9 +84,8 @@ def training_arguments(
         full_determinism=True,
         logging_steps=curve_interval(train.logging_steps),
         eval_strategy="epoch" if validates else "no",
-        save_strategy="epoch" if train.load_best else "no",
-        save_total_limit=1,
-        save_only_model=True,
+        save_strategy="epoch" if train.load_best else "no",  # for its sake; see also `resume`
+        save_total_limit=3,  # the best, the newest, and one before it until that is whole
         load_best_model_at_end=train.load_best,
         metric_for_best_model="loss",
         logging_nan_inf_filter=False,  # a loss that is not finite must show
@@ -142,12 +137,15 @@ def train_classifier(
     train_set: TokenStore,
     validation_set: TokenStore | None,
     arguments: TrainingArguments,
-    tables: "TrainingTables",
+    tables: TrainingTables,
 ) -> TrainingResult:
     """Train `model` in place and return what came of it.
 
+    If the arguments' output folder holds a checkpoint of this run, training goes on from it.
+
     Raises:
         TrainingError: the loss is not finite at the end.
+        StoppedError: a signal ended the run, which is saved.
     """
     batching = choose_batching(model, tokenizer, arguments)
     print(batching.reason)
@@ -164,135 +162,34 @@ def train_classifier(
     trainer.add_callback(QuietProgress())
     # Determinism fills new memory, for code that reads it unwritten: none here, and a tenth slower.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    per_epoch = steps_per_epoch(len(train_set), arguments.per_device_train_batch_size)
+    keeper = CheckpointKeeper(trainer, tables, per_epoch)
+    trainer.add_callback(keeper)
+    checkpoint = last_whole_checkpoint(Path(arguments.output_dir))
+    if checkpoint:
+        print(f"going on from {checkpoint.name}, saved when the last attempt was cut off")
     start = time.perf_counter()
-    with batching.forward(model):
-        output = trainer.train()
+    with batching.forward(model), keeper.stopping_at_signals():
+        output = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if keeper.stopped_at is not None:
+        raise StoppedError(
+            f"interrupted after step {keeper.stopped_at:,} of {trainer.state.max_steps:,}, and "
+            "saved; `dvc repro` goes on from there"
+        )
     if not math.isfinite(output.training_loss):
         raise TrainingError(
             f"the training loss became {output.training_loss}; lower train.learning_rate "
             f"({arguments.learning_rate:g}) or set train.precision=fp32"
         )
     best = trainer.state.best_global_step
-    per_epoch = steps_per_epoch(len(train_set), arguments.per_device_train_batch_size)
     return TrainingResult(
         steps=trainer.state.global_step,
         epochs=float(trainer.state.epoch or 0),
         best_epoch=best / per_epoch if best else None,
-        seconds=time.perf_counter() - start,
+        seconds=keeper.seconds_before + time.perf_counter() - start,
     )
 
 
 def _accuracy(prediction: "EvalPrediction") -> dict[str, float]:
     predicted = np.asarray(prediction.predictions).argmax(axis=-1)
     return {"accuracy": float((predicted == prediction.label_ids).mean())}
-
-
-class QuietProgress(ProgressCallback):  # type: ignore[misc]
-    """The Trainer's progress bar, with the loss at its end instead of a line for each log."""
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **_: Any,
-    ) -> None:
-        """Show the newest loss."""
-        if self.training_bar is not None and logs and "loss" in logs:
-            self.training_bar.set_postfix(loss=f"{logs['loss']:.4f}")
-
-
-class TrainingTables(TrainerCallback):  # type: ignore[misc]
-    """Writes the training curve and the per-epoch table, row by row, while training runs.
-
-    The per-epoch table has the columns of the cards' auto-generated ones. Its training loss is the
-    mean over the last full window of `logging_steps` steps, as a Trainer with that setting prints
-    it: at step 1,563 with windows of 500 it is the mean of steps 1,001 to 1,500. It is empty
-    ("No log" in the cards) while no window is full.
-    """
-
-    def __init__(self, curve: Path, epochs: Path, logging_steps: int) -> None:
-        self._curve, self._epochs = curve, epochs
-        self._logging_steps = logging_steps
-        self._window: list[float] = []
-        self._last_window: float | None = None
-        self._unwritten: tuple[float, int] | None = None  # an epoch that nothing evaluates
-        _start_csv(curve, CURVE_COLUMNS)
-        _start_csv(epochs, EPOCH_COLUMNS)
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **_: Any,
-    ) -> None:
-        """Append a point of the curve; close the window when it is full."""
-        if not logs or "loss" not in logs:
-            return
-        gradient_norm = logs.get("grad_norm", math.nan)
-        row = (state.global_step, logs["epoch"], logs["loss"], logs["learning_rate"], gradient_norm)
-        _append_csv(self._curve, row)
-        self._window.append(logs["loss"])
-        if state.global_step % self._logging_steps == 0:
-            # Every point is a mean over equally many steps, so their mean is that of the window.
-            self._last_window = sum(self._window) / len(self._window)
-            self._window = []
-
-    def on_evaluate(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        metrics: dict[str, float] | None = None,
-        **_: Any,
-    ) -> None:
-        """Append a row of the per-epoch table."""
-        if metrics:
-            self._write_epoch(
-                float(state.epoch or 0),
-                state.global_step,
-                metrics["eval_loss"],
-                metrics["eval_accuracy"],
-            )
-
-    def on_epoch_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        """Note an epoch without evaluation: the log of its last step comes after this call."""
-        if args.eval_strategy == "no":
-            self._unwritten = (float(state.epoch or 0), state.global_step)
-
-    def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        """Write a noted epoch."""
-        self._flush()
-
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        """Write a noted epoch."""
-        self._flush()
-
-    def _flush(self) -> None:
-        if self._unwritten:
-            self._write_epoch(*self._unwritten, None, None)
-            self._unwritten = None
-
-    def _write_epoch(
-        self, epoch: float, step: int, loss: float | None, accuracy: float | None
-    ) -> None:
-        _append_csv(self._epochs, (self._last_window, round(epoch, 4), step, loss, accuracy))
-
-
-def _start_csv(path: Path, columns: tuple[str, ...]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(",".join(columns) + "\n", encoding="utf-8")
-
-
-def _append_csv(path: Path, row: tuple[float | None, ...]) -> None:
-    with path.open("a", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerow(["" if v is None else v for v in row])

@@ -3,8 +3,6 @@
 plots/training_curve.csv and plots/epochs.csv (the cards' own columns) grow while it runs.
 """
 
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,21 +14,16 @@ if TYPE_CHECKING:
     from cardproof.devices import Device
     from cardproof.training import TrainingResult
 
-SCRATCH = Path(".dvc/tmp")  # ignored by Git; what lies there is of this machine only
-
 
 def main() -> None:
     """Write model/, plots/epochs.csv, plots/training_curve.csv and the metrics of training."""
     recipe = load_recipe()
     from cardproof.checkpoints import load_classifier, load_tokenizer, quiet_transformers
     from cardproof.devices import choose_device, keep_freed_memory
+    from cardproof.resume import checkpoint_folder, checkpoint_root, run_key
     from cardproof.tokens import open_tokens
-    from cardproof.training import (
-        TrainingTables,
-        steps_per_epoch,
-        train_classifier,
-        training_arguments,
-    )
+    from cardproof.training import steps_per_epoch, train_classifier, training_arguments
+    from cardproof.training_tables import TrainingTables
 
     keep_freed_memory()
     quiet_transformers()
@@ -49,21 +42,32 @@ def main() -> None:
     tables = TrainingTables(
         Path("plots/training_curve.csv"), Path("plots/epochs.csv"), recipe.train.logging_steps
     )
-    SCRATCH.mkdir(parents=True, exist_ok=True)
-    checkpoints = Path(tempfile.mkdtemp(dir=SCRATCH, prefix="checkpoints-"))
-    try:
+    key = run_key(_decisive(recipe, device), [Path("data/base"), Path("data/tokens")])
+    with checkpoint_folder(checkpoint_root(), key) as checkpoints:
         arguments = training_arguments(
             recipe.train, recipe.evaluate.batch_size, device, validation is not None, checkpoints
         )
         result = train_classifier(model, tokenizer, train_set, validation_set, arguments, tables)
-    finally:
-        shutil.rmtree(checkpoints)
-    with working_folder(Path("model")) as folder:
-        model.save_pretrained(folder)
-        tokenizer.model_max_length = recipe.tokenize.max_length
-        tokenizer.save_pretrained(folder)
-        write_json(folder / "training.json", _provenance(recipe, device))
-    _write_metrics(result, train_rows=len(train_set), parameters=model.num_parameters())
+        with working_folder(Path("model")) as folder:
+            model.save_pretrained(folder)
+            tokenizer.model_max_length = recipe.tokenize.max_length
+            tokenizer.save_pretrained(folder)
+            write_json(folder / "training.json", _provenance(recipe, device))
+        _write_metrics(result, train_rows=len(train_set), parameters=model.num_parameters())
+
+
+def _decisive(recipe: Recipe, device: "Device") -> dict[str, object]:
+    """What decides the weights, besides the files read: a run goes on only with the same."""
+    import torch
+
+    return {
+        "train": recipe.train.model_dump(),
+        "evaluation batch": recipe.evaluate.batch_size,
+        "validation": recipe.split.validation_set,
+        "labels": recipe.card.labels,
+        "threads": torch.get_num_threads(),  # sums are cut up by threads
+        **_provenance(recipe, device),
+    }
 
 
 def _provenance(recipe: Recipe, device: "Device") -> dict[str, str | float]:

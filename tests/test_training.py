@@ -17,12 +17,12 @@ from cardproof.tokens import TokenStore, write_tokens
 from cardproof.training import (
     TrainingError,
     TrainingResult,
-    TrainingTables,
     curve_interval,
     steps_per_epoch,
     train_classifier,
     training_arguments,
 )
+from cardproof.training_tables import TrainingTables
 
 CPU = Device("cpu", "fp32", "fp32", "")
 
