@@ -204,7 +204,7 @@ def lengths_figure(buckets: list[LengthBucket], accuracy: float) -> bytes:
     lower.bar(places, cut, width=0.6, color=OURS, alpha=0.6)
     _finish(lower, "", "tokens before the cut", "cut off, %")
     lower.set_ylim(0, max(*cut, 1) * 1.1)
-    names = [f"{b.first}–{b.last}" if b.last else f"{b.first - 1}+" for b in buckets]
+    names = [f"{b.first}–{b.last}" if b.last else f"{b.first}+" for b in buckets]
     lower.set_xticks(places, names, fontsize=8 if len(buckets) > 5 else 9)
     lower.set_xlim(-0.6, len(buckets) - 0.4)
     return _png(figure)
