@@ -1,9 +1,8 @@
 """Who is trained on, validated on and scored: the split of a card, and what it is made of."""
 
-from collections import Counter
-
 from datasets import Dataset
 
+from cardproof.duplicates import repeats_earlier, stands_in
 from cardproof.params import Split
 from cardproof.reviews import draw_balanced
 
@@ -57,15 +56,16 @@ def describe_splits(sets: dict[str, Dataset]) -> dict[str, float]:
     labels_of: dict[str, dict[str, int]] = {}
     for name, reviews in sets.items():
         texts, labels = list(reviews["text"]), list(reviews["label"])
-        counts = Counter(texts)
         facts[f"{name}_rows"] = len(texts)
         facts[f"{name}_positive_share"] = sum(labels) / len(labels)
-        facts[f"{name}_repeats"] = len(texts) - len(counts)
+        facts[f"{name}_repeats"] = int(repeats_earlier(texts).sum())
         labels_of[name] = dict(zip(texts, labels, strict=True))
     names = list(sets)
     for i, first in enumerate(names):
         for second in names[i + 1 :]:
-            both = labels_of[first].keys() & labels_of[second].keys()
+            distinct = list(labels_of[second])
+            known = stands_in(distinct, labels_of[first])
+            both = [text for text, stands in zip(distinct, known, strict=True) if stands]
             other = [t for t in both if labels_of[first][t] != labels_of[second][t]]
             facts[f"{second}_in_{first}"] = len(both)
             facts[f"{second}_in_{first}_relabelled"] = len(other)

@@ -9,9 +9,10 @@ from cardproof.params import load_recipe
 
 
 def main() -> None:
-    """Write report/ (index.html, figures), upload/ (model and README.md), metrics/claims.json."""
+    """Write report/ (page, figures), upload/ (model, README.md), metrics of claims and analysis."""
     recipe = load_recipe()
     from cardproof.claims import claim_metrics, judge_claims
+    from cardproof.report.behaviour import analyse, behaviour_metrics
     from cardproof.report.facts import read_run
     from cardproof.report.figures import draw_figures
     from cardproof.report.render import render_model_card, render_page
@@ -27,6 +28,7 @@ def main() -> None:
         write_text_atomic(folder / "README.md", render_model_card(run))
     judged = judge_claims(recipe, [run.metrics], run.provenance["precision"])
     write_json(Path("metrics/claims.json"), claim_metrics(judged))
+    write_json(Path("metrics/analysis.json"), behaviour_metrics(analyse(run)))
     for c in judged:
         print(f"{c.name}: claimed {c.printed}, measured {c.shown or 'nothing'}: {c.verdict.word}")
     print("look at report/index.html; upload/ is ready for the hub")

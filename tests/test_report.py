@@ -4,20 +4,27 @@ import csv
 import dataclasses
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
 from statistics import stdev
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import ModelCard
 from ruamel.yaml import YAML
 
 from cardproof.claims import claim_metrics, departures, judge_claims, judge_epochs
+from cardproof.files import write_json
 from cardproof.params import Recipe, resolve
-from cardproof.report.facts import RunFacts
+from cardproof.report.behaviour import analyse, behaviour_metrics, describe, percent, shorten
+from cardproof.report.facts import FactsError, Predictions, RunFacts, ScoredReviews, read_run
 from cardproof.report.figures import draw_figures
 from cardproof.report.render import headline, list_settings, render_model_card, render_page
 from cardproof.scores import expected_calibration_error, reliability_bins, score
+from cardproof.tables import write_csv
 from cardproof.uncertainty import score_intervals
 from tests.conftest import ROOT
 from tests.test_params import CARDS
@@ -58,7 +65,20 @@ def run_of(recipe: Recipe, **provenance: str) -> RunFacts:
         {"step": s, "epoch": s / 9, "training_loss": 1 / s, "learning_rate": 1e-5}
         for s in (1, 5, 9)
     ]
-    return RunFacts(recipe, metrics, said | provenance, epochs, curve, labels, logits)
+    none = np.zeros(100, dtype=bool)
+    full = random.integers(10, 600, 100)
+    lengths = np.minimum(full, recipe.tokenize.max_length)
+    texts = [f"Review number {i}." for i in range(100)]
+    split = recipe.split
+    other = split.validation_set not in (None, split.scored_set)
+    reviews = ScoredReviews(
+        np.arange(100), texts, full, lengths, none, none if other else None, none
+    )
+    validation = Predictions(labels, random.normal(size=(100, 2)) + np.eye(2)[labels])
+    return RunFacts(
+        recipe, metrics, said | provenance, epochs, curve, labels, logits, reviews,
+        validation if other else None,
+    )  # fmt: skip
 
 
 def test_a_claim_meets_the_interval_of_one_more_run() -> None:
@@ -267,3 +287,228 @@ def test_a_run_too_short_for_a_log_still_has_a_report() -> None:
     run = run_of(recipe_of("deepaxion"))
     short = dataclasses.replace(run, curve=[], epochs=run.epochs[1:])
     assert "no log" in render_page(short, draw_figures(short))
+
+
+def changed(run: RunFacts, texts: list[str] | None = None, **reviews: Any) -> RunFacts:
+    """The run with other reviews; texts from its first row on."""
+    if texts:
+        reviews["texts"] = texts + run.reviews.texts[len(texts) :]
+    return dataclasses.replace(run, reviews=dataclasses.replace(run.reviews, **reviews))
+
+
+def with_margins(run: RunFacts, *margins: float) -> RunFacts:
+    """The first rows of the run alone, own logit - other logit as given; labelled 1, 0, 1, ..."""
+    n = len(margins)
+    labels = (np.arange(n) + 1) % 2
+    logits = np.zeros((n, 2))
+    logits[np.arange(n), labels] = margins
+    r = run.reviews
+    cut = {f: getattr(r, f)[:n] for f in ("rows", "texts", "full_lengths", "lengths", "in_train",
+                                          "repeated")}  # fmt: skip
+    cut["in_validation"] = None if r.in_validation is None else r.in_validation[:n]
+    return dataclasses.replace(changed(run, **cut), labels=labels, logits=logits)
+
+
+EVIL = [
+    "<script>alert(1)</script>",
+    "good & bad " * 100_000,
+    "x" * 1_000_000,
+    "nul\0, bell\a, escape\x1b[31m and \ud800 alone",
+    "turned \u202egnorw\u202c round, \u200fmarked and \u2067isolated\u2069",
+    "{{ 7 * 7 }}{% include 'page.html.j2' %}",
+    "</td></tr></table><img src=x onerror=alert(1)>",
+    '" onmouseover="alert(1)',
+    "",
+    "מצוין <b>!</b>",
+]
+
+
+def test_no_text_of_a_review_breaks_the_page() -> None:
+    run = run_of(recipe_of("grojeda"))
+    wrong = run.logits[:, ::-1].copy()  # its mistakes are many; the first ten are the surest
+    wrong[:10] = [-9, 9]
+    plain = dataclasses.replace(run, logits=wrong)
+    figures = draw_figures(plain)
+    page = render_page(changed(plain, EVIL), figures)
+    tags, usual = Tags(), Tags()
+    tags.feed(page)
+    usual.feed(render_page(plain, figures))
+    assert tags.names == usual.names  # no text became a tag
+    assert tags.sources == usual.sources
+    assert "&lt;script&gt;alert(1)" in page
+    assert "{{ 7 * 7 }}" in page
+    assert "good &amp; bad" in page
+    assert "nul , bell , escape [31m and alone" in page
+    assert not re.search("[\0\a\x1b\ud800\u200f\u202a-\u202e\u2066-\u2069]", page)
+    assert len(page) < len(render_page(plain, figures)) + 5_000
+    page.encode("utf-8")
+
+
+def test_a_long_review_is_shown_by_its_start_and_end_in_whole_words() -> None:
+    words = [f"word{i}" for i in range(5_000)]
+    for text in (" ".join(words), "<br /><br />".join(words[:200])):
+        shown = shorten(text)
+        assert len(shown) < 310
+        start, end = shown.split(" … ")
+        assert set(start.split()) | set(end.split()) <= set(words)
+        assert start.startswith("word0 word1 ")
+        assert end.endswith(text.rpartition("word")[2])
+    assert shorten("one<br />two\n\n three\t") == "one two three"
+    assert shorten("a" * 301) == "a" * 180 + " … " + "a" * 120
+    assert shorten("a" * 300) == "a" * 300
+    assert shorten("") == ""
+
+
+def test_the_page_says_how_the_model_behaves() -> None:
+    run = run_of(recipe_of("grojeda"))
+    said = describe(run)
+    page = render_page(run, draw_figures(run)).replace("&#39;", "'")
+    for sentence in (said.calibration, said.selective, said.lengths, said.doubts, said.duplicates):
+        assert f"<p>{sentence}</p>" in page
+    assert page.count('alt="') == page.count("<img ")
+    assert 'alt=""' not in page
+    headings = [int(h) for h in re.findall(r"<h(\d)", page)]
+    assert headings[0] == 1
+    assert all(b - a <= 1 for a, b in pairwise(headings))
+    assert all("scope=" in tag for tag in re.findall(r"<th\b[^>]*>", page))
+    assert f"{said.mistakes[0].text}</td>" in page
+
+
+def test_temperature_is_fitted_on_validation_rows_only() -> None:
+    run = run_of(recipe_of("grojeda"))
+    found, said = analyse(run), describe(run).calibration
+    assert found.temperature is not None
+    assert found.after is not None
+    assert f"{found.temperature.temperature:.3g}, the temperature fitted on the 100 valid" in said
+    assert f"{found.after.error:.3f} instead of {found.before.error:.3f}" in said
+    for card, why in (("llm_project", "would be fitted on the test"),
+                      ("hansaht", "would be fitted on the test"),
+                      ("deepaxion", "this run validates on no rows")):  # fmt: skip
+        other = run_of(recipe_of(card))
+        assert describe(other).calibration.endswith(f"{why}.")
+        assert not {"temperature", "loss_scaled"} & behaviour_metrics(analyse(other)).keys()
+        assert draw_figures(other)["reliability"]
+    labels = run.labels
+    for logits, why in ((np.eye(2)[labels], "favours no wrong label on the 100 validation rows"),
+                        (-np.eye(2)[labels], "favours wrong labels as much")):  # fmt: skip
+        odd = dataclasses.replace(run, validation=Predictions(labels, logits))
+        assert why in describe(odd).calibration
+        assert "temperature" not in behaviour_metrics(analyse(odd))
+
+
+@pytest.mark.parametrize(
+    ("margins", "expected"),
+    [
+        ((3.0,), ["single review", "wrong on none of 1 review", "Only one label", "accuracy 100"]),
+        ((-3.0,), ["single review", "wrong on 1 of 1 review; it stands here", "accuracy 0.00"]),
+        ((2.0, 2.0, 2.0), ["equally sure of every review", "wrong on none of 3 reviews",
+                           "doubts none of the labels", "less sure than it is right"]),
+        ((0.0, 0.0), ["equally sure", "wrong on 1 of 2 reviews", "as sure as it is right"]),
+        ((-4.0, -3.0, -2.0), ["wrong on 3 of 3 reviews; all stand here", "the 2 reviews of 3",
+                              "surer than it is right"]),
+        ((1e30, -1e30, 5.0), ["wrong on 1 of 3 reviews", "over 0.9999"]),
+        ((1.0, 2.0), ["Answering only the one review of 2"]),
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("error")
+def test_sentences_and_figures_stand_the_edges(
+    margins: tuple[float, ...], expected: list[str]
+) -> None:
+    run = with_margins(run_of(recipe_of("grojeda")), *margins)
+    page = render_page(run, draw_figures(run))
+    for words in expected:
+        assert words in page
+    metrics = behaviour_metrics(analyse(run))
+    assert np.isfinite(list(metrics.values())).all()
+
+
+def test_the_sentence_on_lengths_knows_none_all_and_some() -> None:
+    run = run_of(recipe_of("grojeda"))
+    full = run.reviews.full_lengths
+    assert "Of reviews longer than the 384 tokens" in describe(run).lengths
+    assert "Fisher’s exact test, p = " in describe(run).lengths
+    assert describe(changed(run, lengths=full)).lengths.endswith("nothing was cut off.")
+    assert "accuracy_cut" not in behaviour_metrics(analyse(changed(run, lengths=full)))
+    every = changed(run, lengths=full - 1)
+    assert describe(every).lengths.startswith("Every review is longer than")
+    sure = dataclasses.replace(run, logits=np.eye(2)[run.labels])
+    assert describe(sure).lengths.endswith("there is no difference.")
+
+
+def test_the_sentence_on_duplicates_knows_none_one_and_all() -> None:
+    run = run_of(recipe_of("grojeda"))
+    first, every = np.arange(100) == 0, np.ones(100, dtype=bool)
+    right = run.logits.argmax(axis=1) == run.labels
+    assert describe(run).duplicates == (
+        "No scored text stands in the training or validation rows, and none is scored twice."
+    )
+    without = f"{100 * right[1:].mean():.2f}\u00a0% instead of {100 * right.mean():.2f}\u00a0%."
+    assert describe(changed(run, in_train=first)).duplicates == (
+        "1 of 100 scored texts stands in the training or validation rows and none repeats an "
+        f"earlier one; without it, the accuracy is {without}"
+    )
+    assert describe(changed(run, in_validation=first, repeated=first)).duplicates.startswith(
+        "1 of 100 scored texts stands in the training or validation rows and 1 repeats an earlier"
+    )
+    assert describe(changed(run, repeated=np.arange(100) < 2)).duplicates.startswith(
+        "None of 100 scored texts stands in the training or validation rows and 2 repeat an"
+    )
+    known = changed(run, in_train=every)
+    assert describe(known).duplicates.endswith("no row is left without them.")
+    metrics = behaviour_metrics(analyse(known))
+    assert metrics["rows_overlap"] == 100
+    assert "accuracy_without_overlap" not in metrics
+    assert "training rows, and" in describe(run_of(recipe_of("hansaht"))).duplicates
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [(0, "0.00"), (1, "100.00"), (0.99999, "over 99.99"), (1e-9, "under 0.01"), (0.5, "50.00")],
+)
+def test_a_share_is_never_rounded_to_none_or_all(share: float, shown: str) -> None:
+    assert percent(share) == f"{shown}\u00a0%"
+
+
+def write_run(folder: Path, rows: list[int]) -> None:
+    """The files of a run on six reviews: train 0 to 2, test 0 to 2; predictions are of `rows`."""
+    for name in ("split", "tokenize", "train", "evaluate", "evaluate_time"):
+        write_json(folder / f"metrics/{name}.json", {"rows": 3})
+    write_json(folder / "model/training.json", {})
+    for name in ("epochs", "training_curve"):
+        write_csv(folder / f"plots/{name}.csv", ("step",), [{"step": 1}])
+    texts = {"train": ["a", "b", "c"], "validation": ["v", "d", "w"], "test": ["d", "a", "d"]}
+    for name, column in texts.items():
+        for kind in ("split", "predictions", f"tokens/{name}"):
+            (folder / "data" / kind).mkdir(parents=True, exist_ok=True)
+        split = {"text": column, "label": [0, 1, 1], "row": [4, 5, 6]}
+        pq.write_table(pa.table(split), folder / f"data/split/{name}.parquet")
+        found = {"row": rows, "label": [0, 1, 1], "logit_negative": [1.0, 2, 3]}
+        found["logit_positive"] = [0.0, 0, 4]
+        pq.write_table(pa.table(found), folder / f"data/predictions/{name}.parquet")
+        arrays = {"ids": [1] * 6, "offsets": [0, 1, 3, 6], "labels": [0, 1, 1]}
+        for key, values in (arrays | {"full_lengths": [1, 2, 9]}).items():
+            np.save(folder / f"data/tokens/{name}/{key}.npy", np.array(values))
+
+
+def test_a_run_is_read_with_its_texts_lengths_and_validation_rows(tmp_path: Path) -> None:
+    recipe = recipe_of("grojeda")
+    write_run(tmp_path, [4, 5, 6])
+    run = read_run(recipe, tmp_path)
+    assert run.reviews.in_train.tolist() == [False, True, False]
+    assert run.reviews.repeated.tolist() == [False, False, True]
+    assert run.reviews.in_validation is not None
+    assert run.reviews.in_validation.tolist() == [True, False, True]
+    assert (run.reviews.rows.tolist(), run.reviews.texts) == ([4, 5, 6], ["d", "a", "d"])
+    assert run.reviews.lengths.tolist() == [1, 2, 3]
+    assert run.reviews.full_lengths.tolist() == [1, 2, 9]
+    assert run.validation is not None
+    for card in ("llm_project", "hansaht", "deepaxion"):
+        other = read_run(recipe_of(card), tmp_path)
+        assert (other.validation, other.reviews.in_validation) == (None, None)
+
+
+def test_predictions_of_other_rows_are_refused(tmp_path: Path) -> None:
+    recipe = recipe_of("grojeda")
+    write_run(tmp_path, [4, 6, 5])
+    with pytest.raises(FactsError, match="is of other rows than data/split/test"):
+        read_run(recipe, tmp_path)

@@ -8,21 +8,29 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from cardproof import scores
+from cardproof.analysis import Calibration, CoveragePoint, LengthBucket
 from cardproof.params import Claims
 from cardproof.printed import parse_figure
+from cardproof.report.behaviour import analyse
 from cardproof.report.facts import Rows, RunFacts
+from cardproof.scores import Floats
+from cardproof.statistics import wilson_interval
 
 OURS, CARD, INK, GREY = "#1f5fbf", "#d9720f", "#1d2733", "#8a94a3"
+SCALED, SOFT = "#14713c", "#5c6878"
 DPI = 160
 
 
 def draw_figures(run: RunFacts) -> dict[str, bytes]:
     """Draw every figure of a run, by name."""
+    found = analyse(run)
     return {
         "training": training_figure(run.curve, run.epochs, run.recipe.card.claims),
         "confusion": confusion_figure(run.labels, run.logits),
         "curves": curves_figure(run.labels, run.logits),
-        "reliability": reliability_figure(run.labels, run.logits),
+        "reliability": reliability_figure(found.before, found.after),
+        "coverage": coverage_figure(found.selective, found.points),
+        "lengths": lengths_figure(found.buckets, found.before.accuracy),
     }
 
 
@@ -39,9 +47,15 @@ def training_figure(curve: Rows, epochs: Rows, claims: Claims) -> bytes:
     _points(right, validated, "epoch", "accuracy", "validation accuracy")
     if claims.epochs:
         table = np.array([[parse_figure(cell).value for cell in row] for row in claims.epochs])
-        left.plot(table[:, 2], table[:, 0], "^", color=CARD, mfc="none", label="training, card")
-        left.plot(table[:, 2], table[:, 3], "D", color=CARD, label="validation, card")
-        right.plot(table[:, 1], table[:, 4], "D--", color=CARD, lw=1, label="card")
+        left.plot(
+            table[:, 2], table[:, 0], "^", color=CARD, ms=9, mfc="none", label="training, card"
+        )
+        left.plot(
+            table[:, 2], table[:, 3], "D", color=CARD, ms=9, mfc="none", label="validation, card"
+        )
+        right.plot(
+            table[:, 1], table[:, 4], "D--", color=CARD, ms=9, mfc="none", lw=1, label="card"
+        )
     _finish(left, "Loss", "optimizer step", "cross-entropy")
     left.set_ylim(bottom=0)
     if validated or claims.epochs:
@@ -64,7 +78,7 @@ def confusion_figure(labels: NDArray[np.int64], logits: NDArray[np.floating]) ->
         ]
     )
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure = Figure(figsize=(4.6, 3.8), layout="constrained")
+    figure = Figure(figsize=(4.2, 3.4), layout="constrained")
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), share in np.ndenumerate(shares):
@@ -82,7 +96,7 @@ def confusion_figure(labels: NDArray[np.int64], logits: NDArray[np.floating]) ->
 
 def curves_figure(labels: NDArray[np.int64], logits: NDArray[np.floating]) -> bytes:
     """ROC and precision-recall curves."""
-    figure = Figure(figsize=(8, 3.8), layout="constrained")
+    figure = Figure(figsize=(7.3, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
     roc = scores.roc_points(labels, logits)
     if not roc:
@@ -101,23 +115,98 @@ def curves_figure(labels: NDArray[np.int64], logits: NDArray[np.floating]) -> by
     return _png(figure)
 
 
-def reliability_figure(labels: NDArray[np.int64], logits: NDArray[np.floating]) -> bytes:
-    """Confidence against accuracy, and how many rows have which confidence."""
-    bins = scores.reliability_bins(labels, logits)
-    error = scores.expected_calibration_error(bins)
+def reliability_figure(before: Calibration, after: Calibration | None) -> bytes:
+    """Confidence against accuracy, and how many rows have which confidence.
+
+    Args:
+        before: of the logits as they are.
+        after: of the logits at a temperature; None without one.
+    """
     figure = Figure(figsize=(4.6, 3.8), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    upper.plot([0.5, 1], [0.5, 1], color=GREY, lw=1, ls=":", label="perfect")
-    confidence = [b["confidence"] for b in bins]
-    accuracy = [b["accuracy"] for b in bins]
-    upper.plot(confidence, accuracy, color=OURS, lw=1, alpha=0.6)
-    # A dot's area grows with its rows: a stray dot of three rows should not look like a finding.
-    areas = [12 + 120 * b["rows"] / len(labels) for b in bins]
-    upper.scatter(confidence, accuracy, areas, color=OURS, label="this run", zorder=3)
-    _finish(upper, f"Calibration (error {error:.3f})", "", "accuracy")
-    upper.set(xlim=(0.49, 1.01))
-    lower.bar(confidence, [b["rows"] for b in bins], width=0.035, color=OURS, alpha=0.6)
+    upper.plot([0.5, 1], [0.5, 1], color=GREY, lw=1, ls=":")
+    _reliability(upper, lower, before, OURS, f"as it is: error {before.error:.3f}")
+    if after:
+        _reliability(upper, lower, after, SCALED, f"at the temperature: {after.error:.3f}")
+    _finish(upper, "", "", "accuracy")
+    # above the axes: within them there is no corner that bars never reach
+    upper.legend(frameon=False, fontsize=9, ncols=2, loc="lower left", bbox_to_anchor=(-0.05, 1))
+    upper.set(xlim=(0.49, 1.01), ylim=(-0.03, 1.03))
     _finish(lower, "", "confidence", "rows")
+    return _png(figure)
+
+
+def _reliability(upper: Axes, lower: Axes, c: Calibration, color: str, label: str) -> None:
+    confidence = np.array([b["confidence"] for b in c.bins])
+    accuracy = np.array([b["accuracy"] for b in c.bins])
+    counts = np.array([b["rows"] for b in c.bins])
+    found = [wilson_interval(round(a * n), int(n)) for a, n in zip(accuracy, counts, strict=True)]
+    bars = [accuracy - [i.low for i in found], [i.high for i in found] - accuracy]
+    upper.errorbar(confidence, accuracy, np.maximum(bars, 0), fmt="none", color=color, alpha=0.4)
+    # A dot's area grows with its rows: a stray dot of three rows should not look like a finding.
+    marker, fill = ("o", color) if color == OURS else ("D", "none")
+    upper.scatter(confidence, accuracy, 12 + 120 * counts / counts.sum(), marker=marker,
+                  facecolors=fill, edgecolors=color, label=label, zorder=3)  # fmt: skip
+    width = 0.5 / scores.RELIABILITY_BINS
+    bins = np.clip((confidence - 0.5) // width, 0, scores.RELIABILITY_BINS - 1)
+    middles = 0.5 + (bins + 0.5) * width
+    lower.bar(middles, counts, 0.9 * width, color=fill, edgecolor=color, alpha=0.6)
+
+
+def coverage_figure(selective: Floats, points: list[CoveragePoint]) -> bytes:
+    """Accuracy on the surest rows alone, against their share of all rows.
+
+    Args:
+        selective: accuracy on the k surest rows, for each k from 1; shape (rows,).
+        points: of that curve, to be named.
+    """
+    figure = Figure(figsize=(4.6, 3.8), layout="constrained")
+    axes = figure.subplots()
+    rows = len(selective)
+    # The first few rows swing by chance alone: the line begins at 2 % of the rows.
+    keep = np.unique(np.linspace(rows // 50, rows - 1, 400).round().astype(int))
+    axes.axhline(selective[-1], color=GREY, lw=1, ls=":", label="all rows")
+    axes.plot(100 * (keep + 1) / rows, 100 * selective[keep], color=OURS, lw=2)
+    x, y = [100 * p.coverage for p in points], [100 * p.accuracy for p in points]
+    axes.plot(x, y, "o", color=OURS)
+    for p, across, up in zip(points, x, y, strict=True):
+        if p.coverage in (1, 0.9, 0.8, 0.5):  # one more would lie on its neighbours
+            place = {1: (0, -14), 0.9: (10, 5)}.get(p.coverage, (0, 7))
+            axes.annotate(f"{up:.1f}", (across, up), place, textcoords="offset points",
+                          ha="center", fontsize=9, color=INK)  # fmt: skip
+    _finish(axes, "Leaving out the least sure", "share of rows answered, %", "accuracy of those, %")
+    axes.set_xlim(0, 105)
+    low, high = float(100 * selective[keep].min()), float(100 * selective[keep].max())
+    room = 0.25 * (high - low) + 1
+    axes.set_ylim(low - room, high + room)
+    return _png(figure)
+
+
+def lengths_figure(buckets: list[LengthBucket], accuracy: float) -> bytes:
+    """Accuracy by length with Wilson's intervals, and how much of each length was cut off.
+
+    Args:
+        buckets: those with rows in them.
+        accuracy: over all rows.
+    """
+    figure = Figure(figsize=(4.6, 3.8), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    places = np.arange(len(buckets))
+    shares = np.array([100 * b.accuracy for b in buckets])
+    below = shares - [100 * b.interval.low for b in buckets]
+    above = [100 * b.interval.high for b in buckets] - shares
+    upper.axhline(100 * accuracy, color=GREY, lw=1, ls=":", label="all rows")
+    # An end of the interval may lie a rounding error on the wrong side of 0 % or 100 %.
+    bars = np.maximum([below, above], 0)
+    upper.errorbar(places, shares, bars, fmt="o", color=OURS, capsize=4, lw=1.5)
+    _finish(upper, "Accuracy by length, 95 % intervals", "", "accuracy, %")
+    cut = [100 * b.tokens_cut for b in buckets]
+    lower.bar(places, cut, width=0.6, color=OURS, alpha=0.6)
+    _finish(lower, "", "tokens before the cut", "cut off, %")
+    lower.set_ylim(0, max(*cut, 1) * 1.1)
+    names = [f"{b.first}–{b.last}" if b.last else f"{b.first}+" for b in buckets]
+    lower.set_xticks(places, names, fontsize=8 if len(buckets) > 5 else 9)
+    lower.set_xlim(-0.6, len(buckets) - 0.4)
     return _png(figure)
 
 
@@ -138,7 +227,7 @@ def _points(axes: Axes, rows: Rows, x: str, y: str, label: str) -> None:
 
 def _say(axes: Axes, text: str) -> None:
     axes.axis("off")
-    axes.text(0.5, 0.5, text, ha="center", va="center", color=GREY, wrap=True)
+    axes.text(0.5, 0.5, text, ha="center", va="center", color=SOFT, wrap=True)
 
 
 def _finish(axes: Axes, title: str, x: str, y: str) -> None:

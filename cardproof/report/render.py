@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, sel
 
 from cardproof.claims import JudgedClaim, judge_claims, judge_epochs
 from cardproof.params import Recipe
+from cardproof.report.behaviour import describe
 from cardproof.report.facts import RunFacts
 from cardproof.statistics import Interval
 from cardproof.uncertainty import score_intervals
@@ -177,6 +178,7 @@ def _context(run: RunFacts) -> dict[str, Any]:
         "intervals": score_intervals(run.labels, run.logits),
         "epochs": run.epochs,
         "command": _command(run.recipe),
+        "behaviour": describe(run),
     }
 
 
