@@ -45,7 +45,7 @@ def draw(groups: Sequence[Group]) -> Drawing | None:
     if not scored:
         return None
     shown = scored[:MOST_LINES]
-    labels = [textwrap.fill(g.label, 40, max_lines=3, placeholder=" …") for g in shown]
+    labels = [textwrap.fill(g.label, 30, max_lines=4, placeholder=" …") for g in shown]
     heights = [0.34 + 0.15 * label.count("\n") for label in labels]
     figure = Figure(figsize=(9, 1.5 + sum(heights)), layout="constrained")
     axes = figure.subplots()

@@ -45,6 +45,7 @@ def render_page(comparison: Comparison, drawing: Drawing | None) -> str:
         lstrip_blocks=True,
     )
     environment.filters["code"] = _code
+    environment.filters["breakable"] = _breakable
     encoded = base64.b64encode(drawing.png).decode() if drawing else ""
     return environment.get_template("page.html.j2").render(
         headline=headline(comparison),
@@ -135,3 +136,8 @@ def _escape(text: str) -> str:
 def _code(text: str) -> Markup:
     """Escaped text with what stands between backquotes as code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def _breakable(text: str) -> Markup:
+    """Escaped text whose dotted keys may break after a point or an equals sign."""
+    return Markup(re.sub(r"([.=])", r"\1<wbr>", str(escape(text))))
