@@ -107,7 +107,7 @@ def read_run(name: str, commit: str, read: Read) -> Run | LeftOut:
 def _parse_yaml(content: bytes, path: str) -> dict[str, Any]:
     try:
         parsed = YAML(typ="safe", pure=True).load(content.decode("utf-8"))  # YAML 1.2, as DVC's
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: bytes, dates, numbers
         raise UnavailableError(f"its {path} is not readable as YAML") from error
     if not isinstance(parsed, dict):
         raise UnavailableError(f"its {path} holds no mapping of keys")
