@@ -1,5 +1,6 @@
 """A card's claims beside what our runs measured, and the verdict on each."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -258,5 +259,8 @@ def claim_metrics(judged: Sequence[JudgedClaim]) -> dict[str, float]:
 
 
 def claimed_epochs(claims: Claims) -> list[list[float]]:
-    """A card's per-epoch table as numbers, columns as in `EPOCH_FIELDS`."""
-    return [[parse_figure(cell).value for cell in row] for row in claims.epochs]
+    """A card's per-epoch table as numbers, columns as in `EPOCH_FIELDS`; NaN for a blank."""
+    return [
+        [math.nan if is_blank(cell) else parse_figure(cell).value for cell in row]
+        for row in claims.epochs
+    ]

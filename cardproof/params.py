@@ -21,7 +21,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from cardproof.errors import CardproofError
-from cardproof.printed import check_printed
+from cardproof.printed import check_printed, is_blank
 
 PARAMS_FILE = Path("params.yaml")
 _OVERRIDES = ("data", "model", "split", "tokenize", "train", "evaluate")
@@ -134,6 +134,13 @@ class Claims(_Section):
     parameters: Figure | None = None
     model_mebibytes: Figure | None = None
     epochs: list[Annotated[list[Figure], Field(min_length=5, max_length=5)]] = []
+
+    @model_validator(mode="after")
+    def _epochs_are_numbered(self) -> "Claims":
+        for row in self.epochs:
+            if is_blank(row[1]):
+                raise ValueError(f"epochs: the row {row} has no epoch in its second cell")
+        return self
 
 
 class VerdictRules(_Section):

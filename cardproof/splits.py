@@ -2,10 +2,11 @@
 
 from datasets import Dataset
 
-from cardproof.duplicates import repeats_earlier, stands_in
+from cardproof.duplicates import repeats_earlier, stands_in, text_key
 from cardproof.params import Split
 from cardproof.reviews import draw_balanced
 
+BATCH = 1000  # reviews held as text at once
 DEFAULT_SEED = 42  # for drawing `data.limit` rows where the split itself has no seed
 
 
@@ -53,20 +54,24 @@ def describe_splits(sets: dict[str, Dataset]) -> dict[str, float]:
         stand in both, and `<a>_in_<b>_relabelled`, those of them that have another label there.
     """
     facts: dict[str, float] = {}
-    labels_of: dict[str, dict[str, int]] = {}
+    labels_of: dict[str, dict[bytes, int]] = {}
     for name, reviews in sets.items():
-        texts, labels = list(reviews["text"]), list(reviews["label"])
-        facts[f"{name}_rows"] = len(texts)
+        keys: list[bytes] = []
+        labels: list[int] = []
+        for batch in reviews.iter(BATCH):
+            keys += map(text_key, batch["text"])
+            labels += batch["label"]
+        facts[f"{name}_rows"] = len(keys)
         facts[f"{name}_positive_share"] = sum(labels) / len(labels)
-        facts[f"{name}_repeats"] = int(repeats_earlier(texts).sum())
-        labels_of[name] = dict(zip(texts, labels, strict=True))
+        facts[f"{name}_repeats"] = int(repeats_earlier(keys).sum())
+        labels_of[name] = dict(zip(keys, labels, strict=True))
     names = list(sets)
     for i, first in enumerate(names):
         for second in names[i + 1 :]:
             distinct = list(labels_of[second])
             known = stands_in(distinct, labels_of[first])
-            both = [text for text, stands in zip(distinct, known, strict=True) if stands]
-            other = [t for t in both if labels_of[first][t] != labels_of[second][t]]
+            both = [key for key, stands in zip(distinct, known, strict=True) if stands]
+            other = [k for k in both if labels_of[first][k] != labels_of[second][k]]
             facts[f"{second}_in_{first}"] = len(both)
             facts[f"{second}_in_{first}_relabelled"] = len(other)
     return facts

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import ModelCard
 from ruamel.yaml import YAML
+from sklearn.metrics import f1_score
 
 from cardproof.claims import claim_metrics, departures, judge_claims, judge_epochs
 from cardproof.files import write_json
@@ -191,7 +192,8 @@ def test_intervals_over_rows_hold_the_score_and_match_a_plain_bootstrap() -> Non
         assert interval.low <= figure <= interval.high, key
     random = np.random.default_rng(1)
     drawn = random.integers(len(run.labels), size=(2_000, len(run.labels)))
-    plain = [score(run.labels[rows], run.logits[rows])["f1_macro"] for rows in drawn]
+    said = run.logits.argmax(axis=1)
+    plain = [f1_score(run.labels[rows], said[rows], average="macro") for rows in drawn]
     low, high = np.quantile(plain, [0.025, 0.975])
     assert intervals["f1_macro"].low == pytest.approx(low, abs=0.01)
     assert intervals["f1_macro"].high == pytest.approx(high, abs=0.01)
@@ -512,3 +514,14 @@ def test_predictions_of_other_rows_are_refused(tmp_path: Path) -> None:
     write_run(tmp_path, [4, 6, 5])
     with pytest.raises(FactsError, match="is of other rows than data/split/test"):
         read_run(recipe, tmp_path)
+
+
+def test_an_epoch_that_the_card_did_not_log_is_left_out_of_the_figure_and_the_verdicts() -> None:
+    recipe = recipe_of("hansaht")
+    rows = [["No log", *recipe.card.claims.epochs[0][1:]], *recipe.card.claims.epochs[1:]]
+    claims = recipe.card.claims.model_copy(update={"epochs": rows})
+    card = recipe.card.model_copy(update={"claims": claims})
+    run = run_of(recipe.model_copy(update={"card": card}))
+    cell = judge_epochs(run.recipe, [run.epochs])[0][0]
+    assert (cell.verdict.word, cell.shown) == ("not testable", "0.2336")
+    assert "No log" in render_page(run, draw_figures(run))

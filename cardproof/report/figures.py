@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from cardproof import scores
 from cardproof.analysis import Calibration, CoveragePoint, LengthBucket
+from cardproof.claims import claimed_epochs
 from cardproof.params import Claims
-from cardproof.printed import parse_figure
 from cardproof.report.behaviour import analyse
 from cardproof.report.facts import Rows, RunFacts
 from cardproof.scores import Floats
@@ -46,7 +46,7 @@ def training_figure(curve: Rows, epochs: Rows, claims: Claims) -> bytes:
     _points(left, validated, "step", "validation_loss", "validation loss")
     _points(right, validated, "epoch", "accuracy", "validation accuracy")
     if claims.epochs:
-        table = np.array([[parse_figure(cell).value for cell in row] for row in claims.epochs])
+        table = np.array(claimed_epochs(claims))
         left.plot(
             table[:, 2], table[:, 0], "^", color=CARD, ms=9, mfc="none", label="training, card"
         )

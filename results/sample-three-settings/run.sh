@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Makes the files of this folder again: 12 runs of the embedded sample, then their comparison.
+# From the root of a fresh clone, after `make setup`: bash results/sample-three-settings/run.sh
+set -euo pipefail
+export PATH="$PWD/.venv/bin:$PATH"
+here=results/sample-three-settings
+
+dvc exp run --queue -n recipe -S train.seed=1,2,3,4
+dvc exp run --queue -n one-epoch -S train.epochs=1 -S train.seed=1,2,3,4
+dvc exp run --queue -n cut-at-64 -S tokenize.max_length=64 -S train.seed=1,2,3,4
+dvc exp run --run-all
+make compare REVS="$(echo {recipe,one-epoch,cut-at-64}-{1..4})"
+cp comparison/comparison.{md,csv,png} comparison/{pairs,runs}.csv $here/
