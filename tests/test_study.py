@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import f1_score, precision_score, recall_score
 
 from study.small_sets import draw_scores, spreads
+from tests.conftest import ROOT, Run
 
 
 def test_drawn_scores_are_those_of_rows_really_drawn() -> None:
@@ -30,3 +31,8 @@ def test_drawn_scores_are_those_of_rows_really_drawn() -> None:
     assert found["accuracy"].whole == (labels == predicted).mean()
     assert found["f1"].whole == pytest.approx(f1_score(labels, predicted))
     assert found["accuracy"].low < found["accuracy"].whole < found["accuracy"].high
+
+
+def test_the_pages_of_results_say_what_the_records_hold(run: Run) -> None:
+    done = run("python", "-m", "study", "--check", cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
