@@ -75,7 +75,8 @@ class _PerReview(torch.autograd.Function):
             output[of_query] = (
                 attended.mul_(factor).transpose(0, 1) if dropout else attended.transpose(0, 1)
             )
-            kept.append(probabilities)
+            if ctx.needs_input_grad[0]:
+                kept.append(probabilities)
         ctx.save_for_backward(query, key, value, *kept)
         ctx.spans, ctx.factor, ctx.dropout = spans, factor, dropout is not None
         return output
