@@ -21,7 +21,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from cardproof.checkpoints import load_tokenizer
+from cardproof.checkpoints import load_tokenizer, load_word_pieces
 from cardproof.packed.attention import _attend_ragged, attend
 from cardproof.packed.batches import (
     UnpaddedRows,
@@ -33,7 +33,8 @@ from cardproof.packed.batches import (
 from cardproof.packed.dropout import Dropout, MaskBits, apply_mask, apply_signs_
 from cardproof.packed.model import packed_logits, why_padded, without_padding
 from cardproof.tokens import write_tokens
-from cardproof.training import TrainingTables, choose_batching, train_classifier
+from cardproof.training import choose_batching, train_classifier
+from cardproof.training_tables import TrainingTables
 
 ROOT = Path(__file__).parent.parent
 LENGTHS = (1, 512, 2, 77, 130, 3, 301)
@@ -157,10 +158,11 @@ def word_pieces(
         reviews = hub / "datasets/stanfordnlp/imdb/plain_text/test-00000-of-00001.parquet"
         base = hub / "distilbert/distilbert-base-uncased"
     table = pq.read_table(reviews).take(list(range(0, 1000, 125)))
-    tokenizer = load_tokenizer(base)
+    tokenizer = load_word_pieces(base)
     folder = tmp_path_factory.mktemp("tokens")
-    texts, labels = table["text"].to_pylist(), table["label"].to_pylist()
-    yield UnpaddedRows(write_tokens(texts, labels, tokenizer, 384, folder)), len(tokenizer)
+    batch = table["text"].to_pylist(), table["label"].to_pylist()
+    store = write_tokens([batch], tokenizer, 384, folder)
+    yield UnpaddedRows(store), tokenizer.get_vocab_size()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -319,7 +321,7 @@ def test_another_family_trains_on_padded_batches_and_says_so(
 ) -> None:
     tokenizer = load_tokenizer(tiny_base)
     texts = ["good film", "the plot was bad", "very good", "bad"]
-    store = write_tokens(texts, [1, 0, 1, 0], tokenizer, 16, tmp_path)
+    store = write_tokens([(texts, [1, 0, 1, 0])], load_word_pieces(tiny_base), 16, tmp_path)
     arguments = TrainingArguments(
         output_dir=str(tmp_path), use_cpu=True, max_steps=2, per_device_train_batch_size=2
     )
