@@ -6,6 +6,7 @@ import json
 import math
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -106,7 +107,13 @@ def _move_aside(folder: Path) -> Path:
     Raises:
         FileNotFoundError: there is none.
     """
-    if (folder.is_symlink() or folder.exists()) and not folder.is_dir():
+    try:
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+    except FileNotFoundError:
+        if not folder.is_symlink():
+            raise
+        is_folder = False  # a link to nothing
+    if not is_folder:
         raise FilesError(f"{folder}: a file is where a folder must go; move it away and run again")
     old = _beside(folder, "old")
     folder.rename(old)

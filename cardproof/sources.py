@@ -278,8 +278,9 @@ def _download_all(
 
     name = f"{repository.kind}--{repository.name.replace('/', '--')}"
     store = Path(constants.HF_HOME) / "cardproof" / name
-    store.mkdir(parents=True, exist_ok=True)
+    store.parent.mkdir(parents=True, exist_ok=True)
     with WeakFileLock(store.with_name(f"{name}.lock")):
+        store.mkdir(exist_ok=True)  # under the lock: another process removes it when it is done
         for index, file in enumerate(files):
             try:
                 _download(repository, file, store)
@@ -290,8 +291,8 @@ def _download_all(
                 raise _no_source(repository, files[index:], mirrors, said) from error
         for file in files:
             shutil.move(_part(store, file), work / file.name)
-    with suppress(OSError):
-        store.rmdir()  # stays if it holds parts of files that are no longer pinned
+        with suppress(OSError):
+            store.rmdir()  # stays if it holds parts of files that are no longer pinned
 
 
 def _part(store: Path, file: PinnedFile) -> Path:

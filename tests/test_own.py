@@ -362,3 +362,23 @@ def test_params_tell_ones_own_reviews_from_a_repositorys() -> None:
         with pytest.raises(ParamsError) as caught:
             resolve(raw)
         assert words in str(caught.value)
+
+
+def test_one_class_and_fewer_rows_than_a_batch_get_through_every_stage(
+    make_repository: Callable[[], Path], run: Run
+) -> None:
+    folder = make_repository()
+    few = [("a good film", 1), ("a very good film", 1), ("good", 1)]
+    sums = {s: sha256_of(write(folder / f"own/{s}.csv", few)) for s in ("train", "test")}
+    files = {split: {"path": f"own/{split}.csv", "sha256": sums[split]} for split in sums}
+    set_params(folder, files)
+    done = run("dvc", "exp", "run", "--temp", "--name", "few", cwd=folder)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert f"3 reviews from {folder}/own/train.csv" in done.stdout
+    assert "all positive: scores that compare two classes have no value" in done.stdout
+    applied = run("dvc", "exp", "apply", "few", cwd=folder)
+    assert applied.returncode == 0, applied.stderr
+    figures = json.loads((folder / "metrics/evaluate.json").read_text(), parse_constant=pytest.fail)
+    assert figures["accuracy"] in (0, 1 / 3, 2 / 3, 1)
+    assert json.loads((folder / "metrics/train.json").read_text())["steps"] == 2
+    assert "mine" in (folder / "report/index.html").read_text()
