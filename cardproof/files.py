@@ -1,12 +1,14 @@
 """Files that appear whole or not at all: written beside their place, then renamed into it."""
 
+import errno
 import hashlib
 import json
 import math
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cardproof.errors import CardproofError
@@ -66,6 +68,8 @@ def write_json(path: Path, values: Mapping[str, Scalar]) -> None:
 def replace_folder(new: Path, final: Path) -> None:
     """Rename a finished folder into place; an older one is removed after that.
 
+    Of two processes that do this at once, each puts a whole folder there, and the later stays.
+
     Args:
         new: the finished folder, a sibling of `final` (a rename does not cross file systems).
         final: where it goes. A link there is replaced, not followed.
@@ -74,22 +78,46 @@ def replace_folder(new: Path, final: Path) -> None:
         FilesError: something other than a folder is in the way.
         OSError: a rename failed; the older folder is back in its place.
     """
-    if not final.is_symlink() and not final.exists():
-        new.rename(final)
-        return
-    if not final.is_dir():
-        raise FilesError(f"{final}: a file is where a folder must go; move it away and run again")
-    old = _beside(final, "old")
-    final.rename(old)
+    aside: list[Path] = []
     try:
-        new.rename(final)
+        while True:
+            with suppress(FileNotFoundError):  # there is none, or another process has moved it
+                aside.append(_move_aside(final))
+            try:
+                new.rename(final)
+                break
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise  # these two: another process has put its own there meanwhile
     except BaseException:
-        old.rename(final)
+        if aside and not final.exists():
+            aside.pop().rename(final)
         raise
-    if old.is_symlink():
-        old.unlink()
-    else:
-        shutil.rmtree(old)
+    finally:
+        for old in aside:
+            if old.is_symlink():
+                old.unlink()
+            else:
+                shutil.rmtree(old)
+
+
+def _move_aside(folder: Path) -> Path:
+    """Rename the folder, or the link, to a free name beside it.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    try:
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+    except FileNotFoundError:
+        if not folder.is_symlink():
+            raise
+        is_folder = False  # a link to nothing
+    if not is_folder:
+        raise FilesError(f"{folder}: a file is where a folder must go; move it away and run again")
+    old = _beside(folder, "old")
+    folder.rename(old)
+    return old
 
 
 @contextmanager

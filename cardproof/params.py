@@ -5,6 +5,7 @@ file is reported at once, each with its key, its value and what to do.
 """
 
 import difflib
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional, TypeVar
 
@@ -26,7 +27,15 @@ from cardproof.printed import check_printed, is_blank
 PARAMS_FILE = Path("params.yaml")
 _OVERRIDES = ("data", "model", "split", "tokenize", "train", "evaluate")
 
+
+def _check_md5(value: str) -> str:
+    if not re.fullmatch("[0-9a-f]{32}", value):
+        raise ValueError(f"{value!r} must be an md5: 32 hexadecimal digits")
+    return value
+
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Md5 = Annotated[str, AfterValidator(_check_md5)]
 Text = Annotated[str, Field(min_length=1)]
 Figure = Annotated[str, AfterValidator(check_printed)]  # as a card prints it, or its placeholder
 
@@ -200,19 +209,32 @@ class Card(_Section):
 
 
 class File(_Section):
-    """A file of a repository, known by its sum."""
+    """A file of a repository, known by its sum, or one of one's own, where the sum is optional."""
 
     path: Text
-    sha256: Sha256
+    sha256: Sha256 | None = None
+
+
+class Archive(_Section):
+    """The original archive of the same reviews: its md5, and what its rows must add up to."""
+
+    md5: Md5
+    train: Sha256
+    test: Sha256
 
 
 class Reviews(_Section):
-    """Where labelled reviews come from: two parquet files with columns text and label."""
+    """Where labelled reviews come from: a repository's files, or, without one, one's own.
 
-    repository: Text
-    revision: Text | None
+    Those of a repository are parquet files with columns text and label; one's own are parquet, CSV
+    or JSON lines. A recipe's own reviews bear the name of their entry as repository.
+    """
+
+    repository: Text = ""
+    revision: Text | None = None
     train: File
     test: File
+    archive: Archive | None = None
 
 
 class Base(_Section):
@@ -243,6 +265,7 @@ class Recipe(_Section):
     data: Data
     reviews_name: str
     reviews: Reviews
+    own_reviews: bool
     base_name: str
     base: Base
     split: Split
@@ -271,6 +294,18 @@ class _TrainOverride(_optional(Train)):  # type: ignore[misc]
     processes: Optional[Annotated[int, Field(ge=1, le=4096)]] = None  # noqa: UP045
 
 
+def _check_reviews(reviews: Reviews) -> Reviews:
+    """What an entry of the file must have; a recipe's own reviews have a name besides."""
+    sums = (reviews.train.sha256, reviews.test.sha256)
+    if reviews.repository and None in sums:
+        raise ValueError("the files of a repository need a sha256 each; add it")
+    if reviews.repository and "revision" not in reviews.model_fields_set:
+        raise ValueError("revision is missing; add it, or null if it is in sample/hub")
+    if not reviews.repository and (reviews.revision or reviews.archive):
+        raise ValueError("revision and archive are of a repository; add it, or remove them")
+    return reviews
+
+
 class _ParamsFile(_Section):
     card: str
     data: Data
@@ -281,7 +316,7 @@ class _ParamsFile(_Section):
     evaluate: _optional(Evaluate)  # type: ignore[valid-type]
     verdict: VerdictRules
     cards: dict[str, Card]
-    reviews: dict[str, Reviews]
+    reviews: dict[str, Annotated[Reviews, AfterValidator(_check_reviews)]]
     bases: dict[str, Base]
 
 
@@ -318,12 +353,14 @@ def resolve(raw: dict[str, Any], path: Path = PARAMS_FILE) -> Recipe:
     if train.batch_size % processes:
         raise ParamsError([_processes_fault(processes, train.batch_size)], path)
     reviews_name, base_name = file.data.reviews or card.reviews, file.model.base or card.base
+    reviews = file.reviews[reviews_name]
     return Recipe(
         name=file.card,
         card=card,
         data=file.data,
         reviews_name=reviews_name,
-        reviews=file.reviews[reviews_name],
+        reviews=reviews.model_copy(update={"repository": reviews.repository or reviews_name}),
+        own_reviews=not reviews.repository,
         base_name=base_name,
         base=file.bases[base_name],
         split=split,
