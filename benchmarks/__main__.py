@@ -13,6 +13,7 @@ part of results.json; README.md and figure.png are then drawn anew from all of i
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -47,6 +48,8 @@ EXAMPLES = """examples:
 def main(arguments: list[str] | None = None) -> None:
     """Run the sections asked for and write what came of them."""
     options = _parser().parse_args(arguments)
+    # Ended from outside, it ends what it started, as at Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = options.output or (_elsewhere() if options.quick else ROOT / "benchmarks")
     try:
         if not options.render:

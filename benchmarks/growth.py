@@ -3,7 +3,6 @@
 import re
 import shutil
 from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
 
 from benchmarks.context import SMALL, Context, Section, Variants
@@ -24,22 +23,17 @@ def measure(context: Context) -> Section:
     rows, multiples = (50, MULTIPLES[:2]) if context.quick else (BASE_ROWS, MULTIPLES)
     repeats = min(context.repeats, REPEATS)
     folders = {m: context.folder / f"growth-{m}" for m in multiples}
+    prepare = [t for m, folder in folders.items() for t in _prepare(context, folder, m * rows)]
+    tasks = {(s, m): _tasks(folder)[s] for m, folder in folders.items() for s in STEPS}
     context.note("writing the reviews")
-    prepare = [_prepare(context, folder, m * rows) for m, folder in folders.items()]
-    run_each([task for tasks in prepare for task in tasks], shared=True)
-    found: dict[str, dict[int, list[Outcome]]] = {s: {m: [] for m in multiples} for s in STEPS}
-    for repeat in range(repeats):
-        for multiple, step in product(multiples, STEPS) if not context.quick else ():
-            reviews = f"{2 * multiple * rows:,} reviews"
-            context.note(f"repeat {repeat + 1} of {repeats}: {step.replace('_', ' ')}, {reviews}")
-            found[step][multiple] += run_each([_tasks(folders[multiple])[step]], shared=False)
-        if context.quick:
-            every = [(m, s, task) for m in multiples for s, task in _tasks(folders[m]).items()]
-            outcomes = run_each([task for *_, task in every], shared=True)
-            for (multiple, step, _), outcome in zip(every, outcomes, strict=True):
-                found[step][multiple].append(outcome)
+    if context.quick:
+        outcomes = run_each([*prepare, *tasks.values()], shared=True)[len(prepare) :]
+        found = {key: [outcome] for key, outcome in zip(tasks, outcomes, strict=True)}
+    else:
+        run_each(prepare, shared=True)
+        found = _in_turns(tasks, repeats, context)
     sizes = [2 * m * rows for m in multiples]
-    variants = {step: _figures(outcomes, sizes) for step, outcomes in found.items()}
+    variants = {s: _figures({m: found[s, m] for m in multiples}, sizes) for s in STEPS}
     for folder in folders.values():
         shutil.rmtree(folder)
     if context.million:
@@ -48,6 +42,18 @@ def measure(context: Context) -> Section:
         {"reviews_at_1x": 2 * rows, "multiples": " ".join(map(str, multiples)), "repeats": repeats},
         variants,
     )
+
+
+def _in_turns(
+    tasks: dict[tuple[str, int], Task], repeats: int, context: Context
+) -> dict[tuple[str, int], list[Outcome]]:
+    """Each task in a process of its own, all of them in each repeat."""
+    found: dict[tuple[str, int], list[Outcome]] = {key: [] for key in tasks}
+    for repeat in range(repeats):
+        for (step, multiple), task in tasks.items():
+            context.note(f"repeat {repeat + 1} of {repeats}: {step} at {multiple}x")
+            found[step, multiple] += run_each([task], shared=False)
+    return found
 
 
 def _prepare(context: Context, folder: Path, rows: int) -> list[Task]:

@@ -1,5 +1,6 @@
 """Makes the data that measurements run on; nothing here is measured."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -79,3 +80,10 @@ def shorten(folder: str, characters: int) -> dict[str, int]:
                 writer.write_batch(batch.set_column(index, "text", texts))
         short.replace(path)
     return {"files": len(files)}
+
+
+def hold_memory(mib: int) -> dict[str, int]:
+    """Hold some memory for a moment: to test what watches it."""
+    held = np.ones(mib * 2**17)  # of eight bytes each
+    time.sleep(0.2)
+    return {"elements": len(held)}
