@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from benchmarks.growth import STEPS
 from benchmarks.page import number
 from benchmarks.record import Results, rounded
-from cardproof.report.figures import CARD, DPI, GREY, INK, OURS
+from cardproof.drawing import CARD, DPI, GREY, INK, OURS, finish
 
 LABELS = {
     "padded_fp32": "padded to 384, fp32",
@@ -51,12 +51,12 @@ def source_of(results: Results) -> str:
 
 def _training(axes: Axes, variants: Mapping[str, Any]) -> None:
     _bars(axes, variants, "tokens_per_second", LABELS)
-    _finish(axes, "Training: useful tokens a second", "")
+    finish(axes, "Training: useful tokens a second", "", "")
 
 
 def _inference(axes: Axes, variants: Mapping[str, Any]) -> None:
     _bars(axes, variants, "reviews_per_second", INFERENCE_LABELS)
-    _finish(axes, "Inference: reviews a second", "")
+    finish(axes, "Inference: reviews a second", "", "")
 
 
 def _bars(axes: Axes, variants: Mapping[str, Any], figure: str, labels: Mapping[str, str]) -> None:
@@ -81,7 +81,7 @@ def _profile(axes: Axes, variants: Mapping[str, Any]) -> None:
                       textcoords="offset points", fontsize=9, color=INK)  # fmt: skip
     axes.set_yticks(range(len(groups)), list(reversed(groups)))
     axes.set_xlim(0, 115 * max(groups.values()))
-    _finish(axes, "Where a training step's time goes, ours in bf16", "% of a step")
+    finish(axes, "Where a training step's time goes, ours in bf16", "% of a step", "")
 
 
 def _growth(axes: Axes, variants: Mapping[str, Any]) -> None:
@@ -94,16 +94,7 @@ def _growth(axes: Axes, variants: Mapping[str, Any]) -> None:
         axes.loglog(multiples, seconds, f"{mark}-", color=color, label=label)
     axes.set_xticks(multiples, [f"{m}x" for m in multiples])
     axes.minorticks_off()
-    axes.legend(frameon=False, fontsize=8.5)
-    _finish(axes, "Growth: seconds over reviews", "reviews")
-
-
-def _finish(axes: Axes, title: str, x: str) -> None:
-    axes.set_title(title, loc="left", fontsize=11, color=INK)
-    axes.set_xlabel(x)
-    axes.grid(axis="x", color="#e6e9ee", lw=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    finish(axes, "Growth: time over reviews", "reviews", "seconds")
 
 
 PANELS: dict[str, Callable[[Axes, Mapping[str, Any]], None]] = {

@@ -22,7 +22,7 @@ from transformers import (
 from cardproof.devices import Device
 from cardproof.errors import CardproofError, StoppedError
 from cardproof.packed.batches import UnpaddedRows, collate_packed
-from cardproof.packed.model import why_padded, without_padding
+from cardproof.packed.model import describe_batches, why_padded, without_padding
 from cardproof.params import Train
 from cardproof.resume import CheckpointKeeper, last_whole_checkpoint
 from cardproof.tokens import TokenStore
@@ -126,9 +126,8 @@ def choose_batching(
         why = f"{arguments.n_gpu} GPUs split a batch by rows"
     if why:
         collator = DataCollatorWithPadding(tokenizer)
-        return Batching(f"padded batches: {why}", lambda store: store, collator, nullcontext)
-    reason = "without padding: the rows of a batch are laid end to end"
-    return Batching(reason, UnpaddedRows, collate_packed, without_padding)
+        return Batching(describe_batches(why), lambda store: store, collator, nullcontext)
+    return Batching(describe_batches(None), UnpaddedRows, collate_packed, without_padding)
 
 
 def train_classifier(
