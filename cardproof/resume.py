@@ -85,6 +85,8 @@ def checkpoint_folder(root: Path, key: str) -> Iterator[Path]:
 @contextmanager
 def shared_checkpoint_folder(root: Path, key: str, process: Process = ALONE) -> Iterator[Path]:
     """`checkpoint_folder`, opened by the first process of each host for all of them there."""
+    if process.node:
+        key = f"{key}-host-{process.node}"  # the hosts may share a disk
     with ExitStack() as stack:
         mine = None
         if process.local_rank == 0:

@@ -43,6 +43,7 @@ def main() -> None:
 def _train(recipe: Recipe, device: "Device", process: Process) -> None:
     """Train, in company or alone; the first process writes what comes of it."""
     from cardproof.checkpoints import load_classifier, load_tokenizer
+    from cardproof.parallel.collective import check_alike
     from cardproof.resume import checkpoint_root, run_key, shared_checkpoint_folder
     from cardproof.tokens import open_tokens
     from cardproof.training import steps_per_epoch, train_classifier, training_arguments
@@ -57,7 +58,8 @@ def _train(recipe: Recipe, device: "Device", process: Process) -> None:
 
     tokenizer = load_tokenizer(Path("data/base"))
     model = load_classifier(Path("data/base"), recipe.train.seed, recipe.card.labels)
-    key = run_key(_decisive(recipe, device, process), [Path("data/base"), Path("data/tokens")])
+    key = run_key(_decisive(recipe, device), [Path("data/base"), Path("data/tokens")])
+    check_alike(key)
     with (
         _tables(recipe.train.logging_steps, process) as tables,
         shared_checkpoint_folder(checkpoint_root(), key, process) as checkpoints,
@@ -91,7 +93,7 @@ def _tables(logging_steps: int, process: Process) -> Iterator["TrainingTables"]:
         yield TrainingTables(plots / "training_curve.csv", plots / "epochs.csv", logging_steps)
 
 
-def _decisive(recipe: Recipe, device: "Device", process: Process) -> dict[str, object]:
+def _decisive(recipe: Recipe, device: "Device") -> dict[str, object]:
     """What decides the weights, besides the files read: a run goes on only with the same."""
     import torch
 
@@ -101,8 +103,7 @@ def _decisive(recipe: Recipe, device: "Device", process: Process) -> dict[str, o
         "validation": recipe.split.validation_set,
         "labels": recipe.card.labels,
         "threads": torch.get_num_threads(),  # sums are cut up by threads
-        "processes": process.count,
-        "host": process.node,  # on a shared disk, too, each has checkpoints of its own
+        "processes": recipe.processes,
         **_provenance(recipe, device),
     }
 
