@@ -14,7 +14,7 @@ CUDA_ONLY := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cubl
 TORCH := torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro compare test lint types check lock clean
+.PHONY: help setup repro compare bench test lint types check lock clean results
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ repro: $(READY) ## run the pipeline: what changed, and what depends on it
 compare: $(READY) ## put runs side by side: make compare REVS="main my-experiment"
 	python -m cardproof.compare $(REVS)
 
+bench: $(READY) ## measure speed, memory and growth: half an hour, the machine to itself
+	python -m benchmarks
+
 test: $(READY) ## run the whole test suite
 	python -m pytest
 
@@ -51,6 +54,9 @@ lock: ## resolve pyproject.toml into requirements.lock (needs uv)
 	echo '$(TORCH)' | uv pip compile --quiet pyproject.toml --group dev --universal \
 		--python-version 3.11 --generate-hashes --no-annotate --no-header \
 		--constraints - $(CUDA_ONLY:%=--no-emit-package %) --output-file requirements.lock
+
+results: $(READY) ## rebuild the pages of results from the committed records
+	python -m study
 
 clean: ## remove what a run left behind, not its records in Git or DVC's cache
 	rm -rf report upload model data/reviews data/base data/split data/tokens data/predictions data/checked.txt

@@ -21,7 +21,8 @@ Kind = Literal["share", "loss", "count", "time"]
 # What may make a figure another one than the card's, by the keys of params.yaml or their sections.
 # Seeds are not among them: runs that differ in seed only are repeats of one recipe.
 _ROWS = ("data", "split")
-_STEPS = (*_ROWS, "train.batch_size", "train.epochs", "train.max_steps")
+_TRAINED_ROWS = ("data.reviews", "data.limit", "split")
+_STEPS = (*_TRAINED_ROWS, "train.batch_size", "train.epochs", "train.max_steps")
 _SCORE = (
     *(*_ROWS, "model", "tokenize", "train.learning_rate", "train.scheduler", "train.warmup_steps"),
     *("train.weight_decay", "train.betas", "train.epsilon", "train.batch_size", "train.epochs"),
@@ -58,8 +59,8 @@ _MEASURES = {
         "time per example", "evaluate_time.milliseconds_per_example", "time", ()
     ),
     "steps": Measure("optimizer steps", "train.steps", "count", _STEPS),
-    "train_rows": Measure("training rows", "split.train_rows", "count", _ROWS),
-    "validation_rows": Measure("validation rows", "split.validation_rows", "count", _ROWS),
+    "train_rows": Measure("training rows", "split.train_rows", "count", _TRAINED_ROWS),
+    "validation_rows": Measure("validation rows", "split.validation_rows", "count", _TRAINED_ROWS),
     "test_rows": Measure("test rows", "split.test_rows", "count", _ROWS),
     "scored_rows": Measure("scored rows", "evaluate.rows", "count", _ROWS),
     "parameters": Measure("parameters", "train.parameters", "count", ("model",)),
@@ -68,7 +69,7 @@ _MEASURES = {
 _EPOCH_MEASURES = {
     "training_loss": Measure("training loss", "", "loss", (*_SCORE, "train.logging_steps")),
     "epoch": Measure("epoch", "", "count", ("train.max_steps",)),
-    "step": Measure("step", "", "count", (*_ROWS, "train.batch_size", "train.max_steps")),
+    "step": Measure("step", "", "count", (*_TRAINED_ROWS, "train.batch_size", "train.max_steps")),
     "validation_loss": Measure("validation loss", "", "loss", _SCORE),
     "accuracy": Measure("accuracy", "", "share", _SCORE),
 }

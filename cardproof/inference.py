@@ -12,10 +12,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from cardproof.devices import Device
 from cardproof.packed.batches import batches_by_rows, batches_by_tokens, pack_rows
-from cardproof.packed.model import packed_logits, why_padded
+from cardproof.packed.model import describe_batches, packed_logits, why_padded
 from cardproof.tokens import TokenStore
 
-BATCH_TOKENS = 4096
+BATCH_TOKENS = 4096  # of a batch without padding
 WARM_UP_CALLS = 10
 TIMED_CALLS = 100
 
@@ -31,7 +31,7 @@ def predict_logits(
     model = model.to(device.name).eval()
     logits = np.empty((len(store), 2), dtype=np.float32)
     why = why_padded(model, device.name)
-    print(f"padded batches: {why}" if why else "without padding: rows are laid end to end")
+    print(describe_batches(why))
     batches = (
         batches_by_rows(store.lengths, batch_size)
         if why

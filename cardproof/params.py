@@ -255,7 +255,10 @@ class Deviation(_Section):
 
 
 class Recipe(_Section):
-    """What to run: the chosen card with the overrides applied, and how that differs from it."""
+    """What to run: the chosen card with the overrides applied, and how that differs from it.
+
+    `processes` train together, each on its share of every batch. It is no deviation.
+    """
 
     name: str
     card: Card
@@ -269,6 +272,7 @@ class Recipe(_Section):
     tokenize: Tokenize
     train: Train
     evaluate: Evaluate
+    processes: int
     verdict: VerdictRules
     deviations: list[Deviation]
 
@@ -283,6 +287,11 @@ def _optional(model: type[_Section]) -> type[_Section]:
         for name, info in model.model_fields.items()
     }
     return create_model(f"{model.__name__}Override", __base__=_Section, **fields)
+
+
+class _TrainOverride(_optional(Train)):  # type: ignore[misc]
+    # No part of a card's recipe: it changes who computes what, and the last digits of sums.
+    processes: Optional[Annotated[int, Field(ge=1, le=4096)]] = None  # noqa: UP045
 
 
 def _check_reviews(reviews: Reviews) -> Reviews:
@@ -303,7 +312,7 @@ class _ParamsFile(_Section):
     model: Model
     split: _optional(Split)  # type: ignore[valid-type]
     tokenize: _optional(Tokenize)  # type: ignore[valid-type]
-    train: _optional(Train)  # type: ignore[valid-type]
+    train: _TrainOverride
     evaluate: _optional(Evaluate)  # type: ignore[valid-type]
     verdict: VerdictRules
     cards: dict[str, Card]
@@ -340,6 +349,9 @@ def resolve(raw: dict[str, Any], path: Path = PARAMS_FILE) -> Recipe:
         raise ParamsError(split_faults + train_faults, path)
     if train.load_best and split.validation == "none":
         raise ParamsError(["train.load_best: true needs validation rows; set it to false"], path)
+    processes = file.train.processes or 1
+    if train.batch_size % processes:
+        raise ParamsError([_processes_fault(processes, train.batch_size)], path)
     reviews_name, base_name = file.data.reviews or card.reviews, file.model.base or card.base
     reviews = file.reviews[reviews_name]
     return Recipe(
@@ -355,8 +367,17 @@ def resolve(raw: dict[str, Any], path: Path = PARAMS_FILE) -> Recipe:
         tokenize=tokenize,
         train=train,
         evaluate=evaluate,
+        processes=processes,
         verdict=file.verdict,
         deviations=_deviations(file, card),
+    )
+
+
+def _processes_fault(processes: int, batch_size: int) -> str:
+    fitting = [str(n) for n in range(1, batch_size + 1) if batch_size % n == 0]
+    return (
+        f"train.processes: {processes} cannot share a batch of {batch_size} evenly; "
+        f"set it to one of {', '.join(fitting)}"
     )
 
 
@@ -391,8 +412,13 @@ def _validate(model: type[M], raw: object, prefix: str = "") -> tuple[M | None, 
 
 def _override(own: M, override: BaseModel, section: str) -> tuple[M | None, list[str]]:
     """The card's section with every value of the override section that is not null."""
-    values = own.model_dump() | override.model_dump(exclude_none=True)
+    values = own.model_dump() | _values(override)
     return _validate(type(own), values, section)
+
+
+def _values(override: BaseModel) -> dict[str, Any]:
+    """What an override section says about the recipe."""
+    return override.model_dump(exclude_none=True, exclude={"processes"})
 
 
 # pydantic's error type: what to do about it. Types not listed here speak for themselves.
@@ -507,7 +533,7 @@ def _deviations(file: _ParamsFile, card: Card) -> list[Deviation]:
     for section in _OVERRIDES:
         own = {"data": {"reviews": card.reviews}, "model": {"base": card.base}}.get(section)
         own = own or getattr(card, section, _Section()).model_dump()
-        for field, ours in getattr(file, section).model_dump(exclude_none=True).items():
+        for field, ours in _values(getattr(file, section)).items():
             if ours != own.get(field):
                 found.append(Deviation(key=f"{section}.{field}", card=own.get(field), ours=ours))
     return found

@@ -180,6 +180,20 @@ def imports_of(path: Path, seen: set[Path] | None = None) -> Iterator[Path]:
                 yield from imports_of(name, seen)
 
 
+@pytest.mark.parametrize("stage", ["check", "download", "split", "tokenize", "report"])
+def test_only_the_stages_that_compute_with_torch_import_it(
+    repository: Path, run: Run, stage: str
+) -> None:
+    script = (
+        "import runpy, sys\n"
+        f"sys.argv = ['stages.{stage}']\n"
+        f"runpy.run_module('stages.{stage}', run_name='__main__')\n"
+        "assert 'torch' not in sys.modules, 'torch'\n"
+    )
+    done = run("python", "-c", script, cwd=repository)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 @pytest.mark.parametrize("stage", ["check", *STAGES])
 def test_each_stage_has_a_help_page_with_an_example(stage: str, run: Run) -> None:
     done = run("python", "-m", f"stages.{stage}", "--help", cwd=ROOT)

@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from cardproof.compare.groups import Group
+from cardproof.drawing import CARD, INK, OURS, finish, to_png
 from cardproof.published import Yardstick, accuracies
-from cardproof.report.figures import CARD, INK, OURS, _finish, _png
 from cardproof.statistics import Interval, prediction_interval
 
 MOST_LINES = 120
@@ -62,11 +62,11 @@ def draw(groups: Sequence[Group]) -> Drawing | None:
     for text in axes.get_yticklabels():
         text.set_parse_math(False)  # a title may hold dollar signs
     axes.set_ylim(-sum(heights), 0)
-    _finish(axes, "", "accuracy", "")
+    finish(axes, "", "accuracy", "")
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
     _legend(figure, shown, any(bands))
-    return Drawing(_png(figure), _alt(shown), _caption(scored, shown, bands))
+    return Drawing(to_png(figure), _alt(shown), _caption(scored, shown, bands))
 
 
 def published(group: Group) -> Yardstick | None:

@@ -95,7 +95,9 @@ def group_runs(runs: Iterable[Run]) -> Grouping:
             kept.append(first)
             for other in others:
                 if _figures(other) == _figures(first):
-                    same.append(f"{other.name} is the same run as {first.name}")
+                    same.append(
+                        f"{other.name} is the same run as {first.name}{_judged(first, other)}"
+                    )
                 else:
                     left_out.append(LeftOut(other.name, _repeat(first)))
         groups.append(Group(_label(kept[0]), tuple(kept)))
@@ -131,6 +133,16 @@ def plain(text: object) -> str:
 
 def _figures(run: Run) -> tuple[float | None, ...]:
     return tuple(run.metrics.get(f"evaluate.{key}") for key in ("accuracy", "loss"))
+
+
+def _rules(run: Run) -> tuple[object, object]:
+    """What a run is judged by: the card's claims, and when one counts as reproduced."""
+    return run.recipe.card.claims, run.recipe.verdict
+
+
+def _judged(first: Run, other: Run) -> str:
+    same = _rules(first) == _rules(other)
+    return "" if same else f", and judged by the claims and rules of {first.name}, not its own"
 
 
 def _repeat(first: Run) -> str:
@@ -180,15 +192,13 @@ def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 
 def _notes(group: Group) -> list[str]:
-    notes = []
-    first = group.runs[0]
-    rules = [(r.recipe.verdict, r.recipe.card.claims) for r in group.runs]
-    if any(rule != rules[0] for rule in rules):
-        notes.append(
-            f"{group.label}: its runs carry different claims or rules of verdict; judged by those "
-            f"of {plain(first.name)}"
-        )
-    return notes
+    first, *others = group.runs
+    if all(_rules(run) == _rules(first) for run in others):
+        return []
+    return [
+        f"{group.label}: its runs carry different claims or rules of verdict; judged by those of "
+        f"{plain(first.name)}"
+    ]
 
 
 def _in_order(groups: Sequence[Group]) -> list[Group]:

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from cardproof.compare.groups import Group
+from cardproof.compare.groups import Group, plain
 from cardproof.compare.runs import Run
 from cardproof.statistics import Interval, McNemar, bootstrap_interval, holm, mcnemar_exact
 
@@ -225,7 +225,7 @@ def _models(a: list[Run], b: list[Run]) -> tuple[Run, Run]:
 
 
 def _model(run: Run) -> str:
-    return f"{run.name} (seed {run.seed})"
+    return f"{plain(run.name)} (seed {run.seed})"
 
 
 def _corrected(pairs: Sequence[Pair]) -> list[Pair]:

@@ -39,6 +39,11 @@ def why_padded(model: PreTrainedModel, device: str) -> str | None:
     return None
 
 
+def describe_batches(why: str | None) -> str:
+    """A line to print, from the answer of `why_padded`."""
+    return f"padded batches: {why}" if why else "without padding: rows are laid end to end"
+
+
 @contextmanager
 def without_padding(model: PreTrainedModel) -> Iterator[None]:
     """Let `model` take the batches of `collate_packed` while this is open.

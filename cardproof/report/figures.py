@@ -1,7 +1,5 @@
 """The report's figures, as PNG bytes. The same input gives the same bytes."""
 
-import io
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,15 +8,12 @@ from numpy.typing import NDArray
 from cardproof import scores
 from cardproof.analysis import Calibration, CoveragePoint, LengthBucket
 from cardproof.claims import claimed_epochs
+from cardproof.drawing import CARD, GREY, INK, OURS, SCALED, SOFT, finish, to_png
 from cardproof.params import Claims
 from cardproof.report.behaviour import analyse
 from cardproof.report.facts import Rows, RunFacts
 from cardproof.scores import Floats
 from cardproof.statistics import wilson_interval
-
-OURS, CARD, INK, GREY = "#1f5fbf", "#d9720f", "#1d2733", "#8a94a3"
-SCALED, SOFT = "#14713c", "#5c6878"
-DPI = 160
 
 
 def draw_figures(run: RunFacts) -> dict[str, bytes]:
@@ -56,16 +51,16 @@ def training_figure(curve: Rows, epochs: Rows, claims: Claims) -> bytes:
         right.plot(
             table[:, 1], table[:, 4], "D--", color=CARD, ms=9, mfc="none", lw=1, label="card"
         )
-    _finish(left, "Loss", "optimizer step", "cross-entropy")
+    finish(left, "Loss", "optimizer step", "cross-entropy")
     left.set_ylim(bottom=0)
     if validated or claims.epochs:
-        _finish(right, "Accuracy on the validation rows", "epoch", "accuracy")
+        finish(right, "Accuracy on the validation rows", "epoch", "accuracy")
         last = max(e["epoch"] or 1 for e in epochs) if validated else len(claims.epochs)
         right.set_xlim(0.5, max(last, len(claims.epochs)) + 0.5)
         right.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     else:
         _say(right, "This card validates on no rows.")
-    return _png(figure)
+    return to_png(figure)
 
 
 def confusion_figure(labels: NDArray[np.int64], logits: NDArray[np.floating]) -> bytes:
@@ -91,7 +86,7 @@ def confusion_figure(labels: NDArray[np.int64], logits: NDArray[np.floating]) ->
     axes.set_xlabel("predicted")
     axes.set_ylabel("actual")
     axes.set_title("Who is taken for what", loc="left", fontsize=11, color=INK)
-    return _png(figure)
+    return to_png(figure)
 
 
 def curves_figure(labels: NDArray[np.int64], logits: NDArray[np.floating]) -> bytes:
@@ -102,17 +97,17 @@ def curves_figure(labels: NDArray[np.int64], logits: NDArray[np.floating]) -> by
     if not roc:
         for axes in (left, right):
             _say(axes, "Only one class was scored: there is no curve.")
-        return _png(figure)
+        return to_png(figure)
     area = scores.score(labels, logits)["roc_auc"]
     left.plot([0, 1], [0, 1], color=GREY, lw=1, ls=":")
     left.plot([p["fpr"] for p in roc], [p["tpr"] for p in roc], color=OURS, lw=2)
-    _finish(left, f"ROC (area {area:.4f})", "false positive rate", "true positive rate")
+    finish(left, f"ROC (area {area:.4f})", "false positive rate", "true positive rate")
     points = scores.precision_recall_points(labels, logits)
     right.plot([p["recall"] for p in points], [p["precision"] for p in points], color=OURS, lw=2)
-    _finish(right, "Precision and recall", "recall", "precision")
+    finish(right, "Precision and recall", "recall", "precision")
     for axes in (left, right):
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-    return _png(figure)
+    return to_png(figure)
 
 
 def reliability_figure(before: Calibration, after: Calibration | None) -> bytes:
@@ -128,12 +123,12 @@ def reliability_figure(before: Calibration, after: Calibration | None) -> bytes:
     _reliability(upper, lower, before, OURS, f"as it is: error {before.error:.3f}")
     if after:
         _reliability(upper, lower, after, SCALED, f"at the temperature: {after.error:.3f}")
-    _finish(upper, "", "", "accuracy")
+    finish(upper, "", "", "accuracy")
     # above the axes: within them there is no corner that bars never reach
     upper.legend(frameon=False, fontsize=9, ncols=2, loc="lower left", bbox_to_anchor=(-0.05, 1))
     upper.set(xlim=(0.49, 1.01), ylim=(-0.03, 1.03))
-    _finish(lower, "", "confidence", "rows")
-    return _png(figure)
+    finish(lower, "", "confidence", "rows")
+    return to_png(figure)
 
 
 def _reliability(upper: Axes, lower: Axes, c: Calibration, color: str, label: str) -> None:
@@ -174,12 +169,12 @@ def coverage_figure(selective: Floats, points: list[CoveragePoint]) -> bytes:
             place = {1: (0, -14), 0.9: (10, 5)}.get(p.coverage, (0, 7))
             axes.annotate(f"{up:.1f}", (across, up), place, textcoords="offset points",
                           ha="center", fontsize=9, color=INK)  # fmt: skip
-    _finish(axes, "Leaving out the least sure", "share of rows answered, %", "accuracy of those, %")
+    finish(axes, "Leaving out the least sure", "share of rows answered, %", "accuracy of those, %")
     axes.set_xlim(0, 105)
     low, high = float(100 * selective[keep].min()), float(100 * selective[keep].max())
     room = 0.25 * (high - low) + 1
     axes.set_ylim(low - room, high + room)
-    return _png(figure)
+    return to_png(figure)
 
 
 def lengths_figure(buckets: list[LengthBucket], accuracy: float) -> bytes:
@@ -199,15 +194,15 @@ def lengths_figure(buckets: list[LengthBucket], accuracy: float) -> bytes:
     # An end of the interval may lie a rounding error on the wrong side of 0 % or 100 %.
     bars = np.maximum([below, above], 0)
     upper.errorbar(places, shares, bars, fmt="o", color=OURS, capsize=4, lw=1.5)
-    _finish(upper, "Accuracy by length, 95 % intervals", "", "accuracy, %")
+    finish(upper, "Accuracy by length, 95 % intervals", "", "accuracy, %")
     cut = [100 * b.tokens_cut for b in buckets]
     lower.bar(places, cut, width=0.6, color=OURS, alpha=0.6)
-    _finish(lower, "", "tokens before the cut", "cut off, %")
+    finish(lower, "", "tokens before the cut", "cut off, %")
     lower.set_ylim(0, max(*cut, 1) * 1.1)
     names = [f"{b.first}–{b.last}" if b.last else f"{b.first}+" for b in buckets]
     lower.set_xticks(places, names, fontsize=8 if len(buckets) > 5 else 9)
     lower.set_xlim(-0.6, len(buckets) - 0.4)
-    return _png(figure)
+    return to_png(figure)
 
 
 def _smooth(curve: Rows, windows: int = 25) -> tuple[list[float], list[float]]:
@@ -228,21 +223,3 @@ def _points(axes: Axes, rows: Rows, x: str, y: str, label: str) -> None:
 def _say(axes: Axes, text: str) -> None:
     axes.axis("off")
     axes.text(0.5, 0.5, text, ha="center", va="center", color=SOFT, wrap=True)
-
-
-def _finish(axes: Axes, title: str, x: str, y: str) -> None:
-    axes.set_title(title, loc="left", fontsize=11, color=INK)
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.grid(color="#e6e9ee", lw=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize=9)
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    # No software version in the file: its bytes change only when the picture does.
-    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-    return buffer.getvalue()

@@ -177,7 +177,7 @@ def _context(run: RunFacts) -> dict[str, Any]:
         "claimed_epochs": judge_epochs(run.recipe, [run.epochs], precision),
         "intervals": score_intervals(run.labels, run.logits),
         "epochs": run.epochs,
-        "command": _command(run.recipe),
+        "command": command_of(run.recipe),
         "behaviour": describe(run),
     }
 
@@ -191,9 +191,10 @@ def _summary(claims: list[JudgedClaim]) -> str:
     return f"Of {len(claims)} figures: {', '.join(counted)}."
 
 
-def _command(recipe: Recipe) -> str:
+def command_of(recipe: Recipe) -> str:
     """The command that runs this recipe again."""
     changes = [f"-S {d.key}={_show_override(d.ours)}" for d in recipe.deviations]
+    changes += [f"-S train.processes={recipe.processes}"] if recipe.processes > 1 else []
     card = [] if recipe.name == "sample" else [f"-S card={recipe.name}"]
     return " ".join(["dvc exp run", *card, *changes]) if card or changes else "dvc repro"
 

@@ -1,0 +1,105 @@
+"""Keep a finished run: `python -m study.record NAME` writes results/NAME/.
+
+A record holds figures, tables, every logit of the scored rows and the report page, but no review
+and no weight: the page shows the mistakes without their texts.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import platform
+import shutil
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cardproof.errors import CardproofError
+from cardproof.files import working_folder, write_text_atomic
+from cardproof.params import load_recipe
+from cardproof.report.facts import RunFacts, read_run
+from cardproof.report.figures import draw_figures
+from cardproof.report.render import command_of, render_model_card, render_page
+
+RESULTS = Path("results")
+
+_EPILOG = """\
+examples:
+  python -m study.record grojeda-on-minilm            the run that the workspace holds
+  python -m study.record x --root .dvc/tmp/exps/y     one that lies elsewhere
+"""
+
+
+def main() -> int:
+    """Write a record of the run in the workspace; the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m study.record",
+        description=(__doc__ or "").partition("\n")[0],
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", metavar="NAME", help="of the folder below results/")
+    parser.add_argument("--root", type=Path, default=Path(), help="where the run lies")
+    options = parser.parse_args()
+    try:
+        write_record(options.root, RESULTS / options.name)
+    except (CardproofError, OSError) as error:
+        print(f"error: {error}; run `dvc repro` first", file=sys.stderr)
+        return 1
+    print(f"results/{options.name} holds the run; commit it")
+    return 0
+
+
+def write_record(root: Path, target: Path) -> None:
+    """Copy what a run came to from `root` to the folder `target`, without texts and weights."""
+    run = without_texts(read_run(load_recipe(root / "params.yaml"), root))
+    with working_folder(target) as folder:
+        shutil.copytree(root / "metrics", folder / "metrics")
+        shutil.copytree(root / "data/predictions", folder / "predictions")
+        for path in ("plots/epochs.csv", "plots/training_curve.csv", "model/training.json"):
+            shutil.copy(root / path, folder)
+        write_text_atomic(folder / "README.md", render_model_card(run))
+        write_text_atomic(folder / "index.html", render_page(run, draw_figures(run)))
+        write_text_atomic(folder / "record.json", json.dumps(describe(run), indent=2) + "\n")
+
+
+def without_texts(run: RunFacts) -> RunFacts:
+    """The run with empty texts in place of its reviews."""
+    reviews = dataclasses.replace(run.reviews, texts=[""] * len(run.reviews.texts))
+    return dataclasses.replace(run, reviews=reviews)
+
+
+def describe(run: RunFacts) -> dict[str, Any]:
+    """What was run, when and where."""
+    recipe = run.recipe
+    return {
+        "command": command_of(recipe),
+        "date": datetime.now(UTC).date().isoformat(),
+        "card": recipe.name,
+        "base": recipe.base.repository,
+        "reviews": recipe.reviews.repository,
+        "revision": recipe.reviews.revision,
+        "seed": recipe.train.seed,
+        "deviations": {d.key: d.ours for d in recipe.deviations},
+        "scored_set": recipe.split.scored_set,
+        "machine": f"{_processor()}, {os.cpu_count()} cores",
+        "versions": {
+            key: run.provenance[key] for key in ("python", "torch", "transformers", "tokenizers")
+        },
+        "device": run.provenance["device"],
+        "precision": run.provenance["precision"],
+    }
+
+
+def _processor() -> str:
+    """The processor's name, as the kernel has it where it tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if "model name" in line), "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
