@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Row = tuple[str, int]  # text, label
 
 GROUP_ROWS = 1000  # of a row group, as the hub has them
-GROUP_BYTES = 32 << 20  # of text; long reviews make smaller groups, so that memory stays flat
+GROUP_BYTES = 8 << 20  # of text; long reviews make smaller groups, so that memory stays flat
 
 
 @dataclass(frozen=True)
