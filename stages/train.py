@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardproof.cli import run_stage
-from cardproof.files import working_folder, write_json
+from cardproof.files import summed_folder, write_json
 from cardproof.params import Recipe, load_recipe
 
 if TYPE_CHECKING:
     from cardproof.devices import Device
     from cardproof.training import TrainingResult
+
+READS = {"data/base": "download", "data/tokens": "tokenize"}
 
 
 def main() -> None:
@@ -20,7 +22,8 @@ def main() -> None:
     recipe = load_recipe()
     from cardproof.checkpoints import load_classifier, load_tokenizer, quiet_transformers
     from cardproof.devices import choose_device, keep_freed_memory
-    from cardproof.resume import checkpoint_folder, checkpoint_root, run_key
+    from cardproof.leftovers import checkpoint_root
+    from cardproof.resume import checkpoint_folder, run_key
     from cardproof.tokens import open_tokens
     from cardproof.training import steps_per_epoch, train_classifier, training_arguments
     from cardproof.training_tables import TrainingTables
@@ -48,7 +51,7 @@ def main() -> None:
             recipe.train, recipe.evaluate.batch_size, device, validation is not None, checkpoints
         )
         result = train_classifier(model, tokenizer, train_set, validation_set, arguments, tables)
-        with working_folder(Path("model")) as folder:
+        with summed_folder(Path("model")) as folder:
             model.save_pretrained(folder)
             tokenizer.model_max_length = recipe.tokenize.max_length
             tokenizer.save_pretrained(folder)
@@ -58,19 +61,16 @@ def main() -> None:
 
 def _decisive(recipe: Recipe, device: "Device") -> dict[str, object]:
     """What decides the weights, besides the files read: a run goes on only with the same."""
-    import torch
-
     return {
         "train": recipe.train.model_dump(),
         "evaluation batch": recipe.evaluate.batch_size,
         "validation": recipe.split.validation_set,
         "labels": recipe.card.labels,
-        "threads": torch.get_num_threads(),  # sums are cut up by threads
         **_provenance(recipe, device),
     }
 
 
-def _provenance(recipe: Recipe, device: "Device") -> dict[str, str | float]:
+def _provenance(recipe: Recipe, device: "Device") -> dict[str, str | int]:
     """What the weights came from, beside the parameters: it travels with the model."""
     import platform
 
@@ -85,6 +85,7 @@ def _provenance(recipe: Recipe, device: "Device") -> dict[str, str | float]:
         "precision": device.precision,
         "precision_wanted": device.wanted,
         "reason": device.reason,
+        "threads": torch.get_num_threads(),  # sums are cut up by threads
         "python": platform.python_version(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
@@ -107,4 +108,4 @@ def _write_metrics(result: "TrainingResult", train_rows: int, parameters: int) -
 
 
 if __name__ == "__main__":
-    run_stage("train", __doc__, main)
+    run_stage("train", __doc__, main, reads=READS)
