@@ -5,6 +5,7 @@ file is reported at once, each with its key, its value and what to do.
 """
 
 import difflib
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional, TypeVar
 
@@ -26,7 +27,15 @@ from cardproof.printed import check_printed, is_blank
 PARAMS_FILE = Path("params.yaml")
 _OVERRIDES = ("data", "model", "split", "tokenize", "train", "evaluate")
 
+
+def _check_md5(value: str) -> str:
+    if not re.fullmatch("[0-9a-f]{32}", value):
+        raise ValueError(f"{value!r} must be an md5: 32 hexadecimal digits")
+    return value
+
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Md5 = Annotated[str, AfterValidator(_check_md5)]
 Text = Annotated[str, Field(min_length=1)]
 Figure = Annotated[str, AfterValidator(check_printed)]  # as a card prints it, or its placeholder
 
@@ -200,19 +209,32 @@ class Card(_Section):
 
 
 class File(_Section):
-    """A file of a repository, known by its sum."""
+    """A file of a repository, known by its sum, or one of one's own, where the sum is optional."""
 
     path: Text
-    sha256: Sha256
+    sha256: Sha256 | None = None
+
+
+class Archive(_Section):
+    """The original archive of the same reviews: its md5, and what its rows must add up to."""
+
+    md5: Md5
+    train: Sha256
+    test: Sha256
 
 
 class Reviews(_Section):
-    """Where labelled reviews come from: two parquet files with columns text and label."""
+    """Where labelled reviews come from: a repository's files, or, without one, one's own.
 
-    repository: Text
-    revision: Text | None
+    Those of a repository are parquet files with columns text and label; one's own are parquet, CSV
+    or JSON lines. A recipe's own reviews bear the name of their entry as repository.
+    """
+
+    repository: Text = ""
+    revision: Text | None = None
     train: File
     test: File
+    archive: Archive | None = None
 
 
 class Base(_Section):
@@ -233,19 +255,24 @@ class Deviation(_Section):
 
 
 class Recipe(_Section):
-    """What to run: the chosen card with the overrides applied, and how that differs from it."""
+    """What to run: the chosen card with the overrides applied, and how that differs from it.
+
+    `processes` train together, each on its share of every batch. It is no deviation.
+    """
 
     name: str
     card: Card
     data: Data
     reviews_name: str
     reviews: Reviews
+    own_reviews: bool
     base_name: str
     base: Base
     split: Split
     tokenize: Tokenize
     train: Train
     evaluate: Evaluate
+    processes: int
     verdict: VerdictRules
     deviations: list[Deviation]
 
@@ -262,17 +289,34 @@ def _optional(model: type[_Section]) -> type[_Section]:
     return create_model(f"{model.__name__}Override", __base__=_Section, **fields)
 
 
+class _TrainOverride(_optional(Train)):  # type: ignore[misc]
+    # No part of a card's recipe: it changes who computes what, and the last digits of sums.
+    processes: Optional[Annotated[int, Field(ge=1, le=4096)]] = None  # noqa: UP045
+
+
+def _check_reviews(reviews: Reviews) -> Reviews:
+    """What an entry of the file must have; a recipe's own reviews have a name besides."""
+    sums = (reviews.train.sha256, reviews.test.sha256)
+    if reviews.repository and None in sums:
+        raise ValueError("the files of a repository need a sha256 each; add it")
+    if reviews.repository and "revision" not in reviews.model_fields_set:
+        raise ValueError("revision is missing; add it, or null if it is in sample/hub")
+    if not reviews.repository and (reviews.revision or reviews.archive):
+        raise ValueError("revision and archive are of a repository; add it, or remove them")
+    return reviews
+
+
 class _ParamsFile(_Section):
     card: str
     data: Data
     model: Model
     split: _optional(Split)  # type: ignore[valid-type]
     tokenize: _optional(Tokenize)  # type: ignore[valid-type]
-    train: _optional(Train)  # type: ignore[valid-type]
+    train: _TrainOverride
     evaluate: _optional(Evaluate)  # type: ignore[valid-type]
     verdict: VerdictRules
     cards: dict[str, Card]
-    reviews: dict[str, Reviews]
+    reviews: dict[str, Annotated[Reviews, AfterValidator(_check_reviews)]]
     bases: dict[str, Base]
 
 
@@ -305,21 +349,35 @@ def resolve(raw: dict[str, Any], path: Path = PARAMS_FILE) -> Recipe:
         raise ParamsError(split_faults + train_faults, path)
     if train.load_best and split.validation == "none":
         raise ParamsError(["train.load_best: true needs validation rows; set it to false"], path)
+    processes = file.train.processes or 1
+    if train.batch_size % processes:
+        raise ParamsError([_processes_fault(processes, train.batch_size)], path)
     reviews_name, base_name = file.data.reviews or card.reviews, file.model.base or card.base
+    reviews = file.reviews[reviews_name]
     return Recipe(
         name=file.card,
         card=card,
         data=file.data,
         reviews_name=reviews_name,
-        reviews=file.reviews[reviews_name],
+        reviews=reviews.model_copy(update={"repository": reviews.repository or reviews_name}),
+        own_reviews=not reviews.repository,
         base_name=base_name,
         base=file.bases[base_name],
         split=split,
         tokenize=tokenize,
         train=train,
         evaluate=evaluate,
+        processes=processes,
         verdict=file.verdict,
         deviations=_deviations(file, card),
+    )
+
+
+def _processes_fault(processes: int, batch_size: int) -> str:
+    fitting = [str(n) for n in range(1, batch_size + 1) if batch_size % n == 0]
+    return (
+        f"train.processes: {processes} cannot share a batch of {batch_size} evenly; "
+        f"set it to one of {', '.join(fitting)}"
     )
 
 
@@ -354,8 +412,13 @@ def _validate(model: type[M], raw: object, prefix: str = "") -> tuple[M | None, 
 
 def _override(own: M, override: BaseModel, section: str) -> tuple[M | None, list[str]]:
     """The card's section with every value of the override section that is not null."""
-    values = own.model_dump() | override.model_dump(exclude_none=True)
+    values = own.model_dump() | _values(override)
     return _validate(type(own), values, section)
+
+
+def _values(override: BaseModel) -> dict[str, Any]:
+    """What an override section says about the recipe."""
+    return override.model_dump(exclude_none=True, exclude={"processes"})
 
 
 # pydantic's error type: what to do about it. Types not listed here speak for themselves.
@@ -470,7 +533,7 @@ def _deviations(file: _ParamsFile, card: Card) -> list[Deviation]:
     for section in _OVERRIDES:
         own = {"data": {"reviews": card.reviews}, "model": {"base": card.base}}.get(section)
         own = own or getattr(card, section, _Section()).model_dump()
-        for field, ours in getattr(file, section).model_dump(exclude_none=True).items():
+        for field, ours in _values(getattr(file, section)).items():
             if ours != own.get(field):
                 found.append(Deviation(key=f"{section}.{field}", card=own.get(field), ours=ours))
     return found

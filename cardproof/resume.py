@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -29,18 +29,18 @@ from transformers import (
     TrainingArguments,
 )
 
-from cardproof.files import sha256_of, write_text_atomic
+from cardproof.errors import CardproofError
+from cardproof.files import disk_errors, sha256_of, write_text_atomic
+from cardproof.leftovers import FINISHED, forget_finished
+from cardproof.parallel.collective import anyone, from_everyone, mean_of_all, wait_for_all
+from cardproof.parallel.launch import ALONE, Process
 from cardproof.training_tables import TrainingTables
 
+SAVE_VARIABLE = "CARDPROOF_SAVE_SECONDS"  # between checkpoints, instead of these two:
 FIRST_SAVE = 5.0  # seconds after the start; a shorter run is as soon done again
 SAVE_SHARE = 0.02  # of the time at most is spent on saving
 KEPT_RUNS = 3  # unfinished runs whose checkpoints are kept
 EXTRA, SUMS, LOCK = "cardproof.json", "sums.json", "lock"
-
-
-def checkpoint_root() -> Path:
-    """Where checkpoints lie: in the original repository, also for a run in a copy of it."""
-    return Path(os.environ.get("DVC_ROOT", ".")) / ".dvc/tmp/cardproof"
 
 
 def run_key(settings: Mapping[str, Any], folders: Sequence[Path]) -> str:
@@ -63,21 +63,40 @@ def run_key(settings: Mapping[str, Any], folders: Sequence[Path]) -> str:
 
 @contextmanager
 def checkpoint_folder(root: Path, key: str) -> Iterator[Path]:
-    """The folder of a run's checkpoints: its own alone, kept on an error, removed when all is done.
+    """The folder of a run's checkpoints: its own alone, kept, and marked when all is done.
 
     If another process is at the same run, this one gets a folder that nobody goes on from.
+
+    Raises:
+        FilesError: the disk is full or not writable.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    folder, lock = root / key, _try_lock(root / key)
-    if lock is None:
-        print("another process is at this very run: this one starts from the beginning")
-        folder = root / f"{key}-{os.getpid()}"
-        lock = _try_lock(folder)
-    _remove_oldest(root)
-    yield folder
-    shutil.rmtree(folder)
+    with disk_errors(root):
+        root.mkdir(parents=True, exist_ok=True)
+        folder, lock = root / key, _try_lock(root / key)
+        if lock is None:
+            print("another process is at this very run: this one starts from the beginning")
+            folder = root / f"{key}-{os.getpid()}"
+            lock = _try_lock(folder)
+        (folder / FINISHED).unlink(missing_ok=True)
+        forget_finished(root)
+        _remove_oldest(root)
+        yield folder
+        (folder / FINISHED).touch()
     if lock:
         lock.release()
+
+
+@contextmanager
+def shared_checkpoint_folder(root: Path, key: str, process: Process = ALONE) -> Iterator[Path]:
+    """`checkpoint_folder`, opened by the first process of each host for all of them there."""
+    if process.node:
+        key = f"{key}-host-{process.node}"  # the hosts may share a disk
+    with ExitStack() as stack:
+        mine = None
+        if process.local_rank == 0:
+            mine = stack.enter_context(checkpoint_folder(root, key))
+        opened = {node: path for node, path in from_everyone((process.node, mine)) if path}
+        yield opened[process.node]
 
 
 def _try_lock(folder: Path) -> FileLock | None:
@@ -104,9 +123,33 @@ def _remove_oldest(root: Path) -> None:
             lock.release()
 
 
-def last_whole_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint whose files have their sums; what is damaged is named and removed."""
+def common_checkpoint(folder: Path, keeps: bool) -> Path | None:
+    """The newest checkpoint that every host has whole.
+
+    Args:
+        folder: this host's checkpoints.
+        keeps: whether this is the process that writes them; the others take its word.
+    """
+    newest = sys.maxsize
+    while True:
+        own = last_whole_checkpoint(folder, newest) if keeps else None
+        steps = {
+            n for n in from_everyone((_step(own) if own else 0) if keeps else None) if n is not None
+        }
+        newest = min(steps)
+        if len(steps) == 1:
+            return folder / f"checkpoint-{newest}" if newest else None
+
+
+def last_whole_checkpoint(folder: Path, newest: int = sys.maxsize) -> Path | None:
+    """The newest checkpoint whose files have their sums; what is damaged is named and removed.
+
+    Args:
+        folder: where they lie.
+        newest: the last step that counts.
+    """
     found = sorted(folder.glob("checkpoint-*"), key=_step, reverse=True)
+    found = [path for path in found if _step(path) <= newest]
     damaged = {path: why for path in found if (why := _damage(path))}
     for path, why in damaged.items():
         print(f"{path.name} cannot be used: {why}")
@@ -153,7 +196,7 @@ class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
         self._trainer, self._tables = trainer, tables
         self._steps_per_epoch = steps_per_epoch
         self._begun = time.monotonic()
-        self._save_due = self._begun + FIRST_SAVE
+        self._save_due = self._begun + _seconds_to_next_save(0)
         self._saving_since: float | None = None
         self._signalled = False
 
@@ -198,10 +241,13 @@ class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
         """Ask for a checkpoint if one is due; at the end of an epoch the evaluation comes first."""
         if state.global_step % self._steps_per_epoch == 0 or control.should_training_stop:
             return
-        if self._signalled or time.monotonic() >= self._save_due:
+        # Saving is done together: all processes must come to the same answer.
+        due = time.monotonic() >= self._save_due
+        signalled, due = anyone(self._signalled, due, device=args.device)
+        if signalled or due:
             control.should_save = True
             self._saving_since = time.monotonic()
-        if self._signalled:
+        if signalled:
             control.should_training_stop = True
             self.stopped_at = state.global_step
 
@@ -209,9 +255,10 @@ class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Stop after an epoch's evaluation; a part of an epoch gets none."""
+        (signalled,) = anyone(self._signalled, device=args.device)
         if self.stopped_at is not None:
             control.should_evaluate = control.should_save = control.should_log = False
-        elif self._signalled and state.global_step < state.max_steps:
+        elif signalled and state.global_step < state.max_steps:
             control.should_save = control.should_training_stop = True
             self.stopped_at = state.global_step
 
@@ -220,15 +267,30 @@ class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         """Complete the checkpoint; without its sums, which come last, it counts as none."""
         checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        loss = mean_of_all(float(self._trainer._tr_loss))
+        wait_for_all()  # for the random states of every process
+        if args.should_save:
+            self._complete(checkpoint, loss)
+        now = time.monotonic()
+        spent = now - (self._saving_since or now)
+        self._save_due = now + _seconds_to_next_save(spent)
+
+    def _complete(self, checkpoint: Path, loss_since_log: float) -> None:
         extra = {
             "tables": self._tables.state(),
             "seconds": self.seconds_before + time.monotonic() - self._begun,
-            "loss_since_log": float(self._trainer._tr_loss),
+            "loss_since_log": loss_since_log,
             "last_logged_step": self._trainer._globalstep_last_logged,
         }
         write_text_atomic(checkpoint / EXTRA, json.dumps(extra))
         sums = {p.name: sha256_of(p) for p in sorted(checkpoint.iterdir()) if p.name != SUMS}
         write_text_atomic(checkpoint / SUMS, json.dumps(sums, indent=2))
-        now = time.monotonic()
-        spent = now - (self._saving_since or now)
-        self._save_due = now + max(FIRST_SAVE, spent / SAVE_SHARE)
+
+
+def _seconds_to_next_save(spent: float) -> float:
+    """From one checkpoint, which took `spent` seconds, to the next."""
+    named = os.environ.get(SAVE_VARIABLE, "")
+    try:
+        return float(named) if named else max(FIRST_SAVE, spent / SAVE_SHARE)
+    except ValueError:
+        raise CardproofError(f"{SAVE_VARIABLE} is {named!r}; make it a number of seconds") from None

@@ -6,11 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from datasets import Dataset
+from datasets import Dataset, Features, Value
 
 from cardproof.errors import CardproofError
 
-COLUMNS = ("text", "label")
+# The hub's parquet also names its labels; without that, what follows does not depend on the source.
+FEATURES = Features({"text": Value("string"), "label": Value("int64")})
+COLUMNS = tuple(FEATURES)
 
 
 class ReviewsError(CardproofError):
@@ -40,7 +42,14 @@ def read_reviews(path: Path, scratch: Path) -> Dataset:
         )
     if not pa.types.is_string(schema.field("text").type):
         raise ReviewsError(f"{path}: column text must hold strings, none of them null")
-    reviews = Dataset.from_parquet(str(path), cache_dir=str(scratch), columns=list(COLUMNS))
+    if not pa.types.is_integer(schema.field("label").type):
+        raise ReviewsError(
+            f"{path}: column label is of type {schema.field('label').type}; labels must be the "
+            "whole numbers 0 (negative) and 1 (positive)"
+        )
+    reviews = Dataset.from_parquet(
+        str(path), features=FEATURES, cache_dir=str(scratch), columns=list(COLUMNS)
+    )
     if reviews.data["text"].null_count:
         raise ReviewsError(f"{path}: column text must hold strings, none of them null")
     labels = pc.unique(reviews.data["label"]).to_pylist()

@@ -10,18 +10,23 @@ came whole before another file failed, are then not fetched twice.
 """
 
 import hashlib
+import io
 import re
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cardproof.errors import CardproofError
-from cardproof.files import sha256_of, working_folder
+from cardproof.files import disk_errors, sha256_of, summed_folder
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 MIRROR_VARIABLE = "CARDPROOF_MIRROR"
+RANGE_NOT_SATISFIABLE = 416
 _BLOCK = 1 << 20
 _RUNS_CODE = frozenset(
     (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".h5", ".msgpack")
@@ -144,17 +149,19 @@ def fetch(
         SourceError: a file has the wrong sum, or no source has it; `folder` is as it was.
     """
     try:
-        with working_folder(folder) as work:
+        with summed_folder(folder) as work:
             sources = _from_all_mirrors(repository, mirrors, work)
             missing = [file for file, source in sources.items() if source is None]
             if missing:
                 sources |= _from_hub(repository, missing, work, mirrors, offline)
+            sizes = {file: (work / file.name).stat().st_size for file in sources}
     except OSError as error:  # of this machine: a full disk, a file that may not be read
         raise SourceError(
             f"{repository.name}: {error}. {folder} is as it was; mend the cause and run again."
         ) from error
-    places = [(folder / file.name, source) for file, source in sources.items()]
-    return [Fetched(place, source or "", place.stat().st_size) for place, source in places]
+    return [
+        Fetched(folder / file.name, source or "", sizes[file]) for file, source in sources.items()
+    ]
 
 
 def _check_name(name: str, what: str) -> None:
@@ -244,7 +251,8 @@ def _from_hub(
         raise _no_source(repository, missing, mirrors, "the hub was not asked: offline")
     from huggingface_hub import constants
 
-    _download_all(repository, missing, work, mirrors)
+    with disk_errors(Path(constants.HF_HOME)):
+        _download_all(repository, missing, work, mirrors)
     return sources | {file: f"hub {constants.ENDPOINT}" for file in missing}
 
 
@@ -271,8 +279,9 @@ def _download_all(
 
     name = f"{repository.kind}--{repository.name.replace('/', '--')}"
     store = Path(constants.HF_HOME) / "cardproof" / name
-    store.mkdir(parents=True, exist_ok=True)
+    store.parent.mkdir(parents=True, exist_ok=True)
     with WeakFileLock(store.with_name(f"{name}.lock")):
+        store.mkdir(exist_ok=True)  # under the lock: another process removes it when it is done
         for index, file in enumerate(files):
             try:
                 _download(repository, file, store)
@@ -283,8 +292,8 @@ def _download_all(
                 raise _no_source(repository, files[index:], mirrors, said) from error
         for file in files:
             shutil.move(_part(store, file), work / file.name)
-    with suppress(OSError):
-        store.rmdir()  # stays if it holds parts of files that are no longer pinned
+        with suppress(OSError):
+            store.rmdir()  # stays if it holds parts of files that are no longer pinned
 
 
 def _part(store: Path, file: PinnedFile) -> Path:
@@ -294,8 +303,6 @@ def _part(store: Path, file: PinnedFile) -> Path:
 def _download(repository: Repository, file: PinnedFile, store: Path) -> None:
     """Complete the part of a file, from where an earlier call broke off."""
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
-    from huggingface_hub.file_download import http_get
-    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # likewise
 
     part = _part(store, file)
     if part.exists() and sha256_of(part) == file.sha256:
@@ -307,9 +314,29 @@ def _download(repository: Repository, file: PinnedFile, store: Path) -> None:
     size = get_hf_file_metadata(
         url, timeout=constants.HF_HUB_ETAG_TIMEOUT, retry_on_errors=True
     ).size
-    with part.open("ab") as stream:
+    with suppress(_TooLongError), _BoundedFile(part, size) as stream:
         if size is None or stream.tell() >= size:
             stream.truncate(0)  # as long as the file and not the file: no use going on
+        _receive(url, stream, size, file.name)
+    actual, received = sha256_of(part), part.stat().st_size
+    if actual != file.sha256:
+        part.unlink()
+        announced = "" if size in (None, received) else f", having announced {size:,}"
+        raise SourceError(
+            f"{url}: the hub sent another file than the pinned one, {received:,} bytes{announced}."
+            f"\n  expected sha256 {file.sha256}\n  found sha256    {actual}\n"
+            "It was removed; run again to download it afresh. If that does not help, compare the "
+            "pinned sum with the one that the hub shows for the file."
+        )
+
+
+def _receive(url: str, stream: "_BoundedFile", size: int | None, name: str) -> None:
+    """Append what the file at the hub has more than the stream."""
+    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # likewise
+
+    try:
         http_get(
             url,
             stream,
@@ -317,17 +344,40 @@ def _download(repository: Repository, file: PinnedFile, store: Path) -> None:
             # Compressed, offsets into the file and into what is sent would not be the same.
             headers=build_hf_headers() | {"Accept-Encoding": "identity"},
             expected_size=size,
-            displayed_filename=file.name,
+            displayed_filename=name,
         )
-    actual = sha256_of(part)
-    if actual != file.sha256:
-        part.unlink()
-        raise SourceError(
-            f"{url}: the hub sent another file than the pinned one.\n"
-            f"  expected sha256 {file.sha256}\n  found sha256    {actual}\n"
-            "It was removed; run again to download it afresh. If that does not help, compare the "
-            "pinned sum with the one that the hub shows for the file."
-        )
+    except HfHubHTTPError as error:
+        if error.response.status_code == RANGE_NOT_SATISFIABLE:
+            stream.truncate(0)
+        raise
+    except OSError as error:
+        # Of type OSError itself and without a number: another length than announced. The sum
+        # of what came tells more.
+        if type(error) is not OSError or error.errno is not None:
+            raise
+
+
+class _TooLongError(Exception):
+    """More bytes came than were announced."""
+
+
+class _BoundedFile(io.BufferedWriter):
+    """A file to append to that takes no more bytes than it may have: a hub could send on for ever.
+
+    Args:
+        path: the file.
+        limit: its bytes at most; None is no limit.
+    """
+
+    def __init__(self, path: Path, limit: int | None) -> None:
+        super().__init__(io.FileIO(path, "ab"))
+        self._limit = limit
+
+    def write(self, data: "Buffer") -> int:
+        """As a file's write."""
+        if self._limit is not None and self.tell() + memoryview(data).nbytes > self._limit:
+            raise _TooLongError
+        return super().write(data)
 
 
 def _in_words(error: Exception) -> str:
@@ -348,6 +398,8 @@ def _in_words(error: Exception) -> str:
         httpx2.TimeoutException: "no answer in time (HF_HUB_ETAG_TIMEOUT and "
         "HF_HUB_DOWNLOAD_TIMEOUT set the seconds)",
         httpx2.ConnectError: f"cannot be reached ({error}); check the network and HF_ENDPOINT",
+        httpx2.TooManyRedirects: f"sent from one address to the next without end ({error}); check "
+        "HF_ENDPOINT",
         httpx2.TransportError: f"the connection broke ({error}); what came is kept, run again to "
         "go on from there",
     }
@@ -358,6 +410,8 @@ _STATUS_WORDS = {
     401: "refused; log in with a valid token (HF_TOKEN)",
     403: "refused; log in with a token that may read it (HF_TOKEN)",
     404: "not found; check HF_ENDPOINT, the repository and the path",
+    RANGE_NOT_SATISFIABLE: "nothing to go on with after what came before, which was removed; run "
+    "again to download it afresh",
     429: "too many requests; try again later",
 }
 

@@ -23,8 +23,11 @@ from cardproof.devices import Device
 from cardproof.errors import CardproofError, StoppedError
 from cardproof.packed.batches import UnpaddedRows, collate_packed
 from cardproof.packed.model import describe_batches, why_padded, without_padding
+from cardproof.parallel.batches import OwnDropout, WholeBatchTrainer, sharing_rows
+from cardproof.parallel.collective import wait_for_all
+from cardproof.parallel.launch import ALONE, Process
 from cardproof.params import Train
-from cardproof.resume import CheckpointKeeper, last_whole_checkpoint
+from cardproof.resume import CheckpointKeeper, common_checkpoint
 from cardproof.tokens import TokenStore
 from cardproof.training_tables import QuietProgress, TrainingTables
 
@@ -61,7 +64,12 @@ def steps_per_epoch(rows: int, batch_size: int) -> int:
 
 
 def training_arguments(
-    train: Train, eval_batch_size: int, device: Device, validates: bool, checkpoints: Path
+    train: Train,
+    eval_batch_size: int,
+    device: Device,
+    validates: bool,
+    checkpoints: Path,
+    process: Process = ALONE,
 ) -> TrainingArguments:
     """The recipe in the Trainer's terms."""
     return TrainingArguments(
@@ -91,7 +99,19 @@ def training_arguments(
         logging_nan_inf_filter=False,  # a loss that is not finite must show
         report_to="none",
         disable_tqdm=False,  # a progress bar, whatever the verbosity of the library
+        **(_sharing(device, process.nodes) if process.count > 1 else {}),
     )
+
+
+def _sharing(device: Device, nodes: int) -> dict[str, Any]:
+    """Arguments for several processes, each of which reads every batch whole."""
+    return {
+        "ddp_backend": "nccl" if device.name == "cuda" else "gloo",
+        "ddp_find_unused_parameters": False,
+        "average_tokens_across_devices": False,  # the loss of a share is weighted already
+        "accelerator_config": {"even_batches": False},
+        "save_on_each_node": nodes > 1,  # each host goes on from files of its own
+    }
 
 
 def curve_interval(logging_steps: int) -> int:
@@ -148,14 +168,15 @@ def train_classifier(
     """
     batching = choose_batching(model, tokenizer, arguments)
     print(batching.reason)
-    trainer = Trainer(
+    shared = arguments.world_size > 1
+    trainer = (WholeBatchTrainer if shared else Trainer)(
         model=model,
         args=arguments,
         train_dataset=batching.rows(train_set),
         eval_dataset=batching.rows(validation_set) if validation_set else None,
         data_collator=batching.collate,
         compute_metrics=_accuracy,
-        callbacks=[tables],
+        callbacks=[tables, *([OwnDropout()] if shared else [])],
     )
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(QuietProgress())
@@ -164,12 +185,14 @@ def train_classifier(
     per_epoch = steps_per_epoch(len(train_set), arguments.per_device_train_batch_size)
     keeper = CheckpointKeeper(trainer, tables, per_epoch)
     trainer.add_callback(keeper)
-    checkpoint = last_whole_checkpoint(Path(arguments.output_dir))
+    checkpoint = common_checkpoint(Path(arguments.output_dir), arguments.should_save)
     if checkpoint:
         print(f"going on from {checkpoint.name}, saved when the last attempt was cut off")
     start = time.perf_counter()
-    with batching.forward(model), keeper.stopping_at_signals():
+    sharing = sharing_rows if shared else nullcontext
+    with batching.forward(model), sharing(model), keeper.stopping_at_signals():
         output = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    wait_for_all()  # until each has read the best checkpoint, which goes with the others
     if keeper.stopped_at is not None:
         raise StoppedError(
             f"interrupted after step {keeper.stopped_at:,} of {trainer.state.max_steps:,}, and "

@@ -3,32 +3,54 @@
 plots/training_curve.csv and plots/epochs.csv (the cards' own columns) grow while it runs.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from cardproof.cli import run_stage
-from cardproof.files import working_folder, write_json
+from cardproof.files import summed_folder, write_json
+from cardproof.parallel.launch import ALONE, Process, launch, settle, this_process
 from cardproof.params import Recipe, load_recipe
 
 if TYPE_CHECKING:
     from cardproof.devices import Device
     from cardproof.training import TrainingResult
+    from cardproof.training_tables import TrainingTables
+
+READS = {"data/base": "download", "data/tokens": "tokenize"}
 
 
 def main() -> None:
     """Write model/, plots/epochs.csv, plots/training_curve.csv and the metrics of training."""
     recipe = load_recipe()
-    from cardproof.checkpoints import load_classifier, load_tokenizer, quiet_transformers
+    process = this_process()
+    if recipe.processes > 1 and process == ALONE:
+        launch("stages.train", recipe.processes)
+        return
+    settle(process, recipe.processes)
+    from cardproof.checkpoints import quiet_transformers
     from cardproof.devices import choose_device, keep_freed_memory
-    from cardproof.resume import checkpoint_folder, checkpoint_root, run_key
-    from cardproof.tokens import open_tokens
-    from cardproof.training import steps_per_epoch, train_classifier, training_arguments
-    from cardproof.training_tables import TrainingTables
+    from cardproof.parallel.collective import company
 
     keep_freed_memory()
     quiet_transformers()
     device = choose_device(recipe.train.precision)
     print(f"training on {device.name} in {device.precision}: {device.reason}")
+    with company(process, device.name):
+        _train(recipe, device, process)
+
+
+def _train(recipe: Recipe, device: "Device", process: Process) -> None:
+    """Train, in company or alone; the first process writes what comes of it."""
+    from cardproof.checkpoints import load_classifier, load_tokenizer
+    from cardproof.leftovers import checkpoint_root
+    from cardproof.parallel.collective import check_alike
+    from cardproof.resume import run_key, shared_checkpoint_folder
+    from cardproof.tokens import open_tokens
+    from cardproof.training import steps_per_epoch, train_classifier, training_arguments
+
     train_set = open_tokens(Path("data/tokens/train"))
     validation = recipe.split.validation_set
     validation_set = open_tokens(Path("data/tokens") / validation) if validation else None
@@ -39,16 +61,24 @@ def main() -> None:
 
     tokenizer = load_tokenizer(Path("data/base"))
     model = load_classifier(Path("data/base"), recipe.train.seed, recipe.card.labels)
-    tables = TrainingTables(
-        Path("plots/training_curve.csv"), Path("plots/epochs.csv"), recipe.train.logging_steps
-    )
     key = run_key(_decisive(recipe, device), [Path("data/base"), Path("data/tokens")])
-    with checkpoint_folder(checkpoint_root(), key) as checkpoints:
+    check_alike(key)
+    with (
+        _tables(recipe.train.logging_steps, process) as tables,
+        shared_checkpoint_folder(checkpoint_root(), key, process) as checkpoints,
+    ):
         arguments = training_arguments(
-            recipe.train, recipe.evaluate.batch_size, device, validation is not None, checkpoints
+            recipe.train,
+            recipe.evaluate.batch_size,
+            device,
+            validation is not None,
+            checkpoints,
+            process,
         )
         result = train_classifier(model, tokenizer, train_set, validation_set, arguments, tables)
-        with working_folder(Path("model")) as folder:
+        if process.rank > 0:
+            return
+        with summed_folder(Path("model")) as folder:
             model.save_pretrained(folder)
             tokenizer.model_max_length = recipe.tokenize.max_length
             tokenizer.save_pretrained(folder)
@@ -56,21 +86,29 @@ def main() -> None:
         _write_metrics(result, train_rows=len(train_set), parameters=model.num_parameters())
 
 
+@contextmanager
+def _tables(logging_steps: int, process: Process) -> Iterator["TrainingTables"]:
+    """The two tables; those of all processes but the first go to a folder that nobody reads."""
+    from cardproof.training_tables import TrainingTables
+
+    with TemporaryDirectory() as scratch:
+        plots = Path(scratch) if process.rank else Path("plots")
+        yield TrainingTables(plots / "training_curve.csv", plots / "epochs.csv", logging_steps)
+
+
 def _decisive(recipe: Recipe, device: "Device") -> dict[str, object]:
     """What decides the weights, besides the files read: a run goes on only with the same."""
-    import torch
-
     return {
         "train": recipe.train.model_dump(),
         "evaluation batch": recipe.evaluate.batch_size,
         "validation": recipe.split.validation_set,
         "labels": recipe.card.labels,
-        "threads": torch.get_num_threads(),  # sums are cut up by threads
+        "processes": recipe.processes,
         **_provenance(recipe, device),
     }
 
 
-def _provenance(recipe: Recipe, device: "Device") -> dict[str, str | float]:
+def _provenance(recipe: Recipe, device: "Device") -> dict[str, str | int]:
     """What the weights came from, beside the parameters: it travels with the model."""
     import platform
 
@@ -84,12 +122,17 @@ def _provenance(recipe: Recipe, device: "Device") -> dict[str, str | float]:
         "device": device.name,
         "precision": device.precision,
         "precision_wanted": device.wanted,
-        "reason": device.reason,
+        "reason": device.reason + _company(recipe.processes),
+        "threads": torch.get_num_threads(),  # sums are cut up by threads
         "python": platform.python_version(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "tokenizers": tokenizers.__version__,
     }
+
+
+def _company(processes: int) -> str:
+    return f"; {processes} processes shared each batch" if processes > 1 else ""
 
 
 def _write_metrics(result: "TrainingResult", train_rows: int, parameters: int) -> None:
@@ -107,4 +150,4 @@ def _write_metrics(result: "TrainingResult", train_rows: int, parameters: int) -
 
 
 if __name__ == "__main__":
-    run_stage("train", __doc__, main)
+    run_stage("train", __doc__, main, reads=READS)

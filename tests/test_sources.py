@@ -10,10 +10,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain, repeat
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -69,6 +72,7 @@ class Hub:
     headers: dict[str, str] = field(default_factory=dict)  # of every error
     seen: list[Seen] = field(default_factory=list)
     release: threading.Event = field(default_factory=threading.Event)
+    answer: "Callable[[Handler, Seen], bool] | None" = None  # True: it has answered itself
 
     def gets(self, name: str) -> list[int | None]:
         """Where each download of the file started; None is a request for the whole."""
@@ -90,27 +94,29 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, with_body: bool) -> None:
         if "/resolve/" not in self.path:  # the client asks for things of its own, once a process
-            self._send(404, {}, b"")
+            self.send(404, {}, b"")
             return
         asked = self.headers["Range"]
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else None
         token = self.headers["Authorization"]
-        self.hub.seen.append(Seen(self.command, self.path, start, token))
+        self.hub.seen.append(seen := Seen(self.command, self.path, start, token))
+        if self.hub.answer and self.hub.answer(self, seen):
+            return
         data = self.hub.files.get(self.path)
         status = next(self.hub.statuses, 404 if data is None else 200)
         if status == HANG:
             self.hub.release.wait(10)
         if status != 200 or data is None:
-            self._send(status or 500, self.hub.headers, b"")
+            self.send(status or 500, self.hub.headers, b"")
             return
         head = {"ETag": f'"{sha(data)}"', "X-Repo-Commit": REVISION, "Accept-Ranges": "bytes"}
         if start is not None:
             head["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
         end = next(self.hub.cuts, len(data)) if with_body else 0
         length = len(data) - (start or 0)
-        self._send(200 if start is None else 206, head, data[start or 0 : end], length)
+        self.send(200 if start is None else 206, head, data[start or 0 : end], length)
 
-    def _send(
+    def send(
         self, status: int, headers: dict[str, str], body: bytes, length: int | None = None
     ) -> None:
         length = len(body) if length is None else length
@@ -193,10 +199,12 @@ def test_hub_files_replace_the_folder(hub: Hub, folder: Path, tmp_path: Path) ->
         Fetched(folder / "train.parquet", f"hub {hub.url}", len(TRAIN)),
         Fetched(folder / "test.parquet", f"hub {hub.url}", len(TEST)),
     ]
-    assert {p.name: p.read_bytes() for p in folder.iterdir()} == {
-        "train.parquet": TRAIN,
-        "test.parquet": TEST,
+    found = {p.name: p.read_bytes() for p in folder.iterdir()}
+    assert json.loads(found.pop("sums.json")) == {
+        "test.parquet": sha(TEST),
+        "train.parquet": sha(TRAIN),
     }
+    assert found == {"train.parquet": TRAIN, "test.parquet": TEST}
     assert list(folder.parent.iterdir()) == [folder]
     assert not list((tmp_path / "hf").rglob("*.incomplete"))
 
@@ -269,6 +277,161 @@ def test_server_error_once_is_retried(hub: Hub, folder: Path) -> None:
     fetch(repository(train=TRAIN), folder, mirrors=[])
     assert [s.method for s in hub.seen] == ["HEAD", "HEAD", "GET"]
     assert (folder / "train.parquet").read_bytes() == TRAIN
+
+
+@pytest.mark.parametrize("before", [0, 1])  # answers before it: asked for the length, the file
+def test_a_pause_that_the_hub_asks_for_is_given(
+    hub: Hub, folder: Path, pauses: list[float], before: int
+) -> None:
+    hub.files = {at_hub("train"): TRAIN}
+    hub.statuses = chain(repeat(200, before), [429])
+    hub.headers = {"Retry-After": "7"}
+    fetch(repository(train=TRAIN), folder, mirrors=[])
+    assert pauses == [8]  # a second more, against rounding
+    assert (folder / "train.parquet").read_bytes() == TRAIN
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+def test_redirects_without_end_are_given_up(hub: Hub, folder: Path, method: str) -> None:
+    def around(handler: Handler, seen: Seen) -> bool:
+        if seen.method == method:
+            other = handler.path.removesuffix("?") + ("" if handler.path.endswith("?") else "?")
+            handler.send(302, {"Location": other}, b"")
+        return seen.method == method
+
+    hub.files, hub.answer = {at_hub("train"): TRAIN}, around
+    with pytest.raises(SourceError, match="sent from one address to the next without end"):
+        fetch(repository(train=TRAIN), folder, mirrors=[])
+    assert len(hub.seen) <= 23
+    assert_untouched(folder)
+
+
+def test_a_slow_hub_is_waited_for_as_long_as_it_sends(
+    hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    def trickle(handler: Handler, seen: Seen) -> bool:
+        if seen.method == "GET":
+            handler.send(200, {}, b"", len(TRAIN))
+            for start in range(0, len(TRAIN), 100):
+                handler.wfile.write(TRAIN[start : start + 100])
+                hub.release.wait(0.1)
+        return seen.method == "GET"
+
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.5)
+    hub.files, hub.answer = {at_hub("train"): TRAIN}, trickle
+    fetch(repository(train=TRAIN), folder, mirrors=[])
+    assert hub.gets("train") == [None]
+    assert (folder / "train.parquet").read_bytes() == TRAIN
+
+
+def announcing(length: int, *, body: bytes | None = None) -> "Callable[[Handler, Seen], bool]":
+    """A hub that announces a length when asked for it, and then sends a body of another."""
+
+    def answer(handler: Handler, seen: Seen) -> bool:
+        if seen.method == "HEAD":
+            handler.send(200, {"ETag": '"x"', "X-Repo-Commit": REVISION}, b"", length)
+        elif body is not None:
+            handler.send(200, {}, body)
+        return seen.method == "HEAD" or body is not None
+
+    return answer
+
+
+def test_a_length_announced_too_long_does_not_matter_if_the_sum_is_right(
+    hub: Hub, folder: Path
+) -> None:
+    hub.files, hub.answer = {at_hub("train"): TRAIN}, announcing(len(TRAIN) + 50)
+    fetch(repository(train=TRAIN), folder, mirrors=[])
+    assert (folder / "train.parquet").read_bytes() == TRAIN
+
+
+@pytest.mark.parametrize(
+    ("announced", "body"),
+    [
+        (len(TRAIN) - 50, TRAIN),
+        (len(TRAIN), TRAIN[:-50]),
+        (len(TRAIN), TRAIN + b"more"),
+        (len(TRAIN), b""),
+    ],
+)
+def test_another_length_than_announced_is_refused_and_fetched_afresh(
+    hub: Hub, folder: Path, announced: int, body: bytes
+) -> None:
+    hub.files, hub.answer = {at_hub("train"): TRAIN}, announcing(announced, body=body)
+    with pytest.raises(SourceError, match=rf"another file .*having announced {announced:,}\."):
+        fetch(repository(train=TRAIN), folder, mirrors=[])
+    assert_untouched(folder)
+    hub.answer = None
+    hub.seen.clear()
+    fetch(repository(train=TRAIN), folder, mirrors=[])
+    assert hub.gets("train") == [None]
+    assert (folder / "train.parquet").read_bytes() == TRAIN
+
+
+def test_a_hub_that_sends_without_end_is_stopped(hub: Hub, folder: Path) -> None:
+    sent = 0
+
+    def endless(handler: Handler, seen: Seen) -> bool:
+        nonlocal sent
+        if seen.method != "GET":
+            return False
+        handler.close_connection = True
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        with suppress(OSError):  # the client hangs up
+            while sent < 200 * MIB:
+                handler.wfile.write(b"100000\r\n" + bytes(MIB) + b"\r\n")
+                sent += MIB
+        return True
+
+    hub.files, hub.answer = {at_hub("train"): TRAIN}, endless
+    with pytest.raises(SourceError, match="another file than the pinned one"):
+        fetch(repository(train=TRAIN), folder, mirrors=[])
+    assert sent < 100 * MIB
+    assert_untouched(folder)
+
+
+def cut_off_once(hub: Hub, folder: Path) -> None:
+    """Leave a part of 10 MiB of LONG behind."""
+    hub.files, hub.cuts = {at_hub("train"): LONG}, repeat(11 * MIB)
+    with pytest.raises(SourceError):
+        fetch(repository(train=LONG), folder, mirrors=[])
+    hub.cuts = iter(())
+    hub.seen.clear()
+
+
+def test_a_hub_that_does_not_go_on_but_sends_all_again(hub: Hub, folder: Path) -> None:
+    def whole(handler: Handler, seen: Seen) -> bool:
+        if seen.start:
+            handler.send(200, {}, LONG)
+        return bool(seen.start)
+
+    cut_off_once(hub, folder)
+    hub.answer = whole
+    fetch(repository(train=LONG), folder, mirrors=[])
+    assert hub.gets("train") == [10 * MIB]
+    assert (folder / "train.parquet").read_bytes() == LONG
+
+
+def test_a_hub_that_has_nothing_to_go_on_with_is_asked_afresh_next_time(
+    hub: Hub, folder: Path
+) -> None:
+    def nothing(handler: Handler, seen: Seen) -> bool:
+        if seen.start:
+            handler.send(416, {"Content-Range": f"bytes */{MIB}"}, b"")
+        return bool(seen.start)
+
+    cut_off_once(hub, folder)
+    hub.answer = nothing
+    with pytest.raises(SourceError, match=r"HTTP 416, nothing to go on with .*run again"):
+        fetch(repository(train=LONG), folder, mirrors=[])
+    assert_untouched(folder)
+    fetch(repository(train=LONG), folder, mirrors=[])
+    assert hub.gets("train") == [10 * MIB, None]
+    assert (folder / "train.parquet").read_bytes() == LONG
 
 
 @pytest.mark.parametrize(
@@ -398,7 +561,7 @@ def test_full_disk_is_not_said_to_be_the_hub(
 
     hub.files = {at_hub("train"): TRAIN}
     monkeypatch.setattr("huggingface_hub.file_download.http_get", full)
-    with pytest.raises(SourceError, match="No space left on device") as caught:
+    with pytest.raises(FilesError, match=r"/hf: No space left on device") as caught:
         fetch(repository(train=TRAIN), folder, mirrors=[])
     assert hub.url not in str(caught.value)
     assert_untouched(folder)
@@ -526,6 +689,50 @@ fetch(Repository("dataset", "someone/reviews", "{REVISION}", (pin,)), Path("out"
     assert (home / "cardproof").is_dir()
 
 
+def test_two_downloads_at_once_into_one_folder(hub: Hub, tmp_path: Path) -> None:
+    hub.files = {at_hub("train"): LONG, at_hub("test"): TEST}
+    pins = [(f"plain/{n}.parquet", sha(data)) for n, data in (("train", LONG), ("test", TEST))]
+    code = f"""
+from pathlib import Path
+from cardproof.sources import PinnedFile, Repository, fetch
+pins = tuple(PinnedFile(*pin) for pin in {pins!r})
+fetch(Repository("dataset", "someone/reviews", "{REVISION}", pins), Path("out/data"), mirrors=[])
+"""
+    own = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "NO_PROXY": "127.0.0.1"}
+    own["PYTHONPATH"] = str(Path(__file__).parents[1])
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGINGFACE_"))}
+    both = [
+        subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=env | own, stderr=PIPE)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=60)[1].decode() for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    made = {p.name: p.read_bytes() for p in (tmp_path / "out/data").iterdir()}
+    assert made == {"train.parquet": LONG, "test.parquet": TEST}
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["data"]
+    assert set(hub.gets("train")) == {None}  # one after the other, no part taken for the other's
+
+
+def test_folders_put_in_one_place_at_once_are_each_whole(tmp_path: Path) -> None:
+    final = tmp_path / "data"
+
+    def put(name: str) -> list[str]:
+        faults = []
+        for _ in range(60):
+            try:
+                with working_folder(final) as work:
+                    (work / "a").write_text(name)
+                    (work / "b").write_text(name)
+            except OSError as error:
+                faults.append(repr(error))
+        return faults
+
+    with ThreadPoolExecutor(4) as pool:
+        assert [fault for faults in pool.map(put, "wxyz") for fault in faults] == []
+    assert (final / "a").read_text() == (final / "b").read_text()
+    assert list(tmp_path.iterdir()) == [final]
+
+
 def test_working_folder_is_all_or_nothing(folder: Path) -> None:
     with pytest.raises(KeyboardInterrupt), working_folder(folder) as work:
         (work / "half.txt").write_text("half")
@@ -536,6 +743,12 @@ def test_working_folder_is_all_or_nothing(folder: Path) -> None:
     assert_untouched(folder)
     with pytest.raises(FileNotFoundError):
         replace_folder(folder.parent / "absent", folder)
+    assert_untouched(folder)
+    link = folder.parent / "link"
+    link.symlink_to(folder.parent / "nothing")
+    with pytest.raises(FilesError, match="move it away"), working_folder(link):
+        pass
+    link.unlink()
     assert_untouched(folder)
 
 

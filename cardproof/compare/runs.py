@@ -209,6 +209,11 @@ def _read_scored(
         remarks.append(f"{path} gives another accuracy than metrics/evaluate.json: no paired test")
         return None
     source = recipe.reviews.test if name == "test" else recipe.reviews.train
+    if source.sha256 is None:
+        remarks.append(
+            f"reviews.{recipe.reviews_name} has no sha256 in params.yaml: no paired test"
+        )
+        return None
     digest = hashlib.sha256(source.sha256.encode())
     for column in (row, label):
         digest.update(np.ascontiguousarray(column, dtype=np.int64).tobytes())

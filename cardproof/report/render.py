@@ -194,6 +194,7 @@ def _summary(claims: list[JudgedClaim]) -> str:
 def command_of(recipe: Recipe) -> str:
     """The command that runs this recipe again."""
     changes = [f"-S {d.key}={_show_override(d.ours)}" for d in recipe.deviations]
+    changes += [f"-S train.processes={recipe.processes}"] if recipe.processes > 1 else []
     card = [] if recipe.name == "sample" else [f"-S card={recipe.name}"]
     return " ".join(["dvc exp run", *card, *changes]) if card or changes else "dvc repro"
 

@@ -1,0 +1,1 @@
+"""One training in several processes, on one host or several."""
