@@ -39,7 +39,7 @@ bench: $(READY) ## measure speed, memory and growth: half an hour, the machine t
 	python -m benchmarks --million
 
 test: $(READY) ## run the whole test suite
-	python -m pytest
+	OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadscope
 
 lint: $(READY) ## check format and style
 	ruff format --check .
