@@ -18,6 +18,7 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
+from cardproof.files import summed_folder
 from cardproof.packed.batches import pack_rows
 from cardproof.parallel.batches import share_of, take_rows
 from cardproof.parallel.launch import ProcessesError, settle, this_process
@@ -45,10 +46,11 @@ def calm_base(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def workplace(folder: Path, base: Path, **train: object) -> Path:
     """What the training stage reads: 41 reviews are five batches of 8 and a last one of 1."""
     folder.mkdir(parents=True)
-    shutil.copytree(base, folder / "data/base")
-    (folder / "data/tokens").mkdir()
-    reviews(base, folder / "data/tokens/train", 41, 1)
-    reviews(base, folder / "data/tokens/validation", 17, 2)
+    with summed_folder(folder / "data/base") as made:
+        shutil.copytree(base, made, dirs_exist_ok=True)
+    with summed_folder(folder / "data/tokens") as made:
+        reviews(base, made / "train", 41, 1)
+        reviews(base, made / "validation", 17, 2)
     yaml = YAML()
     params = yaml.load(ROOT / "params.yaml")
     params["train"] |= {"logging_steps": 2, "seed": 7, "learning_rate": 3e-3} | train
@@ -103,7 +105,7 @@ def test_two_processes_give_the_curve_of_one(alone: Path, calm_base: Path, tmp_p
     check_same_curve(alone, two)
     reason = json.loads((two / "model/training.json").read_text())["reason"]
     assert reason.endswith("2 processes shared each batch")
-    assert not list((two / ".dvc/tmp/cardproof").iterdir())
+    assert all((p / "finished").is_file() for p in (two / ".dvc/tmp/cardproof").iterdir())
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5, 8])

@@ -193,7 +193,7 @@ from pathlib import Path
 from cardproof import resume
 from tests.test_resume import train
 resume.FIRST_SAVE, resume.SAVE_SHARE = 0.0, 1e9
-train(Path(sys.argv[1]), Path(sys.argv[2]), epochs=40.0)
+train(Path(sys.argv[1]), Path(sys.argv[2]), epochs=16.0)
 """
 
 
@@ -213,19 +213,19 @@ def wait_for_rows(path: Path, rows: int) -> None:
 def test_killed_and_interrupted_for_real(tiny_base: Path, tmp_path: Path) -> None:
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
-    whole = train(tiny_base, tmp_path / "whole", epochs=40.0)
+    whole = train(tiny_base, tmp_path / "whole", epochs=16.0)
     folder = tmp_path / "killed"
     killed = start(tiny_base, folder)
-    wait_for_rows(folder / "curve.csv", 60)
+    wait_for_rows(folder / "curve.csv", 40)
     os.kill(killed.pid, signal.SIGKILL)
     assert killed.wait(30) == -signal.SIGKILL
     (folder / "curve.csv").unlink()
     stopped = start(tiny_base, folder)
-    wait_for_rows(folder / "curve.csv", 150)
+    wait_for_rows(folder / "curve.csv", 90)
     os.kill(stopped.pid, signal.SIGINT)
     assert stopped.wait(30) == 1
     assert "`dvc repro` goes on from there" in (folder / "log").read_text()
-    assert train(tiny_base, folder, epochs=40.0) == whole
+    assert train(tiny_base, folder, epochs=16.0) == whole
     assert (folder / "log").read_text().count("going on from") == 1
 
 
