@@ -36,10 +36,10 @@ compare: $(READY) ## put runs side by side: make compare REVS="main my-experimen
 	python -m cardproof.compare $(REVS)
 
 bench: $(READY) ## measure speed, memory and growth: half an hour, the machine to itself
-	python -m benchmarks
+	python -m benchmarks --million
 
 test: $(READY) ## run the whole test suite
-	python -m pytest
+	OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadscope
 
 lint: $(READY) ## check format and style
 	ruff format --check .

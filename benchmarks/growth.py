@@ -11,7 +11,7 @@ from benchmarks.runner import Outcome, Task, run_each
 from benchmarks.spread import power_law, spread, straight_line
 
 MULTIPLES = (1, 2, 4, 8)
-BASE_ROWS = 5000  # of train and of test, each
+BASE_ROWS = 6250  # of train and of test, each
 STEPS = ("split", "tokenize", "data_path", "evaluate")
 TEXT_CUT = 200  # characters of a text on which a million reviews are tokenized
 MILLION = 1_000_000

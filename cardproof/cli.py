@@ -3,9 +3,11 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from cardproof.errors import CardproofError, StoppedError
+from cardproof.files import check_sums
 from cardproof.params import ParamsError
 
 EXIT_FAILED = 1
@@ -14,12 +16,23 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def run_stage(
-    name: str, description: str, work: Callable[[], None], *, network: bool = False
+    name: str,
+    description: str,
+    work: Callable[[], None],
+    *,
+    reads: Mapping[str, str] | None = None,
+    network: bool = False,
 ) -> None:
     """Run a stage as a command and exit.
 
     Exit code 2 is a fault of params.yaml, 1 any other error whose message says what to do.
-    Only a stage with `network` may reach the hub: for all others it is set offline.
+
+    Args:
+        name: of the stage.
+        description: for --help.
+        work: what the stage does.
+        reads: the folders that it reads, and the stages that made them: checked by their sums.
+        network: whether it may reach the hub: otherwise it is set offline.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m stages.{name}",
@@ -35,6 +48,8 @@ def run_stage(
         os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     try:
+        for folder, maker in (reads or {}).items():
+            check_sums(Path(folder), maker)
         work()
     except ParamsError as error:
         sys.exit(_fail(error, EXIT_PARAMS))

@@ -1,9 +1,15 @@
-"""Files that appear whole or not at all: written beside their place, then renamed into it."""
+"""Files that appear whole or not at all: written beside their place, then renamed into it.
+
+What one stage writes for another comes with the sums of its files, which the other checks: DVC
+itself trusts a file whose time and size it knows, and the objects of its own cache.
+"""
 
 import errno
 import hashlib
 import json
 import math
+import os
+import re
 import secrets
 import shutil
 import stat
@@ -16,8 +22,27 @@ from cardproof.errors import CardproofError
 Scalar = str | int | float | bool | None
 
 
+SUMS = "sums.json"  # in a folder: the sha256 of each other file in it
+
+_GIVE_RIGHT = "give this user the right to it"
+_REMEDIES = {
+    errno.ENOSPC: "make room on that disk",
+    errno.EDQUOT: "make room in your quota",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EROFS: "make that disk writable",
+    errno.EACCES: _GIVE_RIGHT,
+    errno.EPERM: _GIVE_RIGHT,
+    errno.EIO: "see in the system's log what is wrong with the disk",
+}
+_NO_ROOM = 2**16  # bytes: a disk with no more than this is full, whatever the error says
+
+
 class FilesError(CardproofError):
     """A file or folder that cannot be written as asked."""
+
+
+class DamagedError(FilesError):
+    """A file that is not as the stage that made it left it."""
 
 
 def sha256_of(path: Path) -> str:
@@ -37,15 +62,18 @@ def write_text_atomic(path: Path, text: str) -> None:
     lead into the cache.
 
     Raises:
-        OSError: the file cannot be written; an older one is untouched.
+        FilesError: the disk is full, or not writable; an older file is untouched.
+        OSError: the file cannot be written for another reason; likewise.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = _beside(path, "new")
-    try:
-        beside.write_text(text, encoding="utf-8", newline="\n")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path, "new")
+        beside = _beside(path, "new")
+        try:
+            beside.write_text(text, encoding="utf-8", newline="\n")
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
 
 
 def write_json(path: Path, values: Mapping[str, Scalar]) -> None:
@@ -124,23 +152,140 @@ def _move_aside(folder: Path) -> Path:
 def working_folder(final: Path) -> Iterator[Path]:
     """A fresh folder beside `final` that takes its place if the block succeeds.
 
-    If the block fails the fresh folder is removed and `final` is as it was.
+    If the block fails the fresh folder is removed and `final` is as it was. What a killed process
+    left there is removed.
 
     Raises:
-        FilesError: something other than a folder is at `final`.
+        FilesError: something other than a folder is at `final`, or the disk is full or not
+            writable.
         OSError: the folder cannot be made or renamed.
     """
     final = final.absolute()
-    final.parent.mkdir(parents=True, exist_ok=True)
-    work = _beside(final, "new")
-    work.mkdir()  # not tempfile.mkdtemp: its folders cannot be read by others
-    try:
+    with scratch_folder(final) as work:
         yield work
         replace_folder(work, final)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    _sweep(final, "old")
+
+
+@contextmanager
+def summed_folder(final: Path) -> Iterator[Path]:
+    """A `working_folder` that gets the sums of its files, for `check_sums` of a later stage."""
+    with working_folder(final) as folder:
+        yield folder
+        files = sorted(p for p in folder.rglob("*") if p.is_file())
+        sums = {p.relative_to(folder).as_posix(): sha256_of(p) for p in files}
+        write_json(folder / SUMS, sums)
+
+
+def check_sums(folder: Path, maker: str) -> None:
+    """Hold each file of a folder against the sum that was written beside it.
+
+    Args:
+        folder: made by `summed_folder`.
+        maker: the stage that makes it, for the advice.
+
+    Raises:
+        DamagedError: a file is missing or is another; it is named, with both sums.
+    """
+    advice = f"\n`dvc repro -f -s {maker}` makes it again, then `dvc repro` goes on."
+    if not folder.is_dir():
+        raise DamagedError(f"{folder} is not there.{advice}")
+    try:
+        sums = json.loads((folder / SUMS).read_text(encoding="utf-8"))
+        expected = {folder / name: str(value) for name, value in sums.items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise DamagedError(f"{folder / SUMS} cannot be read: {error}.{advice}") from error
+    found = {path: sha256_of(path) if path.is_file() else "no file" for path in expected}
+    if wrong := [path for path in expected if found[path] != expected[path]]:
+        lines = [
+            f"{path} is not as {maker} wrote it.\n"
+            f"  expected sha256 {expected[path]}\n  found           {found[path]}"
+            for path in wrong
+        ]
+        more = "\nMore may be damaged, in DVC's cache too: `python -m cardproof.verify` tells."
+        raise DamagedError("\n".join(lines) + advice + more)
+
+
+@contextmanager
+def scratch_folder(place: Path) -> Iterator[Path]:
+    """A fresh, hidden folder beside `place`, removed in the end; what killed processes left goes.
+
+    Raises:
+        FilesError: the disk is full or not writable, also where the block finds it so.
+        OSError: the folder cannot be made for another reason.
+    """
+    with disk_errors(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(place, "new")
+        folder = _beside(place, "new")
+        try:
+            folder.mkdir()  # not tempfile.mkdtemp: its folders cannot be read by others
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn an error of the disk, whatever library met it, into one that names `path`.
+
+    Raises:
+        FilesError: the disk is full, broken, or not writable.
+    """
+    try:
+        yield
+    except CardproofError:
+        raise
+    except Exception as error:
+        number = _disk_fault(error, path)
+        if number is None:
+            raise
+        named = getattr(error, "filename", None) or path
+        raise FilesError(
+            f"{named}: {os.strerror(number)}. Nothing half-written is left; {_REMEDIES[number]}, "
+            "then `dvc repro` goes on."
+        ) from error
+
+
+def _disk_fault(error: BaseException, path: Path) -> int | None:
+    """The number of the system's error behind `error`; None if it is not one of the disk's."""
+    cause: BaseException | None = error
+    while cause:
+        # Libraries in Rust and C++ leave the number in the text alone, or leave it out.
+        told = re.search(r"(?:os error|\[Errno|errno:?) (\d+)", str(cause))
+        number = cause.errno if isinstance(cause, OSError) else None
+        number = int(told[1]) if number is None and told else number
+        if number in _REMEDIES:
+            return number
+        cause = cause.__cause__ or cause.__context__
+    there = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+    return errno.ENOSPC if shutil.disk_usage(there).free <= _NO_ROOM else None
 
 
 def _beside(path: Path, kind: str) -> Path:
-    """A free name in the same folder, hidden."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.{kind}")
+    """A free name in the same folder, hidden; it tells the process that it is of."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.{kind}")
+
+
+def _sweep(path: Path, kind: str) -> None:
+    """Remove what killed processes left beside `path`."""
+    for left in path.parent.glob(f".{path.name}.*-*.{kind}"):
+        number = left.name.split(".")[-2].partition("-")[0]
+        if not number.isdigit() or _runs(int(number)):
+            continue
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    if os.name == "nt":
+        return True  # no signal there asks without harm
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # another user's
+    return True

@@ -29,20 +29,18 @@ from transformers import (
     TrainingArguments,
 )
 
-from cardproof.files import sha256_of, write_text_atomic
+from cardproof.errors import CardproofError
+from cardproof.files import disk_errors, sha256_of, write_text_atomic
+from cardproof.leftovers import FINISHED, forget_finished
 from cardproof.parallel.collective import anyone, from_everyone, mean_of_all, wait_for_all
 from cardproof.parallel.launch import ALONE, Process
 from cardproof.training_tables import TrainingTables
 
+SAVE_VARIABLE = "CARDPROOF_SAVE_SECONDS"  # between checkpoints, instead of these two:
 FIRST_SAVE = 5.0  # seconds after the start; a shorter run is as soon done again
 SAVE_SHARE = 0.02  # of the time at most is spent on saving
 KEPT_RUNS = 3  # unfinished runs whose checkpoints are kept
 EXTRA, SUMS, LOCK = "cardproof.json", "sums.json", "lock"
-
-
-def checkpoint_root() -> Path:
-    """Where checkpoints lie: in the original repository, also for a run in a copy of it."""
-    return Path(os.environ.get("DVC_ROOT", ".")) / ".dvc/tmp/cardproof"
 
 
 def run_key(settings: Mapping[str, Any], folders: Sequence[Path]) -> str:
@@ -65,19 +63,25 @@ def run_key(settings: Mapping[str, Any], folders: Sequence[Path]) -> str:
 
 @contextmanager
 def checkpoint_folder(root: Path, key: str) -> Iterator[Path]:
-    """The folder of a run's checkpoints: its own alone, kept on an error, removed when all is done.
+    """The folder of a run's checkpoints: its own alone, kept, and marked when all is done.
 
     If another process is at the same run, this one gets a folder that nobody goes on from.
+
+    Raises:
+        FilesError: the disk is full or not writable.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    folder, lock = root / key, _try_lock(root / key)
-    if lock is None:
-        print("another process is at this very run: this one starts from the beginning")
-        folder = root / f"{key}-{os.getpid()}"
-        lock = _try_lock(folder)
-    _remove_oldest(root)
-    yield folder
-    shutil.rmtree(folder)
+    with disk_errors(root):
+        root.mkdir(parents=True, exist_ok=True)
+        folder, lock = root / key, _try_lock(root / key)
+        if lock is None:
+            print("another process is at this very run: this one starts from the beginning")
+            folder = root / f"{key}-{os.getpid()}"
+            lock = _try_lock(folder)
+        (folder / FINISHED).unlink(missing_ok=True)
+        forget_finished(root)
+        _remove_oldest(root)
+        yield folder
+        (folder / FINISHED).touch()
     if lock:
         lock.release()
 
@@ -85,6 +89,8 @@ def checkpoint_folder(root: Path, key: str) -> Iterator[Path]:
 @contextmanager
 def shared_checkpoint_folder(root: Path, key: str, process: Process = ALONE) -> Iterator[Path]:
     """`checkpoint_folder`, opened by the first process of each host for all of them there."""
+    if process.node:
+        key = f"{key}-host-{process.node}"  # the hosts may share a disk
     with ExitStack() as stack:
         mine = None
         if process.local_rank == 0:
@@ -190,7 +196,7 @@ class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
         self._trainer, self._tables = trainer, tables
         self._steps_per_epoch = steps_per_epoch
         self._begun = time.monotonic()
-        self._save_due = self._begun + FIRST_SAVE
+        self._save_due = self._begun + _seconds_to_next_save(0)
         self._saving_since: float | None = None
         self._signalled = False
 
@@ -267,7 +273,7 @@ class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
             self._complete(checkpoint, loss)
         now = time.monotonic()
         spent = now - (self._saving_since or now)
-        self._save_due = now + max(FIRST_SAVE, spent / SAVE_SHARE)
+        self._save_due = now + _seconds_to_next_save(spent)
 
     def _complete(self, checkpoint: Path, loss_since_log: float) -> None:
         extra = {
@@ -279,3 +285,12 @@ class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
         write_text_atomic(checkpoint / EXTRA, json.dumps(extra))
         sums = {p.name: sha256_of(p) for p in sorted(checkpoint.iterdir()) if p.name != SUMS}
         write_text_atomic(checkpoint / SUMS, json.dumps(sums, indent=2))
+
+
+def _seconds_to_next_save(spent: float) -> float:
+    """From one checkpoint, which took `spent` seconds, to the next."""
+    named = os.environ.get(SAVE_VARIABLE, "")
+    try:
+        return float(named) if named else max(FIRST_SAVE, spent / SAVE_SHARE)
+    except ValueError:
+        raise CardproofError(f"{SAVE_VARIABLE} is {named!r}; make it a number of seconds") from None

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cardproof.errors import CardproofError
-from cardproof.files import sha256_of, working_folder
+from cardproof.files import disk_errors, sha256_of, summed_folder
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -149,7 +149,7 @@ def fetch(
         SourceError: a file has the wrong sum, or no source has it; `folder` is as it was.
     """
     try:
-        with working_folder(folder) as work:
+        with summed_folder(folder) as work:
             sources = _from_all_mirrors(repository, mirrors, work)
             missing = [file for file, source in sources.items() if source is None]
             if missing:
@@ -251,7 +251,8 @@ def _from_hub(
         raise _no_source(repository, missing, mirrors, "the hub was not asked: offline")
     from huggingface_hub import constants
 
-    _download_all(repository, missing, work, mirrors)
+    with disk_errors(Path(constants.HF_HOME)):
+        _download_all(repository, missing, work, mirrors)
     return sources | {file: f"hub {constants.ENDPOINT}" for file in missing}
 
 

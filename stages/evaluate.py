@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardproof.cli import run_stage
-from cardproof.files import working_folder, write_json
+from cardproof.files import summed_folder, write_json
 from cardproof.params import load_recipe
 from cardproof.tables import write_csv
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PLOTS = Path("plots")
+READS = {"model": "train", "data/split": "split", "data/tokens": "tokenize"}
 
 
 def main() -> None:
@@ -24,8 +25,10 @@ def main() -> None:
     from cardproof.checkpoints import load_classifier, load_tokenizer, quiet_transformers
     from cardproof.devices import choose_device, keep_freed_memory
     from cardproof.inference import TIMED_CALLS, predict_logits, time_per_example
+    from cardproof.leftovers import checkpoint_root, forget_finished
     from cardproof.tokens import open_tokens
 
+    forget_finished(checkpoint_root())
     keep_freed_memory()
     quiet_transformers()
     device = choose_device(recipe.train.precision)
@@ -34,7 +37,7 @@ def main() -> None:
     model = load_classifier(Path("model"), recipe.train.seed, recipe.card.labels)
     scored = recipe.split.scored_set
     logits = {}
-    with working_folder(Path("data/predictions")) as folder:
+    with summed_folder(Path("data/predictions")) as folder:
         for name in dict.fromkeys([scored, recipe.split.validation_set or scored]):
             store = open_tokens(Path("data/tokens") / name)
             logits[name] = predict_logits(
@@ -83,4 +86,4 @@ def _write_figures(labels: "NDArray[np.int64]", logits: "NDArray[np.float32]") -
 
 
 if __name__ == "__main__":
-    run_stage("evaluate", __doc__, main)
+    run_stage("evaluate", __doc__, main, reads=READS)

@@ -4,8 +4,15 @@ import shutil
 from pathlib import Path
 
 from cardproof.cli import run_stage
-from cardproof.files import working_folder, write_json, write_text_atomic
+from cardproof.files import SUMS, working_folder, write_json, write_text_atomic
 from cardproof.params import load_recipe
+
+READS = {
+    "data/predictions": "evaluate",
+    "data/split": "split",
+    "data/tokens": "tokenize",
+    "model": "train",
+}
 
 
 def main() -> None:
@@ -24,7 +31,7 @@ def main() -> None:
             (folder / f"{name}.png").write_bytes(png)
         write_text_atomic(folder / "index.html", render_page(run, figures))
     with working_folder(Path("upload")) as folder:
-        shutil.copytree("model", folder, dirs_exist_ok=True)
+        shutil.copytree("model", folder, ignore=shutil.ignore_patterns(SUMS), dirs_exist_ok=True)
         write_text_atomic(folder / "README.md", render_model_card(run))
     judged = judge_claims(recipe, [run.metrics], run.provenance["precision"])
     write_json(Path("metrics/claims.json"), claim_metrics(judged))
@@ -35,4 +42,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage("report", __doc__, main)
+    run_stage("report", __doc__, main, reads=READS)

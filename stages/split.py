@@ -1,13 +1,14 @@
 """Split the reviews as the card did, and count what each part is made of."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from cardproof.cli import run_stage
-from cardproof.files import working_folder, write_json
+from cardproof.files import scratch_folder, summed_folder, write_json
 from cardproof.params import load_recipe
 
-SCRATCH = Path(".dvc/tmp")  # ignored by Git; what lies there is of this machine only
+SCRATCH = Path(".dvc/tmp/split")  # ignored by Git; what lies there is of this machine only
+
+READS = {"data/reviews": "download"}
 
 
 def main() -> None:
@@ -19,16 +20,15 @@ def main() -> None:
     from cardproof.splits import describe_splits, make_splits
 
     disable_progress_bars()  # of copying and writing: a second at most
-    SCRATCH.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=SCRATCH, prefix="split-") as scratch:
+    with scratch_folder(SCRATCH) as scratch:
         sets = make_splits(
-            read_reviews(Path("data/reviews/train.parquet"), Path(scratch)),
-            read_reviews(Path("data/reviews/test.parquet"), Path(scratch)),
+            read_reviews(Path("data/reviews/train.parquet"), scratch),
+            read_reviews(Path("data/reviews/test.parquet"), scratch),
             recipe.split,
             limit=recipe.data.limit,
             test_limit=recipe.data.test_limit,
         )
-        with working_folder(Path("data/split")) as folder:
+        with summed_folder(Path("data/split")) as folder:
             for name, reviews in sets.items():
                 reviews.to_parquet(folder / f"{name}.parquet")
                 print(f"{name}: {len(reviews):,} reviews")
@@ -36,4 +36,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage("split", __doc__, main)
+    run_stage("split", __doc__, main, reads=READS)

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from cardproof.cli import run_stage
-from cardproof.files import working_folder, write_json
+from cardproof.files import summed_folder, write_json
 from cardproof.params import load_recipe
+
+READS = {"data/base": "download", "data/split": "split"}
 
 
 def main() -> None:
@@ -18,7 +20,7 @@ def main() -> None:
 
     tokenizer = load_word_pieces(Path("data/base"))
     stores = {}
-    with working_folder(Path("data/tokens")) as folder:
+    with summed_folder(Path("data/tokens")) as folder:
         for path in sorted(Path("data/split").glob("*.parquet")):
             rows = pq.read_metadata(path).num_rows
             (folder / path.stem).mkdir()
@@ -35,4 +37,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage("tokenize", __doc__, main)
+    run_stage("tokenize", __doc__, main, reads=READS)

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from cardproof.cli import run_stage
-from cardproof.files import working_folder, write_json
+from cardproof.files import summed_folder, write_json
 from cardproof.parallel.launch import ALONE, Process, launch, settle, this_process
 from cardproof.params import Recipe, load_recipe
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from cardproof.devices import Device
     from cardproof.training import TrainingResult
     from cardproof.training_tables import TrainingTables
+
+READS = {"data/base": "download", "data/tokens": "tokenize"}
 
 
 def main() -> None:
@@ -43,7 +45,9 @@ def main() -> None:
 def _train(recipe: Recipe, device: "Device", process: Process) -> None:
     """Train, in company or alone; the first process writes what comes of it."""
     from cardproof.checkpoints import load_classifier, load_tokenizer
-    from cardproof.resume import checkpoint_root, run_key, shared_checkpoint_folder
+    from cardproof.leftovers import checkpoint_root
+    from cardproof.parallel.collective import check_alike
+    from cardproof.resume import run_key, shared_checkpoint_folder
     from cardproof.tokens import open_tokens
     from cardproof.training import steps_per_epoch, train_classifier, training_arguments
 
@@ -57,7 +61,8 @@ def _train(recipe: Recipe, device: "Device", process: Process) -> None:
 
     tokenizer = load_tokenizer(Path("data/base"))
     model = load_classifier(Path("data/base"), recipe.train.seed, recipe.card.labels)
-    key = run_key(_decisive(recipe, device, process), [Path("data/base"), Path("data/tokens")])
+    key = run_key(_decisive(recipe, device), [Path("data/base"), Path("data/tokens")])
+    check_alike(key)
     with (
         _tables(recipe.train.logging_steps, process) as tables,
         shared_checkpoint_folder(checkpoint_root(), key, process) as checkpoints,
@@ -73,7 +78,7 @@ def _train(recipe: Recipe, device: "Device", process: Process) -> None:
         result = train_classifier(model, tokenizer, train_set, validation_set, arguments, tables)
         if process.rank > 0:
             return
-        with working_folder(Path("model")) as folder:
+        with summed_folder(Path("model")) as folder:
             model.save_pretrained(folder)
             tokenizer.model_max_length = recipe.tokenize.max_length
             tokenizer.save_pretrained(folder)
@@ -91,23 +96,19 @@ def _tables(logging_steps: int, process: Process) -> Iterator["TrainingTables"]:
         yield TrainingTables(plots / "training_curve.csv", plots / "epochs.csv", logging_steps)
 
 
-def _decisive(recipe: Recipe, device: "Device", process: Process) -> dict[str, object]:
+def _decisive(recipe: Recipe, device: "Device") -> dict[str, object]:
     """What decides the weights, besides the files read: a run goes on only with the same."""
-    import torch
-
     return {
         "train": recipe.train.model_dump(),
         "evaluation batch": recipe.evaluate.batch_size,
         "validation": recipe.split.validation_set,
         "labels": recipe.card.labels,
-        "threads": torch.get_num_threads(),  # sums are cut up by threads
-        "processes": process.count,
-        "host": process.node,  # on a shared disk, too, each has checkpoints of its own
+        "processes": recipe.processes,
         **_provenance(recipe, device),
     }
 
 
-def _provenance(recipe: Recipe, device: "Device") -> dict[str, str | float]:
+def _provenance(recipe: Recipe, device: "Device") -> dict[str, str | int]:
     """What the weights came from, beside the parameters: it travels with the model."""
     import platform
 
@@ -122,6 +123,7 @@ def _provenance(recipe: Recipe, device: "Device") -> dict[str, str | float]:
         "precision": device.precision,
         "precision_wanted": device.wanted,
         "reason": device.reason + _company(recipe.processes),
+        "threads": torch.get_num_threads(),  # sums are cut up by threads
         "python": platform.python_version(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
@@ -148,4 +150,4 @@ def _write_metrics(result: "TrainingResult", train_rows: int, parameters: int) -
 
 
 if __name__ == "__main__":
-    run_stage("train", __doc__, main)
+    run_stage("train", __doc__, main, reads=READS)

@@ -122,7 +122,7 @@ def test_the_shares_of_a_batch_are_its_rows(rows: int, count: int) -> None:
         assert torch.equal(take_rows(padded, share)["input_ids"], padded["input_ids"][share])
 
 
-LONG = {"epochs": 30, "processes": 2}
+LONG = {"epochs": 20, "processes": 2}
 
 
 @pytest.fixture(scope="module")
@@ -253,6 +253,15 @@ def test_two_hosts(hosts: list[Host], pair: Path, tiny_base: Path, tmp_path: Pat
     check_same_curve(pair, folders[0])
     assert not (folders[1] / "model").exists()
     assert not (folders[1] / "plots").exists()
+
+
+def test_hosts_that_are_set_up_differently_are_an_error(
+    hosts: list[Host], tiny_base: Path, tmp_path: Path
+) -> None:
+    folders = [workplace(tmp_path / f"{i}", tiny_base, **LONG, warmup_steps=i) for i in range(2)]
+    both = [start(f, *h.prefix, **h.environment) for f, h in zip(folders, hosts, strict=True)]
+    assert [process.wait(60) for process in both] == [1, 1]
+    assert "error: the hosts are not set up alike" in (folders[0] / "log").read_text()
 
 
 def test_hosts_that_do_not_meet_are_an_error(tiny_base: Path, tmp_path: Path) -> None:

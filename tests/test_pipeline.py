@@ -15,7 +15,7 @@ from tests.conftest import ROOT, Run
 
 STAGES = ("download", "split", "tokenize", "train", "evaluate", "report")
 # Reads parameters, writes files, prints errors: decides nothing that a stage's outputs hold.
-PLUMBING = {"cli", "errors", "files", "params", "tables"}
+PLUMBING = {"cli", "errors", "files", "leftovers", "params", "tables"}
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ def recipe_of(card: str, **overrides: dict[str, Any]) -> Recipe:
     return resolve(raw)
 
 
-def run_of(recipe: Recipe, **provenance: str) -> RunFacts:
+def run_of(recipe: Recipe, **provenance: str | int) -> RunFacts:
     """A finished run as its files would have it, with scores of random logits."""
     random = np.random.default_rng(0)
     labels = np.repeat([0, 1], 50)
@@ -54,7 +54,8 @@ def run_of(recipe: Recipe, **provenance: str) -> RunFacts:
         metrics |= {f"tokenize.{name}_{what}_cut": 0.25 for what in ("reviews", "tokens")}
     metrics |= {"split.test_in_train": 2, "train.steps": 2814, "train.parameters": 66_955_010}
     metrics |= {"train.model_bytes": 267_832_560, "evaluate_time.milliseconds_per_example": 12.345}
-    said = {"device": "cpu", "precision": "fp32", "precision_wanted": "fp32", "reason": "no GPU"}
+    said: dict[str, str | int] = {"threads": 2}
+    said |= {"device": "cpu", "precision": "fp32", "precision_wanted": "fp32", "reason": "no GPU"}
     said |= {k: "1.0" for k in ("python", "torch", "transformers", "tokenizers")}
     epochs: list[dict[str, float | None]] = [
         {"training_loss": 0.2336, "epoch": 1, "step": 1563, "validation_loss": 0.27176,

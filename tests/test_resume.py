@@ -15,7 +15,8 @@ from transformers import TrainerCallback
 
 from cardproof import resume
 from cardproof.checkpoints import load_classifier, load_tokenizer
-from cardproof.errors import StoppedError
+from cardproof.errors import CardproofError, StoppedError
+from cardproof.leftovers import forget_finished
 from cardproof.resume import checkpoint_folder, last_whole_checkpoint, run_key
 from cardproof.training import train_classifier, training_arguments
 from cardproof.training_tables import TrainingTables
@@ -110,6 +111,7 @@ def test_a_run_cut_off_ends_with_the_bytes_of_an_undisturbed_one(
         extra_callbacks.clear()
     assert train(tiny_base, tmp_path / "cut", load_best=load_best) == whole
     for name in ("whole", "cut"):
+        forget_finished(tmp_path / name / "checkpoints")
         assert not (tmp_path / name / "checkpoints/key").exists()
 
 
@@ -163,6 +165,26 @@ def test_without_its_best_checkpoint_a_run_is_not_gone_on_from(
     assert best.name == "checkpoint-11"
     (best / "model.safetensors").write_bytes(b"")
     assert last_whole_checkpoint(newest.parent) is None
+
+
+@pytest.mark.parametrize("load_best", [True, False])
+def test_a_finished_run_whose_model_was_lost_goes_on_too(
+    tiny_base: Path, tmp_path: Path, load_best: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = train(tiny_base, tmp_path, load_best=load_best)
+    shutil.rmtree(tmp_path / "model")
+    assert train(tiny_base, tmp_path, load_best=load_best) == whole
+    assert capsys.readouterr().out.count("going on from checkpoint-") == 1
+
+
+def test_the_seconds_between_checkpoints_can_be_set(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(resume.SAVE_VARIABLE, "1000")
+    assert not cut_at(tiny_base, tmp_path / "a", 9)
+    monkeypatch.setenv(resume.SAVE_VARIABLE, "often")
+    with pytest.raises(CardproofError, match="'often'; make it a number of seconds"):
+        train(tiny_base, tmp_path / "a")
 
 
 SCRIPT = """
@@ -242,7 +264,10 @@ def test_two_processes_at_the_same_run_do_not_share_checkpoints(tmp_path: Path) 
     with checkpoint_folder(tmp_path, "key") as first:
         with checkpoint_folder(tmp_path, "key") as second:
             assert second != first
+        forget_finished(tmp_path)
         assert first.is_dir()
+        assert not second.exists()
+    forget_finished(tmp_path)
     assert not any(tmp_path.iterdir())
 
 

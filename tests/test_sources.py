@@ -199,10 +199,12 @@ def test_hub_files_replace_the_folder(hub: Hub, folder: Path, tmp_path: Path) ->
         Fetched(folder / "train.parquet", f"hub {hub.url}", len(TRAIN)),
         Fetched(folder / "test.parquet", f"hub {hub.url}", len(TEST)),
     ]
-    assert {p.name: p.read_bytes() for p in folder.iterdir()} == {
-        "train.parquet": TRAIN,
-        "test.parquet": TEST,
+    found = {p.name: p.read_bytes() for p in folder.iterdir()}
+    assert json.loads(found.pop("sums.json")) == {
+        "test.parquet": sha(TEST),
+        "train.parquet": sha(TRAIN),
     }
+    assert found == {"train.parquet": TRAIN, "test.parquet": TEST}
     assert list(folder.parent.iterdir()) == [folder]
     assert not list((tmp_path / "hf").rglob("*.incomplete"))
 
@@ -559,7 +561,7 @@ def test_full_disk_is_not_said_to_be_the_hub(
 
     hub.files = {at_hub("train"): TRAIN}
     monkeypatch.setattr("huggingface_hub.file_download.http_get", full)
-    with pytest.raises(SourceError, match="No space left on device") as caught:
+    with pytest.raises(FilesError, match=r"/hf: No space left on device") as caught:
         fetch(repository(train=TRAIN), folder, mirrors=[])
     assert hub.url not in str(caught.value)
     assert_untouched(folder)

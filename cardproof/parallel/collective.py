@@ -48,6 +48,19 @@ def from_everyone(value: Any) -> list[Any]:
     return values
 
 
+def check_alike(key: str) -> None:
+    """Make sure that all processes train the same thing.
+
+    Raises:
+        ProcessesError: another process has another key.
+    """
+    if len(set(from_everyone(key))) > 1:
+        raise ProcessesError(
+            "the hosts are not set up alike; params.yaml, data/base, data/tokens, the code, the "
+            "packages' versions and OMP_NUM_THREADS must be the same on all of them"
+        )
+
+
 def anyone(*flags: bool, device: torch.device) -> list[bool]:
     """For each flag, whether any process has it set."""
     if not in_company():

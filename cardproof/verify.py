@@ -1,0 +1,103 @@
+"""Hold every output and every object of DVC's cache against its sum: `python -m cardproof.verify`.
+
+DVC itself trusts a file whose time and size it knows, and the objects of its cache: a bit that
+flips there goes into the next run unseen. The stages check what they read (`check_sums`); this
+reads every byte of the rest too.
+"""
+
+import argparse
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A file that has not the sum that DVC noted for it (MD5, which is DVC's)."""
+
+    path: Path
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.path}\n  expected md5 {self.expected}\n  found md5    {self.found}"
+
+
+def damaged_objects(cache: Path) -> Iterator[Damage]:
+    """The objects of a DVC cache (its folder files/md5) that are not what their names say."""
+    for path in sorted(cache.glob("[0-9a-f][0-9a-f]/*")):
+        if re.fullmatch(r"[0-9a-f]{30}(\.dir)?", path.name):
+            yield from _compare(path, path.parent.name + path.name.removesuffix(".dir"))
+
+
+def damaged_outputs(root: Path, cache: Path) -> Iterator[Damage]:
+    """The outputs in `root` that are not what dvc.lock says; one that is missing is not damaged.
+
+    An output that was changed on purpose counts too, until `dvc repro` or `dvc commit` saw it.
+    """
+    lock = YAML(typ="safe").load(root / "dvc.lock")
+    for stage in lock["stages"].values():
+        for out in stage.get("outs", []):
+            for path, expected in _files_of(out, cache):
+                yield from _compare(root / path, expected)
+
+
+def _files_of(out: dict[str, str], cache: Path) -> list[tuple[str, str]]:
+    """Paths and sums of an output's files; none of a folder that the cache does not list."""
+    if not out["md5"].endswith(".dir"):
+        return [(out["path"], out["md5"])]
+    listed = cache / out["md5"][:2] / out["md5"][2:]
+    try:
+        entries = json.loads(listed.read_text(encoding="utf-8"))
+        return [(f"{out['path']}/{entry['relpath']}", entry["md5"]) for entry in entries]
+    except (OSError, ValueError, TypeError, KeyError):  # damaged_objects names a damaged list
+        return []
+
+
+def _compare(path: Path, expected: str) -> Iterator[Damage]:
+    if path.is_file():
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "md5").hexdigest()
+        if found != expected:
+            yield Damage(path, expected, found)
+
+
+def main() -> None:
+    """Name what is damaged and exit with 1, or remove it and exit with 0."""
+    parser = argparse.ArgumentParser(
+        prog="python -m cardproof.verify",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n  python -m cardproof.verify            name what is damaged\n"
+        "  python -m cardproof.verify --remove   remove it; then `dvc repro` makes it again",
+    )
+    parser.add_argument("--remove", action="store_true", help="remove what is damaged")
+    remove = parser.parse_args().remove
+    from dvc.repo import Repo
+
+    repo = Repo()
+    root, cache = Path(repo.root_dir), Path(repo.cache.local.path)
+    damages = [*damaged_objects(cache), *damaged_outputs(root, cache)]
+    for damage in damages:
+        print(damage)
+        if remove:
+            damage.path.unlink()
+    if not damages:
+        print(f"every output in {root} and every object in {cache} has its sum")
+    elif remove:
+        print(f"removed {len(damages)} files; `dvc repro` makes again what it needs")
+    else:
+        sys.exit(
+            f"{len(damages)} files are damaged, or changed since DVC saw them. `python -m "
+            "cardproof.verify --remove` removes them, then `dvc repro` makes them again."
+        )
+
+
+if __name__ == "__main__":
+    main()
