@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cardproof.errors import CardproofError, StoppedError
 from cardproof.files import check_sums
-from cardproof.params import ParamsError
+from cardproof.params import ParamsError, load_recipe
 
 EXIT_FAILED = 1
 EXIT_PARAMS = 2
@@ -48,6 +48,8 @@ def run_stage(
         os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     try:
+        if reads:
+            load_recipe()  # a fault of params.yaml is told before one of a file
         for folder, maker in (reads or {}).items():
             check_sums(Path(folder), maker)
         work()
