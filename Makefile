@@ -14,7 +14,7 @@ CUDA_ONLY := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cubl
 TORCH := torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro compare test lint types check lock clean
+.PHONY: help setup repro compare faults test lint types check lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ repro: $(READY) ## run the pipeline: what changed, and what depends on it
 
 compare: $(READY) ## put runs side by side: make compare REVS="main my-experiment"
 	python -m cardproof.compare $(REVS)
+
+faults: $(READY) ## kill, fill and damage the pipeline for real: half an hour
+	python -m faults --kills 30 --seed 0
 
 test: $(READY) ## run the whole test suite
 	python -m pytest
