@@ -14,7 +14,7 @@ CUDA_ONLY := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cubl
 TORCH := torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro compare bench test lint types check lock clean results
+.PHONY: help setup repro compare bench faults test lint types check lock clean results
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ compare: $(READY) ## put runs side by side: make compare REVS="main my-experimen
 
 bench: $(READY) ## measure speed, memory and growth: half an hour, the machine to itself
 	python -m benchmarks --million
+
+faults: $(READY) ## kill, fill and damage the pipeline for real: half an hour
+	python -m faults --kills 30 --seed 0
 
 test: $(READY) ## run the whole test suite
 	OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadscope

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cardproof.errors import CardproofError, StoppedError
-from cardproof.files import check_sums
+from cardproof.files import check_sums, disk_errors
 from cardproof.params import ParamsError, load_recipe
 
 EXIT_FAILED = 1
@@ -48,11 +48,12 @@ def run_stage(
         os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     try:
-        if reads:
-            load_recipe()  # a fault of params.yaml is told before one of a file
-        for folder, maker in (reads or {}).items():
-            check_sums(Path(folder), maker)
-        work()
+        with disk_errors(Path.cwd()):
+            if reads:
+                load_recipe()  # a fault of params.yaml is told before one of a file
+            for folder, maker in (reads or {}).items():
+                check_sums(Path(folder), maker)
+            work()
     except ParamsError as error:
         sys.exit(_fail(error, EXIT_PARAMS))
     except StoppedError as error:
@@ -64,5 +65,5 @@ def run_stage(
 
 
 def _fail(message: object, code: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"\nerror: {message}", file=sys.stderr)  # a progress bar may stand in the line
     return code

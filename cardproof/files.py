@@ -240,7 +240,9 @@ def disk_errors(path: Path) -> Iterator[None]:
         number = _disk_fault(error, path)
         if number is None:
             raise
-        named = getattr(error, "filename", None) or path
+        named = getattr(error, "filename", None)
+        if named is None or Path(named).name.startswith("."):  # a name of ours, beside `path`
+            named = path
         raise FilesError(
             f"{named}: {os.strerror(number)}. Nothing half-written is left; {_REMEDIES[number]}, "
             "then `dvc repro` goes on."

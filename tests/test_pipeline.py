@@ -3,6 +3,7 @@
 import ast
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from faults.bench import experiment_sums, output_sums
 from tests.conftest import ROOT, Run
 
 STAGES = ("download", "split", "tokenize", "train", "evaluate", "report")
@@ -123,18 +125,23 @@ def test_a_misspelt_override_is_refused(repository: Path, run: Run) -> None:
     assert "epoch" in done.stderr
 
 
+@pytest.mark.parametrize("way", ["repro", "exp run --temp", "exp run --queue"])
 def test_a_second_run_in_another_folder_gives_the_same_bytes(
-    repository: Path, make_repository: Callable[[], Path], run: Run
+    repository: Path, make_repository: Callable[[], Path], run: Run, way: str
 ) -> None:
     other = make_repository()
     shutil.copy(repository / "params.yaml", other / "params.yaml")
-    done = run("dvc", "repro", cwd=other)
+    done = run("dvc", *way.split(), cwd=other)
     assert done.returncode == 0, done.stderr[-3000:]
-    timed = {"metrics/train_time.json", "metrics/evaluate_time.json"}
-    first, second = outputs(repository), outputs(other)
-    assert {k: v for k, v in first.items() if k not in timed} == {
-        k: v for k, v in second.items() if k not in timed
-    }
+    if way.endswith("queue"):
+        run("dvc", "queue", "start", cwd=other)
+        deadline = time.monotonic() + 200
+        while not experiment_sums(other):
+            assert time.monotonic() < deadline, run("dvc", "queue", "status", cwd=other).stdout
+            time.sleep(1)
+        run("dvc", "queue", "stop", cwd=other)
+    found = [output_sums(other)] if way == "repro" else list(experiment_sums(other).values())
+    assert found == [output_sums(repository)]
 
 
 def test_what_if_and_what_changed(repository: Path, run: Run) -> None:
