@@ -2,7 +2,8 @@
 
 DVC itself trusts a file whose time and size it knows, and the objects of its cache: a bit that
 flips there goes into the next run unseen. The stages check what they read (`check_sums`); this
-reads every byte of the rest too.
+reads every byte of the rest too. It also finds what DVC leaves when it is killed in the middle of
+writing dvc.lock or its file of locks, after which it refuses to run. Not for use while DVC runs.
 """
 
 import argparse
@@ -10,23 +11,38 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 
 @dataclass(frozen=True)
 class Damage:
-    """A file that has not the sum that DVC noted for it (MD5, which is DVC's)."""
+    """A file that has not the sum that DVC noted for it (MD5, which is DVC's), or is cut off."""
 
     path: Path
-    expected: str
-    found: str
+    why: str
 
-    def __str__(self) -> str:
-        return f"{self.path}\n  expected md5 {self.expected}\n  found md5    {self.found}"
+
+def cut_off_records(root: Path) -> Iterator[Damage]:
+    """DVC's own records that cannot be read: it writes them in place."""
+    readers: dict[str, Callable[[str], Any]] = {
+        "dvc.lock": YAML(typ="safe").load,
+        ".dvc/tmp/rwlock": json.loads,
+    }
+    for name, read in readers.items():
+        try:
+            whole = isinstance(read((root / name).read_text(encoding="utf-8")), dict)
+        except FileNotFoundError:
+            continue
+        except (ValueError, YAMLError):
+            whole = False
+        if not whole:
+            yield Damage(root / name, "cut off: DVC was killed as it wrote it")
 
 
 def damaged_objects(cache: Path) -> Iterator[Damage]:
@@ -41,8 +57,10 @@ def damaged_outputs(root: Path, cache: Path) -> Iterator[Damage]:
 
     An output that was changed on purpose counts too, until `dvc repro` or `dvc commit` saw it.
     """
-    lock = YAML(typ="safe").load(root / "dvc.lock")
-    for stage in lock["stages"].values():
+    file = root / "dvc.lock"
+    if not file.is_file() or file in (damage.path for damage in cut_off_records(root)):
+        return
+    for stage in YAML(typ="safe").load(file)["stages"].values():
         for out in stage.get("outs", []):
             for path, expected in _files_of(out, cache):
                 yield from _compare(root / path, expected)
@@ -65,7 +83,7 @@ def _compare(path: Path, expected: str) -> Iterator[Damage]:
         with path.open("rb") as stream:
             found = hashlib.file_digest(stream, "md5").hexdigest()
         if found != expected:
-            yield Damage(path, expected, found)
+            yield Damage(path, f"expected md5 {expected}\n  found md5    {found}")
 
 
 def main() -> None:
@@ -83,9 +101,9 @@ def main() -> None:
 
     repo = Repo()
     root, cache = Path(repo.root_dir), Path(repo.cache.local.path)
-    damages = [*damaged_objects(cache), *damaged_outputs(root, cache)]
+    damages = [*cut_off_records(root), *damaged_objects(cache), *damaged_outputs(root, cache)]
     for damage in damages:
-        print(damage)
+        print(f"{damage.path}\n  {damage.why}")
         if remove:
             damage.path.unlink()
     if not damages:

@@ -35,7 +35,7 @@ def _disk_of_dvc(bench: Bench, options: argparse.Namespace) -> list[Outcome]:
 def _damage(bench: Bench, options: argparse.Namespace) -> list[Outcome]:
     repaired = ("data/tokens/train/ids.npy",) if options.quick else damage.READ
     outcomes = damage.damage_workspace(bench, options.seed, repaired)
-    outcomes += damage.damage_lock(bench)
+    outcomes += damage.damage_records(bench)
     if not options.quick:
         outcomes += damage.damage_cache(bench, options.seed) + damage.damage_checkpoint(bench)
     return outcomes
@@ -96,7 +96,8 @@ def main() -> None:
                 say(f"  {'survived' if outcome.survived else 'LOST'}: {outcome.fault}, "
                     f"{outcome.where}: {outcome.lost}")  # fmt: skip
             if outcomes:
-                results[name] = _record(scratch, outcomes)
+                earlier = results.get(name) if options.append else None
+                results[name] = _record(scratch, outcomes, earlier)
                 write_text_atomic(file, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
                 write_text_atomic(file.with_suffix(".md"), to_markdown(results))
     say(f"look at {file.with_suffix('.md')}")
@@ -118,6 +119,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=0, help="how many (30; 6 with --quick)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and bits (0)")
     parser.add_argument("--quick", action="store_true", help="what takes about a minute")
+    parser.add_argument("--append", action="store_true", help="keep a part's earlier rows")
     parser.add_argument("--output", default="results/faults", help="results, less .md and .json")
     parser.add_argument("--scratch", help="where the copies go (the system's temporary folder)")
     options = parser.parse_args()
@@ -128,15 +130,21 @@ def _parse() -> argparse.Namespace:
     return options
 
 
-def _record(scratch: str, outcomes: list[Outcome]) -> dict[str, Any]:
+def _record(
+    scratch: str, outcomes: list[Outcome], earlier: dict[str, Any] | None
+) -> dict[str, Any]:
     """A part's results with their circumstances; the folder of the copies is of no interest."""
     rows = [
         {k: v.replace(scratch, "...") if isinstance(v, str) else v for k, v in vars(o).items()}
         for o in outcomes
     ]
+    command = " ".join(["python -m faults", *sys.argv[1:]])
+    if earlier:
+        rows = earlier["outcomes"] + rows
+        command = f"{earlier['command']}; {command}"
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "command": " ".join(["python -m faults", *sys.argv[1:]]),
+        "command": command,
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "software": ", ".join(
             [f"Python {platform.python_version()}"]

@@ -5,11 +5,11 @@ import os
 import random
 import re
 import shutil
-import sys
 from collections.abc import Container, Sequence
 from pathlib import Path
 
 from faults.bench import (
+    VERIFY,
     Bench,
     Outcome,
     Running,
@@ -34,7 +34,6 @@ READ = {
 }
 # Of the last, no stage reads anything.
 CACHED = ("data/tokens/train/ids.npy", "model/model.safetensors", "report/index.html")
-VERIFY = (sys.executable, "-m", "cardproof.verify")
 
 
 def flip(path: Path, chance: random.Random) -> None:
@@ -138,25 +137,31 @@ def damage_checkpoint(bench: Bench) -> list[Outcome]:
     return [Outcome("a truncated checkpoint", newest.name, survived, lost, said)]
 
 
-def damage_lock(bench: Bench) -> list[Outcome]:
-    """DVC's own file of locks, as a kill may leave it: of a dead process, or empty."""
-    folder = bench.copy_done("damaged-lock")
-    file = folder / ".dvc/tmp/rwlock"
-    dead = {"pid": 2**22 + 1, "cmd": "dvc repro"}
+def damage_records(bench: Bench) -> list[Outcome]:
+    """DVC's own records as a kill may leave them: with a lock of a dead process, or empty."""
+    folder = bench.copy_done("damaged-records")
+    dead = {"pid": 2**22 + 1, "cmd": "dvc repro"}  # no process has so high a number
+    locked = json.dumps({"write": {str(folder / "model"): dead}, "read": {}})
     outcomes = []
-    for fault, text in (
-        (
-            "a lock of a dead process",
-            json.dumps({"write": {str(folder / "model"): dead}, "read": {}}),
-        ),
-        ("an empty file of locks", ""),
+    for fault, name, text in (
+        ("a lock of a dead process", ".dvc/tmp/rwlock", locked),
+        ("emptied by a kill", ".dvc/tmp/rwlock", ""),
+        ("emptied by a kill", "dvc.lock", ""),
     ):
-        file.write_text(text)
+        bench.say(f"  {name}: {fault}")
+        (folder / name).write_text(text)
         code, said = run(folder, "dvc", "repro", "-f", "-s", "check")
-        lost = "nothing; DVC removes it"
+        more = said
+        lost = "nothing: DVC removes it"
         if code:
-            file.unlink()
-            code, _ = run(folder, "dvc", "repro", "-f", "-s", "check")
-            lost = "DVC refuses to run until .dvc/tmp/rwlock is removed by hand (README)"
-        outcomes.append(Outcome(fault, ".dvc/tmp/rwlock", code == 0, lost, last_error(said)))
+            run(folder, *VERIFY, "--remove")
+            code, more = run(folder, "dvc", "repro")
+            lost = "nothing, once `python -m cardproof.verify --remove` has removed it"
+        wrong = bench.differing(output_sums(folder))
+        if code or wrong:
+            lost = f"{', '.join(wrong)}; {last_error(more)}"
+        message = last_error(said) or " ".join(said.split())[:200]
+        outcomes.append(
+            Outcome(fault, name, not (code or wrong), lost, message if text == "" else "")
+        )
     return outcomes

@@ -3,13 +3,17 @@
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from cardproof.verify import cut_off_records
 from faults.bench import (
+    VERIFY,
     Bench,
     Outcome,
     Running,
+    Sums,
     checkpoints,
     experiment_sums,
     going_on,
@@ -22,8 +26,10 @@ from faults.bench import (
 
 STAGE, WITH_DVC = "kill -9 of a stage", "kill -9 of DVC and the stage"
 COMMIT = 1.0  # seconds after a stage in which DVC hashes and keeps its outputs
-# Training has most to lose, so it is killed twice. A short chain is the end of this one.
-CHAIN = ("check", "download", "split", "tokenize", "train", "train", "evaluate", "report")
+# Training has most to lose, so it is killed twice more once it saves. A short chain is the end of
+# this one.
+SAVING = "train, saving"
+CHAIN = ("check", "download", "split", "tokenize", "train", SAVING, SAVING, "evaluate", "report")
 
 
 def kill_stages(bench: Bench, kills: int, seed: int) -> list[Outcome]:
@@ -37,56 +43,60 @@ def kill_stages(bench: Bench, kills: int, seed: int) -> list[Outcome]:
     while len(outcomes) < kills:
         number = len(outcomes)
         folder = bench.fresh(f"chain-{number}")
-        killed = list(_killed_in_turn(bench, folder, CHAIN[number - kills :], chance))
+        tried = [_kill(bench, folder, target, chance) for target in CHAIN[number - kills :]]
+        killed = [outcome for outcome in tried if outcome]
         code, text = run(folder, "dvc", "repro")
         wrong = bench.differing(output_sums(folder))
-        outcomes += [_judge(*kill, code, wrong, text) for kill in killed]
+        if code or wrong:
+            lost = f"in the end other bytes: {', '.join(wrong)} {last_error(text)}"
+            killed = [replace(outcome, survived=False, lost=lost) for outcome in killed]
+        outcomes += killed
     return outcomes
 
 
-Kill = tuple[str, str, float, str]  # how, stage, seconds into it, trouble before the last run
+def _kill(bench: Bench, folder: Path, target: str, chance: random.Random) -> Outcome | None:
+    """Start `dvc repro` and kill it in a stage; None if the stage was done before.
 
-
-def _killed_in_turn(
-    bench: Bench, folder: Path, stages: tuple[str, ...], chance: random.Random
-) -> Iterator[Kill]:
-    """Start `dvc repro` and kill it, once a stage; a stage that was quicker is not counted."""
-    for stage in stages:
-        how = chance.choice((STAGE, STAGE, WITH_DVC))
-        length = bench.seconds[stage] + (COMMIT if how == WITH_DVC else 0)
-        moment = chance.uniform(0, length)
-        before = output_sums(folder)
-        running = Running(folder, "dvc", "repro")
-        if not running.wait_for(lambda s=stage, r=running: r.find_stage(s) is not None):  # type: ignore[misc]
-            bench.say(f"  {stage}: done before it could be killed again")
-            continue
-        time.sleep(moment)
-        process = running.find_stage(stage)
-        if how == WITH_DVC:
-            running.send(signal.SIGKILL)
-        elif process:
-            kill_tree(process)
-        else:
-            running.send(signal.SIGKILL)  # the stage was quicker: kill what follows it instead
-            how = WITH_DVC
-        text = running.end()
-        changed = [p for p, s in before.items() if output_sums(folder).get(p) != s]
-        trouble = f"changed {', '.join(changed)}" if changed else ""
-        if "Traceback" in text:
-            trouble = "a traceback"
-        bench.say(f"  {how} {stage}, {moment:.1f} s after its start")
-        yield how, stage, moment, trouble
-
-
-def _judge(
-    how: str, stage: str, moment: float, trouble: str, code: int, wrong: list[str], text: str
-) -> Outcome:
-    lost = "the stage's work until then, which was done again"
+    DVC killed in the middle of writing its own records refuses to run until they are removed.
+    """
+    stage = target.partition(",")[0]
+    how = chance.choice((STAGE, STAGE, WITH_DVC))
+    length = bench.training_seconds() if target == SAVING else bench.seconds[stage]
+    moment = chance.uniform(0, length + (COMMIT if how == WITH_DVC else 0))
+    before, step = output_sums(folder), _last_step(folder) if target == SAVING else -1
+    running = Running(folder, "dvc", "repro")
+    if not running.wait_for(lambda: bool(running.find_stage(stage)) and _last_step(folder) > step):
+        bench.say(f"  {target}: done before it could be killed again")
+        return None
+    time.sleep(moment)
+    process = running.find_stage(stage)
+    if how == STAGE and process:
+        kill_tree(process)
+    else:  # also where the stage was quicker: DVC then keeps its outputs, or begins the next
+        how = WITH_DVC
+        running.send(signal.SIGKILL)
+    text = running.end()
+    trouble = _trouble(before, output_sums(folder), text)
+    lost = "the stage's work until then"
     if stage == "train":
-        lost = going_on(text) or "the steps before the first checkpoint"
-    if code or wrong or trouble:
-        lost = trouble or f"other bytes: {', '.join(wrong)} {last_error(text)}"
-    return Outcome(how, f"{stage}, {moment:.1f} s", not (code or wrong or trouble), lost)
+        lost = f"the steps after {_last_step(folder)}"
+    if cut := [damage.path.name for damage in cut_off_records(folder)]:
+        run(folder, *VERIFY, "--remove")
+        lost = f"{' and '.join(cut)}, cut off and removed by cardproof.verify; the rest was cached"
+    bench.say(f"  {how} {target}, after {moment:.1f} s: {trouble or lost}")
+    return Outcome(how, f"{target}, {moment:.1f} s", not trouble, trouble or lost, going_on(text))
+
+
+def _trouble(before: Sums, after: Sums, text: str) -> str:
+    """What a kill did that it must not; a record that is cut off comes back."""
+    if changed := [path for path, md5 in before.items() if after.get(path, md5) != md5]:
+        return f"changed {', '.join(changed)}"
+    return "a traceback" if "Traceback" in text else ""
+
+
+def _last_step(folder: Path) -> int:
+    """The step of the newest checkpoint; 0 if there is none."""
+    return max((int(p.name.partition("-")[2]) for p in checkpoints(folder)), default=0)
 
 
 def interrupt(bench: Bench) -> list[Outcome]:

@@ -56,8 +56,8 @@ def test_a_damaged_object_in_dvcs_cache_is_found_and_made_again(bench: Bench) ->
     assert_survived(damage.damage_cache(bench, seed=0, names=["data/tokens/train/ids.npy"]))
 
 
-def test_dvc_goes_on_after_the_lock_of_a_dead_process(bench: Bench) -> None:
-    assert_survived(damage.damage_lock(bench))
+def test_dvc_goes_on_after_it_was_killed_as_it_wrote_its_records(bench: Bench) -> None:
+    assert_survived(damage.damage_records(bench))
 
 
 @pytest.mark.parametrize("stage", ["split", "tokenize", "train", "evaluate", "report"])
