@@ -12,6 +12,8 @@ CUDA_ONLY := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cubl
 	nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver nvidia-cusparse \
 	nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx
 TORCH := torch==2.13.0
+# One more than there are cores: many tests wait for DVC's queue, or for a process to end.
+WORKERS := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 
 .DEFAULT_GOAL := help
 .PHONY: help setup repro compare bench faults test lint types check lock clean results
@@ -42,7 +44,7 @@ faults: $(READY) ## kill, fill and damage the pipeline for real: half an hour
 	python -m faults --kills 30 --seed 0
 
 test: $(READY) ## run the whole test suite
-	OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadscope
+	OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadscope
 
 lint: $(READY) ## check format and style
 	ruff format --check .

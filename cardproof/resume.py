@@ -123,14 +123,14 @@ def _remove_oldest(root: Path) -> None:
             lock.release()
 
 
-def common_checkpoint(folder: Path, keeps: bool) -> Path | None:
+def common_checkpoint(folder: Path, keeps: bool, newest: int = sys.maxsize) -> Path | None:
     """The newest checkpoint that every host has whole.
 
     Args:
         folder: this host's checkpoints.
         keeps: whether this is the process that writes them; the others take its word.
+        newest: the last step that counts.
     """
-    newest = sys.maxsize
     while True:
         own = last_whole_checkpoint(folder, newest) if keeps else None
         steps = {

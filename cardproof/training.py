@@ -185,7 +185,9 @@ def train_classifier(
     per_epoch = steps_per_epoch(len(train_set), arguments.per_device_train_batch_size)
     keeper = CheckpointKeeper(trainer, tables, per_epoch)
     trainer.add_callback(keeper)
-    checkpoint = common_checkpoint(Path(arguments.output_dir), arguments.should_save)
+    checkpoint = common_checkpoint(
+        Path(arguments.output_dir), arguments.should_save, _last_to_go_on_from(arguments, per_epoch)
+    )
     if checkpoint:
         print(f"going on from {checkpoint.name}, saved when the last attempt was cut off")
     start = time.perf_counter()
@@ -210,6 +212,19 @@ def train_classifier(
         best_epoch=best / per_epoch if best else None,
         seconds=keeper.seconds_before + time.perf_counter() - start,
     )
+
+
+def _last_to_go_on_from(arguments: TrainingArguments, per_epoch: int) -> int:
+    """The last step from which the Trainer goes on rightly.
+
+    That is not the end of a run that ends within an epoch: the Trainer looks whether it is there
+    only after a step, and would take one too many. Such a run, cut off between its last checkpoint
+    and its model, goes on from an earlier one that is whole, or starts again.
+    """
+    end: int = arguments.max_steps
+    if end <= 0:
+        end = math.ceil(arguments.num_train_epochs * per_epoch)
+    return end - 1 if end % per_epoch else end
 
 
 def _accuracy(prediction: "EvalPrediction") -> dict[str, float]:

@@ -46,10 +46,9 @@ def main() -> None:
             _write_predictions(name, logits[name], folder)
     labels = np.asarray(open_tokens(Path("data/tokens") / scored).labels)
     _write_figures(labels, logits[scored])
-    texts = pq.read_table(Path("data/split") / f"{scored}.parquet", columns=["text"])["text"]
-    timed = time_per_example(
-        model, tokenizer, texts[:TIMED_CALLS].to_pylist(), recipe.tokenize.max_length, device
-    )
+    rows = pq.ParquetFile(Path("data/split") / f"{scored}.parquet")
+    texts = next(rows.iter_batches(TIMED_CALLS, columns=["text"]))["text"].to_pylist()
+    timed = time_per_example(model, tokenizer, texts, recipe.tokenize.max_length, device)
     write_json(Path("metrics/evaluate_time.json"), timed)
 
 

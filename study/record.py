@@ -1,7 +1,8 @@
 """Keep a finished run: `python -m study.record NAME` writes results/NAME/.
 
-A record holds figures, tables, every logit of the scored rows and the report page, but no review
-and no weight: the page shows the mistakes without their texts.
+A record holds the run's files at their own paths: params.yaml, dvc.lock, metrics, tables and every
+logit of the scored rows. It has the report page, too, without the texts of its mistakes. There is
+no review in it and no weight.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import json
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +25,8 @@ from cardproof.report.figures import draw_figures
 from cardproof.report.render import command_of, render_model_card, render_page
 
 RESULTS = Path("results")
+FILES = ("params.yaml", "dvc.lock", "plots/epochs.csv", "plots/training_curve.csv",
+         "model/training.json")  # fmt: skip
 
 _EPILOG = """\
 examples:
@@ -41,9 +45,10 @@ def main() -> int:
     )
     parser.add_argument("name", metavar="NAME", help="of the folder below results/")
     parser.add_argument("--root", type=Path, default=Path(), help="where the run lies")
+    parser.add_argument("--no-page", action="store_true", help="leave out the report page")
     options = parser.parse_args()
     try:
-        write_record(options.root, RESULTS / options.name)
+        write_record(options.root, RESULTS / options.name, page=not options.no_page)
     except (CardproofError, OSError) as error:
         print(f"error: {error}; run `dvc repro` first", file=sys.stderr)
         return 1
@@ -51,17 +56,24 @@ def main() -> int:
     return 0
 
 
-def write_record(root: Path, target: Path) -> None:
-    """Copy what a run came to from `root` to the folder `target`, without texts and weights."""
+def write_record(root: Path, target: Path, *, page: bool) -> None:
+    """Copy what a run came to from `root` to the folder `target`, without texts and weights.
+
+    With `page` its report and its model card are added, about half a megabyte.
+    """
     run = without_texts(read_run(load_recipe(root / "params.yaml"), root))
+    target.parent.mkdir(parents=True, exist_ok=True)
     with working_folder(target) as folder:
-        shutil.copytree(root / "metrics", folder / "metrics")
-        shutil.copytree(root / "data/predictions", folder / "predictions")
-        for path in ("plots/epochs.csv", "plots/training_curve.csv", "model/training.json"):
-            shutil.copy(root / path, folder)
-        write_text_atomic(folder / "README.md", render_model_card(run))
-        write_text_atomic(folder / "index.html", render_page(run, draw_figures(run)))
-        write_text_atomic(folder / "record.json", json.dumps(describe(run), indent=2) + "\n")
+        for path in ("metrics", "data/predictions"):
+            shutil.copytree(root / path, folder / path)
+        for path in FILES:
+            (folder / path).parent.mkdir(exist_ok=True)
+            shutil.copy(root / path, folder / path)
+        if page:
+            write_text_atomic(folder / "README.md", render_model_card(run))
+            write_text_atomic(folder / "index.html", render_page(run, draw_figures(run)))
+        said = describe(run) | {"commit": _commit(root)}
+        write_text_atomic(folder / "record.json", json.dumps(said, indent=2) + "\n")
 
 
 def without_texts(run: RunFacts) -> RunFacts:
@@ -90,6 +102,14 @@ def describe(run: RunFacts) -> dict[str, Any]:
         "device": run.provenance["device"],
         "precision": run.provenance["precision"],
     }
+
+
+def _commit(root: Path) -> str:
+    """Whose code ran."""
+    done = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=root, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
 
 
 def _processor() -> str:

@@ -41,6 +41,6 @@ def read_record(folder: Path) -> Record:
     for path in sorted((folder / "metrics").glob("*.json")):
         figures = json.loads(path.read_text(encoding="utf-8"))
         metrics |= {f"{path.stem}.{key}": value for key, value in figures.items()}
-    table = pq.read_table(folder / f"predictions/{said['scored_set']}.parquet")
+    table = pq.read_table(folder / f"data/predictions/{said['scored_set']}.parquet")
     logits = [table[c].to_numpy().astype(np.float64) for c in ("logit_negative", "logit_positive")]
     return Record(folder.name, said, metrics, table["label"].to_numpy(), np.stack(logits, axis=1))

@@ -48,7 +48,7 @@ def test_every_section_runs_and_is_written(quick: Path) -> None:
         v["median"]
         for k, v in results["profile"]["variants"]["ours_bf16"].items()
         if k != "step_seconds"
-    ) == pytest.approx(1)
+    ) == pytest.approx(1, abs=1e-4)  # times to the microsecond
     assert not results["stages"]["variants"]["split"]["loads_torch"]
 
 

@@ -167,14 +167,20 @@ def test_without_its_best_checkpoint_a_run_is_not_gone_on_from(
     assert last_whole_checkpoint(newest.parent) is None
 
 
+@pytest.mark.parametrize("max_steps", [-1, 20], ids=["all epochs", "ends within an epoch"])
 @pytest.mark.parametrize("load_best", [True, False])
 def test_a_finished_run_whose_model_was_lost_goes_on_too(
-    tiny_base: Path, tmp_path: Path, load_best: bool, capsys: pytest.CaptureFixture[str]
+    tiny_base: Path,
+    tmp_path: Path,
+    load_best: bool,
+    max_steps: int,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    whole = train(tiny_base, tmp_path, load_best=load_best)
+    whole = train(tiny_base, tmp_path, load_best=load_best, max_steps=max_steps)
     shutil.rmtree(tmp_path / "model")
-    assert train(tiny_base, tmp_path, load_best=load_best) == whole
-    assert capsys.readouterr().out.count("going on from checkpoint-") == 1
+    assert train(tiny_base, tmp_path, load_best=load_best, max_steps=max_steps) == whole
+    if max_steps < 0:
+        assert capsys.readouterr().out.count("going on from checkpoint-") == 1
 
 
 def test_the_seconds_between_checkpoints_can_be_set(

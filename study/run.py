@@ -1,0 +1,96 @@
+"""Make the runs of a question: `python -m study.run QUESTION`.
+
+They run one after the other, in a clone of HEAD below .dvc/tmp that shares this repository's cache;
+the workspace stays as it is. A run that has a record is not made again, and one that was
+interrupted goes on from its last checkpoint.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from cardproof.errors import CardproofError
+from study.plan import PLAN, Planned
+from study.record import RESULTS, write_record
+
+CLONE = Path(".dvc/tmp/study")
+
+_EPILOG = """\
+examples:
+  export CARDPROOF_MIRROR=/path/to/mirror      where the hub is not to be reached
+  python -m study.run silences                 all runs of a question that have no record yet
+  python -m study.run recipes --only grojeda   those with this in their name
+  python -m study.run silences --list          what there is to run, and what was
+"""
+
+
+def main() -> int:
+    """Run what has no record; the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m study.run",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("question", choices=sorted(PLAN))
+    parser.add_argument("--only", default="", metavar="TEXT", help="runs with TEXT in their name")
+    parser.add_argument("--list", action="store_true", help="run nothing")
+    options = parser.parse_args()
+    planned = [run for run in PLAN[options.question] if options.only in run.name]
+    waiting = [run for run in planned if not (RESULTS / run.name / "record.json").is_file()]
+    if options.list:
+        for run in planned:
+            print(f"{'to run' if run in waiting else 'done  '}  {run.name}  {command_of(run)}")
+        return 0
+    try:
+        for number, run in enumerate(waiting, 1):
+            print(f"== {run.name}, {number} of {len(waiting)} ==", flush=True)
+            make_run(run)
+    except (CardproofError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except subprocess.CalledProcessError as error:
+        print(f"error: {' '.join(error.cmd)} failed; see above", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def command_of(run: Planned) -> str:
+    """The command that makes a run by hand."""
+    return " ".join(["dvc exp run", *run.overrides])
+
+
+def make_run(run: Planned) -> None:
+    """Run it in the clone and keep its record.
+
+    Raises:
+        CalledProcessError: Git or DVC failed, and said why.
+    """
+    clone = prepare_clone()
+    subprocess.run(["dvc", "exp", "run", "--quiet", *run.overrides], cwd=clone, check=True)
+    write_record(clone, RESULTS / run.name, page=run.page)
+
+
+def prepare_clone() -> Path:
+    """A clone of HEAD without what an earlier run changed in it, on this repository's cache."""
+    clone = CLONE.resolve()
+    if not clone.is_dir():
+        subprocess.run(["git", "clone", "--quiet", ".", str(clone)], check=True)
+        cache = Path(".dvc/cache").resolve()
+        subprocess.run(
+            ["dvc", "config", "--quiet", "--local", "cache.dir", str(cache)], cwd=clone, check=True
+        )
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    for command in (["fetch", "--quiet", "origin"], ["checkout", "--quiet", "--force", head]):
+        subprocess.run(["git", *command], cwd=clone, check=True)
+    return clone
+
+
+if __name__ == "__main__":
+    sys.exit(main())
