@@ -1,27 +1,43 @@
 """The page of results: tables and figures from records, and what is still missing."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from matplotlib.figure import Figure
 
-from cardproof.drawing import CARD, GREY, OURS
+from cardproof.compare.groups import group_runs
+from cardproof.compare.paired import compare_groups
+from cardproof.compare.render import markdown_table
+from cardproof.compare.runs import Run
+from cardproof.compare.tables import main_table, pairs_table
 from cardproof.uncertainty import score_intervals
-from study.records import Record, read_records
-from study.small_sets import FIGURES, Floats, draw_scores, spreads
+from study import leak
+from study.figures import draw_groups, draw_leak, draw_small_sets, to_svg
+from study.plan import HONEST, LEAKY, PLAN, READINGS, TUNED, Planned
+from study.readings import compare_readings, spreads
+from study.records import Record, read_records, read_runs
+from study.small_sets import draw_scores
+from study.small_sets import spreads as spreads_of_draws
 
 TEMPLATES = Path(__file__).parent / "templates"
 DRAWS, DRAWN_ROWS, SEED = 10_000, 100, 42
 DRAWN_FROM = "grojeda-cut-short-on-minilm"  # whose logits the small test sets are drawn from
 
+Section = dict[str, Any]
+
 
 def render_results(results: Path) -> dict[str, str]:
     """The page and its figures (SVG), by name below `results`."""
-    records = read_records(results)
-    source = next(record for record in records if record.name == DRAWN_FROM)
-    drawn = draw_scores(source.labels, source.logits, DRAWN_ROWS, DRAWS, SEED)
-    found = spreads(source.labels, source.logits, drawn)
+    records = {record.name: record for record in read_records(results)}
+    figures: dict[str, str] = {}
+    sections = {
+        "recipes": _recipes(results, records, figures),
+        "leak": _leak(results, records, figures),
+        "silences": _silences(results, records, figures),
+        "small_sets": _small_sets(records[DRAWN_FROM], figures),
+    }
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
@@ -29,43 +45,127 @@ def render_results(results: Path) -> dict[str, str]:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["share"] = lambda value: f"{value:.4f}"
+    environment.filters["points"] = lambda value: f"{100 * value:+.2f}"
+    environment.filters["p"] = lambda p: "-" if p is None else f"{p:.2g}"
+    whole = [r for r in records.values() if "/" not in r.name or r.name.startswith("recipes/")]
     page = environment.get_template("results.md.j2").render(
-        records=records,
-        source=source,
-        spreads=found,
-        intervals={r.name: score_intervals(r.labels, r.logits) for r in records},
-        draws=DRAWS,
-        rows=DRAWN_ROWS,
-        off_by_two=float(np.mean(abs(drawn["accuracy"] - found["accuracy"].whole) > 0.02)),
+        **sections,
+        records=whole,
+        intervals={r.name: score_intervals(r.labels, r.logits) for r in whole},
+        waiting={question: _waiting(plan, records) for question, plan in PLAN.items()},
     )
-    return {"README.md": page, "small-test-sets.svg": _svg(_small_sets_figure(drawn, source))}
+    return {"README.md": page, **figures}
 
 
-def _small_sets_figure(drawn: dict[str, Floats], source: Record) -> Figure:
-    """Histograms of each score over the draws, and the score on all rows."""
-    figure = Figure(figsize=(10, 2.9), layout="constrained")
-    whole = spreads(source.labels, source.logits, drawn)
-    for axes, name in zip(figure.subplots(1, len(FIGURES), sharey=True), FIGURES, strict=True):
-        values, counts = np.unique(drawn[name].round(2), return_counts=True)
-        axes.bar(values, counts / DRAWS, width=0.008, color=OURS, alpha=0.75)
-        axes.axvline(whole[name].whole, color=CARD, lw=2)
-        axes.set_title(name.replace("f1", "F1"), loc="left", fontsize=11)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(color=GREY, lw=0.3, axis="y")
-        axes.set_axisbelow(True)
-    figure.supxlabel(
-        f"score on {DRAWN_ROWS} rows; the line is the score on all {len(source.labels):,}"
-    )
-    return figure
+def _waiting(plan: Sequence[Planned], records: Mapping[str, Record]) -> list[str]:
+    return [run.name for run in plan if run.name not in records]
 
 
-def _svg(figure: Figure) -> str:
-    """The figure as SVG text, the same for the same figure."""
-    import io
+def _of(plan: Sequence[Planned], records: Mapping[str, Record]) -> list[Record]:
+    return [records[run.name] for run in plan if run.name in records]
 
-    import matplotlib as mpl
 
-    buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": "cardproof", "svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+def _where(records: Sequence[Record]) -> str:
+    """When, where and with what runs were made; one line."""
+    days = sorted({r.said["date"] for r in records})
+    machines = sorted({r.said["machine"] for r in records})
+    versions = sorted(
+        {f"torch {v['torch']}, transformers {v['transformers']}"
+         for v in (r.said["versions"] for r in records)}
+    )  # fmt: skip
+    between = f"{days[0]} to {days[-1]}" if len(days) > 1 else days[0]
+    return f"{between}; {' and '.join(machines)}; {' and '.join(versions)}"
+
+
+def _recipes(
+    results: Path, records: Mapping[str, Record], figures: dict[str, str]
+) -> Section | None:
+    """The five cards' recipes side by side."""
+    found = _of(PLAN["recipes"], records)
+    if not found:
+        return None
+    grouping = group_runs(read_runs(results, [record.name for record in found]))
+    paired = compare_groups(grouping.groups)
+    figures["recipes.svg"] = to_svg(draw_groups(grouping.groups))
+    return {
+        "table": markdown_table(main_table(grouping.groups)),
+        "pairs": markdown_table(pairs_table(paired)) if paired.pairs else "",
+        "where": _where(found),
+    }
+
+
+def _leak(results: Path, records: Mapping[str, Record], figures: dict[str, str]) -> Section | None:
+    """The same recipe from a clean base and from one that has seen all rows."""
+    starts = {
+        name: [r for n, r in records.items() if n.startswith(f"{prefix}-seed-")]
+        for name, prefix in (("the base", HONEST), ("tuned on all rows before", LEAKY))
+    }
+    if not all(starts.values()):
+        return None
+    honest, leaky = starts.values()
+    epochs = {name: leak.epochs_of(found) for name, found in starts.items()}
+    card = _card_epochs(read_runs(results, [honest[0].name])[0])
+    figures["leak.svg"] = to_svg(draw_leak(epochs, [row["accuracy"] for row in card]))
+    return {
+        "epochs": epochs,
+        "card": card,
+        "seeds": min(len(honest), len(leaky)),
+        "flattery": {name: leak.flattery(found) for name, found in starts.items()},
+        "rows": round(honest[0].metrics["split.train_rows"]),
+        "validation_rows": len(honest[0].right["validation"]),
+        "test_rows": len(honest[0].right["test"]),
+        "tuned": records[TUNED],
+        "where": _where([*honest, *leaky]),
+    }
+
+
+def _card_epochs(run: Run) -> list[dict[str, float]]:
+    """The per-epoch table that a run's card prints."""
+    return [
+        {"training_loss": float(t), "validation_loss": float(v), "accuracy": float(a)}
+        for t, _, _, v, a in run.recipe.card.claims.epochs
+    ]
+
+
+def _silences(
+    results: Path, records: Mapping[str, Record], figures: dict[str, str]
+) -> Section | None:
+    """deepaxion's recipe under other readings of what its card leaves open."""
+    plan = PLAN["silences"]
+    found = _of(plan, records)
+    runs = {run.name: run for run in read_runs(results, [record.name for record in found])}
+    by_reading = {
+        reading: [run for name, run in runs.items()
+                  if name.startswith(f"silences/{reading.replace(' ', '-')}-seed-")]
+        for reading in READINGS
+    }  # fmt: skip
+    if sum(len(of_one) > 1 for of_one in by_reading.values()) < 2:
+        return None
+    readings = compare_readings(by_reading)
+    groups = [reading.group for reading in readings]
+    figures["silences.svg"] = to_svg(draw_groups(groups))
+    return {
+        "readings": readings,
+        "spreads": spreads(groups),
+        "train_rows": round(found[0].metrics["split.train_rows"]),
+        "rows": len(found[0].labels),
+        "where": _where(found),
+    }
+
+
+def _small_sets(source: Record, figures: dict[str, str]) -> Section:
+    """What a draw of a few test rows does to one model's scores."""
+    drawn = draw_scores(source.labels, source.logits, DRAWN_ROWS, DRAWS, SEED)
+    found = spreads_of_draws(source.labels, source.logits, drawn)
+    all_rows = len(source.labels)
+    figures["small-test-sets.svg"] = to_svg(draw_small_sets(drawn, found, DRAWN_ROWS, all_rows))
+    return {
+        "source": source,
+        "spreads": found,
+        "draws": DRAWS,
+        "rows": DRAWN_ROWS,
+        "all_rows": all_rows,
+        "seed": SEED,
+        "off_by_two": float(np.mean(abs(drawn["accuracy"] - found["accuracy"].whole) > 0.02)),
+    }

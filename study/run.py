@@ -6,15 +6,20 @@ interrupted goes on from its last checkpoint.
 """
 
 import argparse
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from ruamel.yaml import YAML
+
 from cardproof.errors import CardproofError
+from cardproof.files import sha256_of, working_folder
 from study.plan import PLAN, Planned
 from study.record import RESULTS, write_record
 
-CLONE = Path(".dvc/tmp/study")
+CLONE, MODELS = Path(".dvc/tmp/study/clone"), Path(".dvc/tmp/study/models")
+BASE_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 
 _EPILOG = """\
 examples:
@@ -65,20 +70,51 @@ def command_of(run: Planned) -> str:
 
 
 def make_run(run: Planned) -> None:
-    """Run it in the clone and keep its record.
+    """Run it in the clone and keep its record, and its model if another run starts from it.
 
     Raises:
         CalledProcessError: Git or DVC failed, and said why.
     """
     clone = prepare_clone()
-    subprocess.run(["dvc", "exp", "run", "--quiet", *run.overrides], cwd=clone, check=True)
+    if run.base_from:
+        offer_as_base(MODELS / run.base_from, clone, run.settings["model.base"])
+    subprocess.run(["dvc", "exp", "run", *run.overrides], cwd=clone, check=True)
+    if any(other.base_from == run.name for runs in PLAN.values() for other in runs):
+        (MODELS / run.name).parent.mkdir(parents=True, exist_ok=True)
+        with working_folder(MODELS / run.name) as folder:
+            for name in BASE_FILES:
+                shutil.copy(clone / "model" / name, folder)
     write_record(clone, RESULTS / run.name, page=run.page)
+
+
+def offer_as_base(model: Path, clone: Path, name: str) -> None:
+    """Make a trained model a base of the clone's params.yaml, with its sums.
+
+    Raises:
+        CardproofError: the model is not there any more.
+    """
+    if not model.is_dir():
+        raise CardproofError(
+            f"{model} is gone, the model to start from; remove its record and run again"
+        )
+    repository = f"cardproof/{name}"
+    shutil.copytree(model, clone / "sample/hub" / repository, dirs_exist_ok=True)
+    yaml = YAML()
+    params = yaml.load(clone / "params.yaml")
+    params["bases"][name] = {
+        "repository": repository,
+        "revision": None,
+        "max_positions": params["bases"]["minilm"]["max_positions"],
+        "files": {file: sha256_of(model / file) for file in BASE_FILES},
+    }
+    yaml.dump(params, clone / "params.yaml")
 
 
 def prepare_clone() -> Path:
     """A clone of HEAD without what an earlier run changed in it, on this repository's cache."""
     clone = CLONE.resolve()
     if not clone.is_dir():
+        MODELS.mkdir(parents=True, exist_ok=True)
         subprocess.run(["git", "clone", "--quiet", ".", str(clone)], check=True)
         cache = Path(".dvc/cache").resolve()
         subprocess.run(

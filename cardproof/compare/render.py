@@ -23,13 +23,13 @@ HOW_TO_READ = (
 
 def render_markdown(comparison: Comparison, drawing: Drawing | None) -> str:
     """The comparison as Markdown; the figure is a file beside it."""
-    parts = ["# Runs side by side", _table(tables.main_table(comparison.groups))]
+    parts = ["# Runs side by side", markdown_table(tables.main_table(comparison.groups))]
     if drawing:
         parts.append(f"![{_escape(drawing.alt)}]({FIGURE})\n\n{_escape(drawing.caption)}")
     parts += ["## Paired tests", _paired(comparison)]
     if any(group.claims for group in comparison.groups):
-        parts += ["## Claims", _table(tables.claims_table(comparison.groups))]
-    parts += ["## Runs", _table(tables.runs_table(comparison.groups))]
+        parts += ["## Claims", markdown_table(tables.claims_table(comparison.groups))]
+    parts += ["## Runs", markdown_table(tables.runs_table(comparison.groups))]
     for title, said in _lists(comparison):
         parts += [f"## {title}", "\n".join(f"- {_escape(one)}" for one in said)]
     return "\n\n".join(parts) + "\n"
@@ -90,7 +90,7 @@ def _paired(comparison: Comparison) -> str:
     paired = comparison.paired
     if not paired.pairs:
         return _no_pairs(comparison)
-    return f"{_escape(paired.scope)} {HOW_TO_READ}\n\n{_table(tables.pairs_table(paired))}"
+    return f"{_escape(paired.scope)} {HOW_TO_READ}\n\n{markdown_table(tables.pairs_table(paired))}"
 
 
 def _no_pairs(comparison: Comparison) -> str:
@@ -102,7 +102,7 @@ def _no_pairs(comparison: Comparison) -> str:
     return "No two groups could be paired; the reasons are below."
 
 
-def _table(table: Table) -> str:
+def markdown_table(table: Table) -> str:
     """A Markdown table with columns of even width, so that it also reads on a terminal."""
     lines = [[name for name, _ in table.columns], *table.rows]
     cells = [[_escape(cell) for cell in line] for line in lines]
