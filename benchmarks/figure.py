@@ -94,6 +94,7 @@ def _growth(axes: Axes, variants: Mapping[str, Any]) -> None:
         axes.loglog(multiples, seconds, f"{mark}-", color=color, label=label)
     axes.set_xticks(multiples, [f"{m}x" for m in multiples])
     axes.minorticks_off()
+    axes.set_ylim(bottom=axes.get_ylim()[0] / 20)  # room for the legend below the lines
     finish(axes, "Growth: time over reviews", "reviews", "seconds")
 
 

@@ -45,7 +45,7 @@ READINGS: dict[str, dict[str, str]] = {
     "fp32": {"train.precision": "fp32"},
 }
 # Of a size of which two cores do a run in some minutes.
-_FEW = {"data.limit": "1000", "data.test_limit": "2500"}
+_FEW = {"data.limit": "600", "data.test_limit": "2000"}
 
 
 def _silences() -> list[Planned]:
