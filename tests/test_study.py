@@ -1,11 +1,25 @@
 """The study: what is computed from records, and that the pages say what the records hold."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
+from scipy import stats
 from sklearn.metrics import f1_score, precision_score, recall_score
 
+from cardproof.errors import CardproofError
+from cardproof.params import load_recipe, resolve
+from study.leak import flattery
+from study.plan import PLAN, Planned
+from study.readings import compare_readings
+from study.readings import spreads as spreads_of_readings
+from study.records import Record
+from study.run import BASE_FILES, offer_as_base
 from study.small_sets import draw_scores, spreads
 from tests.conftest import ROOT, Run
+from tests.test_compare import RAW, changed, made_run, marks
 
 
 def test_drawn_scores_are_those_of_rows_really_drawn() -> None:
@@ -36,3 +50,73 @@ def test_drawn_scores_are_those_of_rows_really_drawn() -> None:
 def test_the_pages_of_results_say_what_the_records_hold(run: Run) -> None:
     done = run("python", "-m", "study", "--check", cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+ALL_PLANNED = [run for runs in PLAN.values() for run in runs]
+
+
+@pytest.mark.parametrize("planned", ALL_PLANNED, ids=lambda run: run.name)
+def test_every_planned_run_is_one_that_params_allows(planned: Planned) -> None:
+    yaml = YAML(typ="safe")
+    raw = changed(**{key.replace(".", "__"): yaml.load(v) for key, v in planned.settings.items()})
+    if planned.base_from:
+        assert planned.base_from in [run.name for run in ALL_PLANNED]
+        raw["bases"][planned.settings["model.base"]] = RAW["bases"]["minilm"]
+    deviations = {d.key for d in resolve(raw).deviations}
+    assert deviations <= planned.settings.keys() - {"card"}
+
+
+def test_readings_are_compared_by_seed_with_the_first() -> None:
+    shares = {"one": (0.80, 0.82, 0.81), "two": (0.86, 0.87, 0.88), "three": (0.80, 0.83, 0.80)}
+    runs = {
+        name: [
+            made_run(f"{name}-{seed}", right=marks(share, seed=seed), train__seed=seed)
+            for seed, share in enumerate(of_one)
+        ]
+        for name, of_one in shares.items()
+    }
+    readings = compare_readings(runs)
+    assert readings[0].against is None
+    for reading, other in zip(readings[1:], ("two", "three"), strict=True):
+        assert reading.against
+        assert reading.against.difference == pytest.approx(np.mean(shares[other]) - 0.81)
+        plain = stats.ttest_rel(shares[other], shares["one"]).pvalue
+        assert reading.against.p_seeds == pytest.approx(plain)
+        assert reading.against.p_seeds_holm is not None
+        assert reading.against.p_seeds_holm >= plain - 1e-12
+    found = spreads_of_readings([reading.group for reading in readings])
+    assert found.readings == pytest.approx(np.std([0.81, 0.87, 0.81], ddof=1))
+    squares = [np.var(v, ddof=1) for v in shares.values()]
+    assert found.seeds == pytest.approx(np.sqrt(np.mean(squares)))
+    assert found.p == pytest.approx(stats.f_oneway(*shares.values()).pvalue)
+
+
+def test_what_validation_rows_flatter_by_is_their_gap_to_test_rows() -> None:
+    def record(seed: int) -> Record:
+        right = {"validation": marks(0.95, 400, seed), "test": marks(0.85, 1_000, seed)}
+        empty = np.zeros(0, dtype=np.int64)
+        return Record(f"r-{seed}", {"seed": seed}, {}, [], empty, np.zeros((0, 2)), right)
+
+    found = flattery([record(1), record(2)])
+    assert found.gap == pytest.approx(0.1)
+    assert found.interval.low < 0.1 < found.interval.high
+    # Two independent models: half of a single one's variance in each of the two means.
+    error = np.sqrt((0.95 * 0.05 / 400 + 0.85 * 0.15 / 1_000) / 2)
+    assert found.interval.high - found.interval.low == pytest.approx(2 * 1.96 * error, rel=0.15)
+
+
+def test_a_trained_model_becomes_a_base(tmp_path: Path) -> None:
+    model, clone = tmp_path / "model", tmp_path / "clone"
+    clone.mkdir()
+    shutil.copy(ROOT / "params.yaml", clone)
+    with pytest.raises(CardproofError, match="the model to start from"):
+        offer_as_base(model, clone, "trained")
+    model.mkdir()
+    for name in BASE_FILES:
+        (model / name).write_text(name)
+    offer_as_base(model, clone, "trained")
+    raw = YAML(typ="safe").load(clone / "params.yaml")
+    raw["model"]["base"] = "trained"
+    assert set(resolve(raw).base.files) == set(BASE_FILES)
+    assert load_recipe(clone / "params.yaml") == load_recipe(ROOT / "params.yaml")
+    assert (clone / "sample/hub/cardproof/trained/model.safetensors").is_file()
