@@ -1,13 +1,17 @@
-"""Rebuild results/README.md and its figures from the committed records: `python -m study`."""
+"""Rebuild the pages and figures of results/ from the committed records: `python -m study`.
+
+The top-level README holds their summary between two comments.
+"""
 
 import argparse
 import sys
 from pathlib import Path
 
 from cardproof.files import write_text_atomic
-from study.pages import render_results
+from study.pages import SUMMARY, render_results
 
-RESULTS = Path("results")
+RESULTS, TOP = Path("results"), Path("README.md")
+BEGIN, END = "<!-- written by `make results` -->", "<!-- end of what it writes -->"
 
 
 def main() -> int:
@@ -17,15 +21,26 @@ def main() -> int:
     )
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if they differ")
     options = parser.parse_args()
-    pages = render_results(RESULTS)
-    if options.check:
-        differing = [name for name, new in pages.items() if _read(RESULTS / name) != new]
-        print("\n".join(f"results/{name} is not what its records say" for name in differing))
-        return 1 if differing else 0
-    for name, content in pages.items():
-        write_text_atomic(RESULTS / name, content)
-        print(f"results/{name}")
-    return 0
+    rendered = render_results(RESULTS)
+    pages = {TOP: _with_summary(TOP.read_text(encoding="utf-8"), rendered.pop(SUMMARY))}
+    pages |= {RESULTS / name: content for name, content in rendered.items()}
+    differing = [path for path, new in pages.items() if _read(path) != new]
+    for path in differing:
+        if options.check:
+            print(f"{path} is not what the records say; `make results` writes it")
+        else:
+            write_text_atomic(path, pages[path])
+            print(path)
+    return 1 if options.check and differing else 0
+
+
+def _with_summary(page: str, summary: str) -> str:
+    """The page with the summary between its two comments."""
+    before, _, rest = page.partition(BEGIN)
+    _, found, after = rest.partition(END)
+    if not found:
+        sys.exit(f"error: {TOP} lacks the lines {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n\n{summary}\n\n{END}{after}"
 
 
 def _read(path: Path) -> str | None:

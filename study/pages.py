@@ -25,11 +25,17 @@ TEMPLATES = Path(__file__).parent / "templates"
 DRAWS, DRAWN_ROWS, SEED = 10_000, 100, 42
 DRAWN_FROM = "grojeda-cut-short-on-minilm"  # whose logits the small test sets are drawn from
 
+SUMMARY = "summary"
+
 Section = dict[str, Any]
 
 
 def render_results(results: Path) -> dict[str, str]:
-    """The page and its figures (SVG), by name below `results`."""
+    """The page, its figures (SVG) and the summary for the top-level README.
+
+    Returns:
+        By name below `results`; the summary as `SUMMARY`, which is no file.
+    """
     records = {record.name: record for record in read_records(results)}
     figures: dict[str, str] = {}
     sections = {
@@ -55,7 +61,8 @@ def render_results(results: Path) -> dict[str, str]:
         intervals={r.name: score_intervals(r.labels, r.logits) for r in whole},
         waiting={question: _waiting(plan, records) for question, plan in PLAN.items()},
     )
-    return {"README.md": page, **figures}
+    summary = environment.get_template("summary.md.j2").render(**sections)
+    return {"README.md": page, SUMMARY: summary, **figures}
 
 
 def _waiting(plan: Sequence[Planned], records: Mapping[str, Record]) -> list[str]:
@@ -91,6 +98,7 @@ def _recipes(
     return {
         "table": markdown_table(main_table(grouping.groups)),
         "pairs": markdown_table(pairs_table(paired)) if paired.pairs else "",
+        "runs": len(found),
         "where": _where(found),
     }
 

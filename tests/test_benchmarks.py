@@ -18,7 +18,7 @@ from benchmarks.flops import Shape, forward_flops, forward_flops_needed
 from benchmarks.inputs import ROOT, find_inputs, sample_inputs
 from benchmarks.prepare import write_multiple
 from benchmarks.products_work import own_functions
-from benchmarks.record import FILE, read_results
+from benchmarks.record import FILE, middle, read_results
 from benchmarks.runner import BenchmarkError, Outcome, Task, run_each
 from benchmarks.spread import power_law, spread
 from benchmarks.training import same_lengths
@@ -62,10 +62,18 @@ def test_the_page_and_the_figure_are_of_the_results(quick: Path) -> None:
 
 
 def test_what_is_committed_agrees() -> None:
-    if not (FOLDER / FILE).is_file():
-        pytest.skip("no results are committed")
     assert_agree(FOLDER)
     assert not any(section["quick"] for section in read_results(FOLDER).values())
+
+
+def test_the_readme_has_the_measured_speeds() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    variants = read_results(FOLDER)["training"]["variants"]
+    for name in ("trainer_fp32", "trainer_bf16", "ours_fp32", "ours_bf16"):
+        speed, ratio = (
+            middle(variants[name][key]) for key in ("tokens_per_second", "over_trainer_fp32")
+        )
+        assert f"| {speed:,.0f} | {float(f'{ratio:.2g}'):g} |" in readme, name
 
 
 def assert_agree(folder: Path) -> None:
