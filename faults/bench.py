@@ -56,6 +56,7 @@ class Bench:
     Attributes:
         scratch: an existing folder; all copies go there.
         say: prints progress.
+        files: the repository's files as they were at the start: they may change meanwhile.
         done: a copy in which an undisturbed run has ended.
         sums: of the outputs of that run, by path, run times apart.
         seconds: that each stage took in it.
@@ -63,11 +64,16 @@ class Bench:
 
     scratch: Path
     say: Callable[[str], None] = print
+    files: Path = field(init=False)
     done: Path = field(init=False)
     sums: Sums = field(init=False)
     seconds: dict[str, float] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.files = self.scratch / "files"
+        for file in _repository_files():
+            (self.files / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / file, self.files / file)
         self.say("an undisturbed run, to compare with")
         self.done = self.fresh("undisturbed")
         running = Running(self.done, "dvc", "repro")
@@ -78,10 +84,7 @@ class Bench:
 
     def fresh(self, name: str, changes: Mapping[str, object] | None = None) -> Path:
         """A copy of the repository's files with a Git history, in which nothing has run yet."""
-        folder = self.scratch / name
-        for file in _repository_files():
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / file, folder / file)
+        folder = Path(shutil.copytree(self.files, self.scratch / name))
         (folder / "dvc.lock").unlink(missing_ok=True)
         edit_params(folder, MINIATURE | dict(changes or {}))
         git = ["git", "-c", "user.name=faults", "-c", "user.email=faults@example.org"]
