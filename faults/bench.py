@@ -209,8 +209,11 @@ def edit_params(folder: Path, changes: Mapping[str, object]) -> None:
     yaml = YAML()
     params = yaml.load(folder / "params.yaml")
     for key, value in changes.items():
-        section, _, name = key.partition(".")
-        params[section][name] = value
+        *sections, name = key.split(".")
+        target = params
+        for section in sections:
+            target = target[section]
+        target[name] = value
     yaml.dump(params, folder / "params.yaml")
 
 
