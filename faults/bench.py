@@ -84,7 +84,7 @@ class Bench:
 
     def fresh(self, name: str, changes: Mapping[str, object] | None = None) -> Path:
         """A copy of the repository's files with a Git history, in which nothing has run yet."""
-        folder = Path(shutil.copytree(self.files, self.scratch / name))
+        folder = Path(shutil.copytree(self.files, self.scratch / name, dirs_exist_ok=True))
         (folder / "dvc.lock").unlink(missing_ok=True)
         edit_params(folder, MINIATURE | dict(changes or {}))
         git = ["git", "-c", "user.name=faults", "-c", "user.email=faults@example.org"]
