@@ -133,11 +133,14 @@ def _parse() -> argparse.Namespace:
 def _record(
     scratch: str, outcomes: list[Outcome], earlier: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """A part's results with their circumstances; the folder of the copies is of no interest."""
-    rows = [
-        {k: v.replace(scratch, "...") if isinstance(v, str) else v for k, v in vars(o).items()}
-        for o in outcomes
-    ]
+    """A part's results with their circumstances; where this machine has its files is left out."""
+
+    def shown(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return value.replace(scratch, "...").replace(f"{Path(sys.executable).parent}{os.sep}", "")
+
+    rows = [{key: shown(value) for key, value in vars(o).items()} for o in outcomes]
     command = " ".join(["python -m faults", *sys.argv[1:]])
     if earlier:
         rows = earlier["outcomes"] + rows
