@@ -44,7 +44,7 @@ faults: $(READY) ## kill, fill and damage the pipeline for real: half an hour
 	python -m faults --kills 30 --seed 0
 
 test: $(READY) ## run the whole test suite
-	OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadscope
+	OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 lint: $(READY) ## check format and style
 	ruff format --check .

@@ -15,6 +15,16 @@ SHARED = ROOT.parent / "shared"
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
+# The modules that take longest begin first: at the end no worker is left alone with one of them.
+LONGEST = ("cards_in_miniature", "faults", "pipeline", "data_parallel", "sharing", "compare",
+           "benchmarks", "resume")  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the tests by module as `LONGEST` has them; the others keep their order."""
+    places = {f"test_{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
 
 @pytest.fixture(scope="session")
 def mirror() -> Path:
