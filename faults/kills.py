@@ -152,8 +152,8 @@ def _judge_experiments(bench: Bench, folder: Path, fault: str, text: str) -> Out
     return Outcome(fault, "train", survived, lost)
 
 
-def wait_until(there: Callable[[], bool]) -> None:
-    """Wait until a callable returns true.
+def wait_until(there: Callable[[], bool], pause: float = 0.1) -> None:
+    """Wait until a callable returns true; it is asked each `pause` seconds.
 
     Raises:
         TimeoutError: it did not within ten minutes.
@@ -162,4 +162,4 @@ def wait_until(there: Callable[[], bool]) -> None:
     while not there():
         if time.monotonic() > deadline:
             raise TimeoutError("waited 600 s")
-        time.sleep(0.1)
+        time.sleep(pause)

@@ -21,6 +21,7 @@ from faults.bench import (
 from faults.kills import wait_until
 
 SEEDS = (1, 2, 3, 4)
+ASK_EVERY = 5.0  # seconds; DVC takes one to say how its queue does
 REAL = {"card": "grojeda", "model.base": "minilm", "tokenize.max_length": 48}
 REAL |= {"data.limit": 120, "data.test_limit": 60, "train.max_steps": 4}
 PATCH = (
@@ -58,7 +59,7 @@ def queue_of_two(bench: Bench) -> list[Outcome]:
     seeds = ",".join(map(str, SEEDS))
     run(folder, "dvc", "exp", "run", "--queue", "-S", f"train.seed={seeds}")
     run(folder, "dvc", "queue", "start", "-j", "2")
-    wait_until(lambda: not _busy(folder))
+    wait_until(lambda: not _busy(folder), ASK_EVERY)
     _, status = run(folder, "dvc", "queue", "status")
     together = sorted(_comparable(s) for s in experiment_sums(folder).values())
     kill_all_in(folder)  # idle workers
@@ -107,7 +108,7 @@ def again_elsewhere(bench: Bench, mirror: Path | None) -> list[Outcome]:
             _, text = run(folder, *way.split(), **named)
             if way.endswith("queue"):
                 run(folder, "dvc", "queue", "start", **named)
-                wait_until(lambda folder=folder: not _busy(folder))  # type: ignore[misc]
+                wait_until(lambda folder=folder: not _busy(folder), ASK_EVERY)  # type: ignore[misc]
                 kill_all_in(folder)
             found = list(experiment_sums(folder).values())
             same = found == [sums]
