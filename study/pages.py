@@ -15,7 +15,7 @@ from cardproof.compare.tables import main_table, pairs_table
 from cardproof.uncertainty import score_intervals
 from study import leak
 from study.figures import draw_groups, draw_leak, draw_small_sets, to_svg
-from study.plan import HONEST, LEAKY, PLAN, READINGS, TUNED, Planned
+from study.plan import HONEST, LEAKY, PLAN, READINGS, SEEDS, TUNED, Planned
 from study.readings import compare_readings, spreads
 from study.records import Record, read_records, read_runs
 from study.small_sets import draw_scores
@@ -105,12 +105,13 @@ def _recipes(
 
 def _leak(results: Path, records: Mapping[str, Record], figures: dict[str, str]) -> Section | None:
     """The same recipe from a clean base and from one that has seen all rows."""
+    seeds = [s for s in SEEDS if {f"{HONEST}-seed-{s}", f"{LEAKY}-seed-{s}"} <= records.keys()]
+    if not seeds:
+        return None
     starts = {
-        name: [r for n, r in records.items() if n.startswith(f"{prefix}-seed-")]
+        name: [records[f"{prefix}-seed-{seed}"] for seed in seeds]
         for name, prefix in (("the base", HONEST), ("tuned on all rows before", LEAKY))
     }
-    if not all(starts.values()):
-        return None
     honest, leaky = starts.values()
     epochs = {name: leak.epochs_of(found) for name, found in starts.items()}
     card = _card_epochs(read_runs(results, [honest[0].name])[0])
@@ -118,8 +119,9 @@ def _leak(results: Path, records: Mapping[str, Record], figures: dict[str, str])
     return {
         "epochs": epochs,
         "card": card,
-        "seeds": min(len(honest), len(leaky)),
+        "seeds": len(seeds),
         "flattery": {name: leak.flattery(found) for name, found in starts.items()},
+        "overstatement": leak.overstatement(honest, leaky),
         "rows": round(honest[0].metrics["split.train_rows"]),
         "validation_rows": len(honest[0].right["validation"]),
         "test_rows": len(honest[0].right["test"]),

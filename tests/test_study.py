@@ -11,7 +11,7 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 
 from cardproof.errors import CardproofError
 from cardproof.params import load_recipe, resolve
-from study.leak import flattery
+from study.leak import flattery, overstatement
 from study.plan import PLAN, Planned
 from study.readings import compare_readings
 from study.readings import spreads as spreads_of_readings
@@ -103,6 +103,15 @@ def test_what_validation_rows_flatter_by_is_their_gap_to_test_rows() -> None:
     # Two independent models: half of a single one's variance in each of the two means.
     error = np.sqrt((0.95 * 0.05 / 400 + 0.85 * 0.15 / 1_000) / 2)
     assert found.interval.high - found.interval.low == pytest.approx(2 * 1.96 * error, rel=0.15)
+
+    # The same rows right in both sets: no leak. More of the validation rows alone: all of it.
+    same = overstatement([record(1)], [record(1)])
+    assert (same.points, same.interval.low, same.interval.high) == (0, 0, 0)
+    right = {"validation": marks(1, 400), "test": record(1).right["test"]}
+    leaky = Record("l", {}, {}, [], record(1).labels, record(1).logits, right)
+    more = overstatement([record(1)], [leaky])
+    assert more.points == pytest.approx(0.05)
+    assert 0 < more.interval.low < 0.05 < more.interval.high
 
 
 def test_a_trained_model_becomes_a_base(tmp_path: Path) -> None:
