@@ -49,7 +49,7 @@ def draw_groups(groups: Sequence[Group]) -> Figure:
         axes.plot(np.mean(values), y, "o", ms=8, color=OURS, zorder=3)
     axes.axvline(float(np.mean(groups[0].values(ACCURACY))), color=GREY, lw=1, ls=":")
     axes.set_yticks(range(len(groups)), [group.label for group in groups], color=INK)
-    axes.invert_yaxis()
+    axes.set_ylim(len(groups) - 0.5, -0.5)
     finish(axes, "", "accuracy", "")
     axes.tick_params(axis="y", length=0)
     return figure
