@@ -195,16 +195,7 @@ def train_classifier(
     with batching.forward(model), sharing(model), keeper.stopping_at_signals():
         output = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     wait_for_all()  # until each has read the best checkpoint, which goes with the others
-    if keeper.stopped_at is not None:
-        raise StoppedError(
-            f"interrupted after step {keeper.stopped_at:,} of {trainer.state.max_steps:,}, and "
-            "saved; `dvc repro` goes on from there"
-        )
-    if not math.isfinite(output.training_loss):
-        raise TrainingError(
-            f"the training loss became {output.training_loss}; lower train.learning_rate "
-            f"({arguments.learning_rate:g}) or set train.precision=fp32"
-        )
+    _check_end(keeper.stopped_at, trainer.state.max_steps, output.training_loss, arguments)
     best = trainer.state.best_global_step
     return TrainingResult(
         steps=trainer.state.global_step,
@@ -212,6 +203,22 @@ def train_classifier(
         best_epoch=best / per_epoch if best else None,
         seconds=keeper.seconds_before + time.perf_counter() - start,
     )
+
+
+def _check_end(
+    stopped_at: int | None, max_steps: int, loss: float, arguments: TrainingArguments
+) -> None:
+    """Raise what `train_classifier` says it raises, if the training did not come to its end."""
+    if stopped_at is not None:
+        raise StoppedError(
+            f"interrupted after step {stopped_at:,} of {max_steps:,}, and "
+            "saved; `dvc repro` goes on from there"
+        )
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"the training loss became {loss}; lower train.learning_rate "
+            f"({arguments.learning_rate:g}) or set train.precision=fp32"
+        )
 
 
 def _last_to_go_on_from(arguments: TrainingArguments, per_epoch: int) -> int:
