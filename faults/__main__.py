@@ -96,8 +96,7 @@ def main() -> None:
                 say(f"  {'survived' if outcome.survived else 'LOST'}: {outcome.fault}, "
                     f"{outcome.where}: {outcome.lost}")  # fmt: skip
             if outcomes:
-                earlier = results.get(name) if options.append else None
-                results[name] = _record(scratch, outcomes, earlier)
+                results[name] = _record(scratch, outcomes)
                 write_text_atomic(file, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
                 write_text_atomic(file.with_suffix(".md"), to_markdown(results))
     say(f"look at {file.with_suffix('.md')}")
@@ -119,7 +118,6 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=0, help="how many (30; 6 with --quick)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and bits (0)")
     parser.add_argument("--quick", action="store_true", help="what takes about a minute")
-    parser.add_argument("--append", action="store_true", help="keep a part's earlier rows")
     parser.add_argument("--output", default="results/faults", help="results, less .md and .json")
     parser.add_argument("--scratch", help="where the copies go (the system's temporary folder)")
     options = parser.parse_args()
@@ -130,9 +128,7 @@ def _parse() -> argparse.Namespace:
     return options
 
 
-def _record(
-    scratch: str, outcomes: list[Outcome], earlier: dict[str, Any] | None
-) -> dict[str, Any]:
+def _record(scratch: str, outcomes: list[Outcome]) -> dict[str, Any]:
     """A part's results with their circumstances; where this machine has its files is left out."""
 
     def shown(value: Any) -> Any:
@@ -141,13 +137,9 @@ def _record(
         return value.replace(scratch, "...").replace(f"{Path(sys.executable).parent}{os.sep}", "")
 
     rows = [{key: shown(value) for key, value in vars(o).items()} for o in outcomes]
-    command = " ".join(["python -m faults", *sys.argv[1:]])
-    if earlier:
-        rows = earlier["outcomes"] + rows
-        command = f"{earlier['command']}; {command}"
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "command": command,
+        "command": " ".join(["python -m faults", *sys.argv[1:]]),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "software": ", ".join(
             [f"Python {platform.python_version()}"]
