@@ -93,10 +93,14 @@ class Tokenize(_Section):
     """How a review becomes word pieces."""
 
     max_length: Annotated[int, Field(ge=8)]
+    cut: Literal["head", "head_and_tail"] | None = None  # none: the head, as all cards do
 
 
 class Train(_Section):
-    """The training recipe, in the terms of transformers' TrainingArguments."""
+    """The training recipe, in the terms of transformers' TrainingArguments.
+
+    None of the published cards has `layer_decay` and `average_last`.
+    """
 
     learning_rate: Annotated[float, Field(gt=0, le=1)]
     scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"]
@@ -111,9 +115,13 @@ class Train(_Section):
     precision: Literal["fp32", "bf16", "fp16"]
     load_best: bool
     logging_steps: Annotated[int, Field(ge=1)]
+    layer_decay: Annotated[float, Field(gt=0, le=1)] | None = None
+    average_last: Annotated[float, Field(gt=0, le=1)] | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Train":
+        if self.average_last and self.load_best:
+            raise ValueError("average_last keeps a mean over epochs; set load_best: false")
         if self.max_steps == 0:
             raise ValueError("max_steps: 0 trains nothing; set -1 (all epochs) or 1 and more")
         return self

@@ -19,8 +19,10 @@ from transformers import (
     TrainingArguments,
 )
 
+from cardproof.averaging import WeightAverage
 from cardproof.devices import Device
 from cardproof.errors import CardproofError, StoppedError
+from cardproof.layer_rates import layer_wise_optimizer
 from cardproof.packed.batches import UnpaddedRows, collate_packed
 from cardproof.packed.model import describe_batches, why_padded, without_padding
 from cardproof.parallel.batches import OwnDropout, WholeBatchTrainer, sharing_rows
@@ -39,6 +41,22 @@ CURVE_POINTS_PER_WINDOW = 50  # of the curve, in each window of `logging_steps`
 
 class TrainingError(CardproofError):
     """A training that came to nothing."""
+
+
+@dataclass(frozen=True)
+class Refinements:
+    """What no card does.
+
+    Attributes:
+        layer_decay: a layer's learning rate over that of the layer above it; None: all alike.
+        average_last: share of the steps whose mean weights are kept; None: those of the last step.
+    """
+
+    layer_decay: float | None = None
+    average_last: float | None = None
+
+
+AS_THE_CARDS = Refinements()
 
 
 @dataclass(frozen=True)
@@ -157,12 +175,23 @@ def train_classifier(
     validation_set: TokenStore | None,
     arguments: TrainingArguments,
     tables: TrainingTables,
+    refinements: Refinements = AS_THE_CARDS,
 ) -> TrainingResult:
     """Train `model` in place and return what came of it.
 
     If the arguments' output folder holds a checkpoint of this run, training goes on from it.
 
+    Args:
+        model: the base with its head.
+        tokenizer: the base's; padded batches need it.
+        train_set: to train on.
+        validation_set: to evaluate each epoch on, if the arguments say so.
+        arguments: the recipe in the Trainer's terms.
+        tables: to fill.
+        refinements: what no card does.
+
     Raises:
+        CardproofError: the layers' rates are to differ and the model has no numbered layers.
         TrainingError: the loss is not finite at the end.
         StoppedError: a signal ended the run, which is saved.
     """
@@ -176,8 +205,15 @@ def train_classifier(
         eval_dataset=batching.rows(validation_set) if validation_set else None,
         data_collator=batching.collate,
         compute_metrics=_accuracy,
-        callbacks=[tables, *([OwnDropout()] if shared else [])],
+        callbacks=[
+            tables,
+            *([OwnDropout()] if shared else []),
+            *([WeightAverage(refinements.average_last)] if refinements.average_last else []),
+        ],
     )
+    if refinements.layer_decay:
+        decays = trainer.get_decay_parameter_names(model)
+        trainer.optimizer = layer_wise_optimizer(model, arguments, decays, refinements.layer_decay)
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(QuietProgress())
     # Determinism fills new memory, for code that reads it unwritten: none here, and a tenth slower.

@@ -29,6 +29,7 @@ def main() -> None:
                 tokenizer,
                 recipe.tokenize.max_length,
                 folder / path.stem,
+                recipe.tokenize.cut or "head",
             )
         facts = describe_tokens(stores)
     write_json(Path("metrics/tokenize.json"), facts)

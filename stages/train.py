@@ -49,7 +49,12 @@ def _train(recipe: Recipe, device: "Device", process: Process) -> None:
     from cardproof.parallel.collective import check_alike
     from cardproof.resume import run_key, shared_checkpoint_folder
     from cardproof.tokens import open_tokens
-    from cardproof.training import steps_per_epoch, train_classifier, training_arguments
+    from cardproof.training import (
+        Refinements,
+        steps_per_epoch,
+        train_classifier,
+        training_arguments,
+    )
 
     train_set = open_tokens(Path("data/tokens/train"))
     validation = recipe.split.validation_set
@@ -75,7 +80,15 @@ def _train(recipe: Recipe, device: "Device", process: Process) -> None:
             checkpoints,
             process,
         )
-        result = train_classifier(model, tokenizer, train_set, validation_set, arguments, tables)
+        result = train_classifier(
+            model,
+            tokenizer,
+            train_set,
+            validation_set,
+            arguments,
+            tables,
+            Refinements(recipe.train.layer_decay, recipe.train.average_last),
+        )
         if process.rank > 0:
             return
         with summed_folder(Path("model")) as folder:

@@ -30,9 +30,12 @@ class Planned:
 
 
 def _recipes() -> list[Planned]:
-    """The five cards at full size; the shortest first."""
-    cards = ("grojeda", "llm_project", "deepaxion", "template", "hansaht")
-    return [Planned(f"recipes/{card}", {"card": card} | _BASE, page=True) for card in cards]
+    """The five cards at full size; the shortest first. All are scored on all test rows."""
+    scored = {"llm_project": {"split.scored": "test"}, "template": {"split.scored_rows": "all"}}
+    return [
+        Planned(f"recipes/{card}", {"card": card} | _BASE | scored.get(card, {}), page=True)
+        for card in ("grojeda", "llm_project", "deepaxion", "template", "hansaht")
+    ]
 
 
 # For each of deepaxion's silences other plausible values than params.yaml takes.
@@ -93,4 +96,42 @@ def _leak() -> list[Planned]:
     return [tuned, *pairs]
 
 
-PLAN = {"recipes": _recipes(), "leak": _leak(), "silences": _silences()}
+# What may make a recipe better, each beside the plain one.
+VARIANTS: dict[str, dict[str, str]] = {
+    "plain": {},
+    "head and tail": {"tokenize.cut": "head_and_tail"},
+    "mean of the last weights": {"train.average_last": "0.3"},
+    "layer decay 0.9": {"train.layer_decay": "0.9"},
+    "cosine": {"train.scheduler": "cosine"},
+    "five epochs": {"train.epochs": "5"},
+}
+# At 128 tokens most reviews are cut, so that it shows which part of them is kept; at the cards' 384
+# and 512, few are.
+_SHORT = {
+    "data.limit": "1000",
+    "data.test_limit": "2000",
+    "split.scored_rows": "all",
+    "tokenize.max_length": "128",
+    "train.learning_rate": "1.0e-4",
+    "train.logging_steps": "25",
+}
+
+
+def _better() -> list[Planned]:
+    """template's recipe, which keeps its last weights, with one thing changed."""
+    return [
+        Planned(
+            f"better/{variant.replace(' ', '-')}-seed-{seed}",
+            {"card": "template"} | _BASE | _SHORT | settings | {"train.seed": str(seed)},
+        )
+        for variant, settings in VARIANTS.items()
+        for seed in SEEDS
+    ]
+
+
+PLAN = {
+    "recipes": _recipes(),
+    "leak": _leak(),
+    "silences": _silences(),
+    "better": _better(),
+}

@@ -18,7 +18,7 @@ from cardproof.checkpoints import load_classifier, load_tokenizer
 from cardproof.errors import CardproofError, StoppedError
 from cardproof.leftovers import forget_finished
 from cardproof.resume import checkpoint_folder, last_whole_checkpoint, run_key
-from cardproof.training import train_classifier, training_arguments
+from cardproof.training import Refinements, train_classifier, training_arguments
 from cardproof.training_tables import TrainingTables
 from tests.conftest import ROOT
 from tests.test_training import CPU, recipe, reviews
@@ -61,7 +61,10 @@ def train(base: Path, folder: Path, cut: CutOff | None = None, **changes: Any) -
         if cut:
             extra_callbacks.append(cut)
         validation = stores[1] if settings.load_best else None
-        train_classifier(model, tokenizer, stores[0], validation, arguments, tables)
+        train_classifier(
+            model, tokenizer, stores[0], validation, arguments, tables,
+            Refinements(settings.layer_decay, settings.average_last),
+        )  # fmt: skip
         model.save_pretrained(folder / "model")
     files = ("curve.csv", "epochs.csv", "model/model.safetensors")
     return {name: (folder / name).read_bytes() for name in files}
@@ -100,16 +103,27 @@ def saves_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_cut_off_ends_with_the_bytes_of_an_undisturbed_one(
     tiny_base: Path, tmp_path: Path, cuts: list[tuple[int, str]], load_best: bool
 ) -> None:
+    end_as_undisturbed(tiny_base, tmp_path, cuts, load_best=load_best)
+
+
+def test_a_mean_of_weights_goes_on_too(tiny_base: Path, tmp_path: Path) -> None:
+    refined = {"load_best": False, "layer_decay": 0.8, "average_last": 0.5}
+    end_as_undisturbed(tiny_base, tmp_path, [(16, "step"), (25, "step"), (33, "save")], **refined)
+
+
+def end_as_undisturbed(
+    tiny_base: Path, tmp_path: Path, cuts: list[tuple[int, str]], **settings: Any
+) -> None:
     for name in ("whole", "cut"):
         (tmp_path / name).mkdir()
-    whole = train(tiny_base, tmp_path / "whole", load_best=load_best)
+    whole = train(tiny_base, tmp_path / "whole", **settings)
     for cut in cuts:
         try:
-            train(tiny_base, tmp_path / "cut", CutOff(*cut), load_best=load_best)
+            train(tiny_base, tmp_path / "cut", CutOff(*cut), **settings)
         except CutError:
             assert (tmp_path / "cut/checkpoints/key").is_dir()
         extra_callbacks.clear()
-    assert train(tiny_base, tmp_path / "cut", load_best=load_best) == whole
+    assert train(tiny_base, tmp_path / "cut", **settings) == whole
     for name in ("whole", "cut"):
         forget_finished(tmp_path / name / "checkpoints")
         assert not (tmp_path / name / "checkpoints/key").exists()

@@ -38,6 +38,22 @@ def test_reviews_are_cut_as_the_tokenizer_cuts_them(
     assert store.full_lengths.tolist() == [len(tokenizer(t)["input_ids"]) for t in TEXTS]
 
 
+@pytest.mark.parametrize("max_length", [8, 16, 128])
+def test_head_and_tail_are_a_quarter_of_what_is_kept_and_the_rest(
+    tiny_base: Path, tmp_path: Path, max_length: int
+) -> None:
+    words = load_word_pieces(tiny_base)
+    texts = [" ".join(f"{chr(97 + i % 26)}" for i in range(n)) for n in (3, 13, 14, 15, 300)]
+    store = write_tokens([(texts, [0] * 5)], words, max_length, tmp_path, "head_and_tail")
+    for index, text in enumerate(texts):
+        begin, *content, end = words.encode(text).ids
+        room = max_length - 2
+        if len(content) > room:
+            content = content[: room // 4] + content[-(room - room // 4) :]
+        assert store[index]["input_ids"] == [begin, *content, end]
+    assert store.full_lengths.tolist() == [len(words.encode(text).ids) for text in texts]
+
+
 def test_ids_take_two_bytes_and_any_npy_reader_can_read_them(
     tiny_base: Path, tmp_path: Path
 ) -> None:

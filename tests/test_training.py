@@ -1,6 +1,7 @@
 """Training: pinned losses, the cards' tables, and the best-checkpoint rule, on a tiny model."""
 
 import csv
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,13 +9,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import Trainer, TrainerCallback
 
 from cardproof.checkpoints import load_classifier, load_tokenizer, load_word_pieces
 from cardproof.devices import Device, choose_device, nearest_precision
+from cardproof.errors import CardproofError
+from cardproof.layer_rates import layer_wise_optimizer
 from cardproof.params import Train
 from cardproof.tables import read_csv
 from cardproof.tokens import TokenStore, write_tokens
 from cardproof.training import (
+    Refinements,
     TrainingError,
     TrainingResult,
     curve_interval,
@@ -54,7 +61,13 @@ def train(base: Path, folder: Path, train_recipe: Train, device: Device = CPU) -
     validates = train_recipe.load_best
     arguments = training_arguments(train_recipe, 8, device, validates, folder / "checkpoints")
     result = train_classifier(
-        model, tokenizer, stores[0], stores[1] if validates else None, arguments, tables
+        model,
+        tokenizer,
+        stores[0],
+        stores[1] if validates else None,
+        arguments,
+        tables,
+        Refinements(train_recipe.layer_decay, train_recipe.average_last),
     )
     model.save_pretrained(folder / "model")
     return result
@@ -165,3 +178,65 @@ def test_a_precision_that_a_cpu_lacks_gives_way_with_its_reason() -> None:
     assert nearest_precision("mps", "fp16")[0] == "fp32"
     device = choose_device("fp32")
     assert (device.precision, device.reason != "") == ("fp32", True)
+
+
+class Weights(TrainerCallback):  # type: ignore[misc]
+    """Keeps the weights after each step."""
+
+    def __init__(self) -> None:
+        self.after: dict[int, dict[str, torch.Tensor]] = {}
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        self.after[state.global_step] = {n: p.detach().clone() for n, p in model.named_parameters()}
+
+
+@pytest.fixture
+def weights(monkeypatch: pytest.MonkeyPatch) -> Weights:
+    """The weights after each step of the trainings that follow."""
+    seen = Weights()
+    original = Trainer.__init__
+
+    def with_it(self: Any, *args: Any, callbacks: Any = (), **kwargs: Any) -> None:
+        original(self, *args, callbacks=[*callbacks, seen], **kwargs)
+
+    monkeypatch.setattr(Trainer, "__init__", with_it)
+    return seen
+
+
+def test_the_average_is_the_mean_of_the_weights_of_the_last_steps(
+    tiny_base: Path, tmp_path: Path, weights: Weights
+) -> None:
+    train(tiny_base, tmp_path, recipe(load_best=False, max_steps=8, average_last=0.5))
+    kept = load_file(tmp_path / "model/model.safetensors")
+    for name, parameter in weights.after[8].items():
+        mean = torch.stack([weights.after[step][name] for step in (5, 6, 7, 8)]).mean(dim=0)
+        torch.testing.assert_close(kept[name], mean, rtol=1e-5, atol=1e-7)
+        assert not torch.equal(kept[name], parameter), name
+
+
+def test_each_layer_learns_at_its_share_of_the_next_ones_rate(
+    tiny_base: Path, tmp_path: Path, weights: Weights
+) -> None:
+    """Adam's first step moves each weight by its learning rate, whatever the gradient's size."""
+    settings = {"load_best": False, "weight_decay": 0.0, "max_steps": 1, "epsilon": 1e-30}
+    before = dict(load_classifier(tiny_base, 7, None).named_parameters())
+    train(tiny_base, tmp_path, recipe(layer_decay=0.5, **settings))
+    layers = load_classifier(tiny_base, 7, None).config.num_hidden_layers
+    moved = {
+        name: (after - before[name].detach()).abs().max().item() / 3e-3
+        for name, after in weights.after[1].items()
+    }
+    seen = set()
+    for name, share in moved.items():
+        layer = re.search(r"layer\.(\d+)", name)
+        height = int(layer[1]) + 1 if layer else 0 if "embeddings" in name else layers
+        if share:  # of a key's bias the gradient is nothing
+            assert share == pytest.approx(0.5 ** (layers - height), rel=1e-3), name
+            seen.add(height)
+    assert seen == set(range(layers + 1))
+
+
+def test_a_model_without_numbered_layers_takes_no_layer_decay(tmp_path: Path) -> None:
+    arguments = training_arguments(recipe(load_best=False), 8, CPU, False, tmp_path)
+    with pytest.raises(CardproofError, match=r"Linear has no numbered layers; set it to 1"):
+        layer_wise_optimizer(torch.nn.Linear(2, 2), arguments, [], 0.9)

@@ -1,0 +1,101 @@
+"""The mean of a model's weights over the last steps of its training.
+
+Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima and Better Generalization"; here
+the weights of every step count, not those of every epoch.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch.optim.swa_utils import get_swa_multi_avg_fn
+from transformers import (
+    PreTrainedModel,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+FILE = "average.safetensors"
+
+
+class WeightAverage(TrainerCallback):  # type: ignore[misc]
+    """Averages from a step on, and puts the mean into the model at the end.
+
+    What is evaluated on the way are the weights as they are trained. The mean travels in the
+    checkpoints: add this before whatever takes their sums.
+    """
+
+    def __init__(self, last: float) -> None:
+        self._last = last
+        self._names: list[str] = []
+        self._mean: list[torch.Tensor] = []
+        self._count = 0
+        self._add = get_swa_multi_avg_fn()  # type: ignore[no-untyped-call]
+
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: PreTrainedModel | None = None,
+        **_: Any,
+    ) -> None:
+        """Take back the mean of the checkpoint at this step, if the Trainer just loaded one."""
+        assert model is not None
+        trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self._names = list(trained)
+        self._mean = [torch.zeros_like(p, requires_grad=False) for p in trained.values()]
+        path = Path(args.output_dir) / f"checkpoint-{state.global_step}" / FILE
+        if state.global_step and path.is_file():
+            with safe_open(path, "pt") as file:
+                self._count = json.loads(file.metadata()["count"])
+                for name, mean in zip(self._names, self._mean, strict=True):
+                    mean.copy_(file.get_tensor(name))
+
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: PreTrainedModel | None = None,
+        **_: Any,
+    ) -> None:
+        """Add the weights after this step, if it is one of the last."""
+        assert model is not None
+        if state.global_step > state.max_steps - math.ceil(self._last * state.max_steps):
+            self._add(self._mean, _weights(model), self._count)
+            self._count += 1
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Put the mean beside the weights."""
+        if self._count and args.should_save:
+            path = Path(args.output_dir) / f"checkpoint-{state.global_step}" / FILE
+            tensors = dict(zip(self._names, self._mean, strict=True))
+            save_file(tensors, path, {"count": json.dumps(self._count)})
+
+    def on_train_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: PreTrainedModel | None = None,
+        **_: Any,
+    ) -> None:
+        """Put the mean into the model; a run that a signal ended has none of its last steps."""
+        assert model is not None
+        if self._count:
+            for weight, mean in zip(_weights(model), self._mean, strict=True):
+                weight.copy_(mean)
+
+
+def _weights(model: PreTrainedModel) -> list[torch.Tensor]:
+    """What is trained, without its history."""
+    return [p.detach() for p in model.parameters() if p.requires_grad]
