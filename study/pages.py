@@ -15,8 +15,8 @@ from cardproof.compare.tables import main_table, pairs_table
 from cardproof.uncertainty import score_intervals
 from study import leak
 from study.figures import draw_groups, draw_leak, draw_small_sets, to_svg
-from study.plan import HONEST, LEAKY, PLAN, READINGS, SEEDS, TUNED, Planned
-from study.readings import compare_readings, spreads
+from study.plan import HONEST, LEAKY, PLAN, READINGS, SEEDS, TUNED, VARIANTS, Planned, command_of
+from study.readings import LEVEL, compare_readings, is_shown, spreads
 from study.records import Record, read_records, read_runs
 from study.small_sets import draw_scores
 from study.small_sets import spreads as spreads_of_draws
@@ -41,7 +41,8 @@ def render_results(results: Path) -> dict[str, str]:
     sections = {
         "recipes": _recipes(results, records, figures),
         "leak": _leak(results, records, figures),
-        "silences": _silences(results, records, figures),
+        "silences": _changes("silences", READINGS, results, records, figures),
+        "better": _changes("better", VARIANTS, results, records, figures),
         "small_sets": _small_sets(records[DRAWN_FROM], figures),
     }
     environment = Environment(
@@ -59,14 +60,22 @@ def render_results(results: Path) -> dict[str, str]:
         **sections,
         records=whole,
         intervals={r.name: score_intervals(r.labels, r.logits) for r in whole},
-        waiting={question: _waiting(plan, records) for question, plan in PLAN.items()},
+        missing={question: _missing(plan, records) for question, plan in PLAN.items()},
     )
     summary = environment.get_template("summary.md.j2").render(**sections)
     return {"README.md": page, SUMMARY: summary, **figures}
 
 
-def _waiting(plan: Sequence[Planned], records: Mapping[str, Record]) -> list[str]:
-    return [run.name for run in plan if run.name not in records]
+def _missing(plan: Sequence[Planned], records: Mapping[str, Record]) -> str:
+    """The planned runs that have no record, one recipe's seeds together; empty if all have."""
+    waiting: dict[str, list[str]] = {}
+    for run in plan:
+        if run.name not in records:
+            name, _, seed = run.name.rpartition("/")[2].partition("-seed-")
+            waiting.setdefault(name, []).append(seed)
+    return ", ".join(
+        f"{name} (seed {', '.join(seeds)})" if seeds[0] else name for name, seeds in waiting.items()
+    )
 
 
 def _of(plan: Sequence[Planned], records: Mapping[str, Record]) -> list[Record]:
@@ -138,26 +147,43 @@ def _card_epochs(run: Run) -> list[dict[str, float]]:
     ]
 
 
-def _silences(
-    results: Path, records: Mapping[str, Record], figures: dict[str, str]
+def _changes(
+    question: str,
+    changes: Mapping[str, Mapping[str, str]],
+    results: Path,
+    records: Mapping[str, Record],
+    figures: dict[str, str],
 ) -> Section | None:
-    """deepaxion's recipe under other readings of what its card leaves open."""
-    plan = PLAN["silences"]
-    found = _of(plan, records)
+    """One recipe with one thing changed at a time, each change beside the first."""
+    found = _of(PLAN[question], records)
     runs = {run.name: run for run in read_runs(results, [record.name for record in found])}
-    by_reading = {
-        reading: [run for name, run in runs.items()
-                  if name.startswith(f"silences/{reading.replace(' ', '-')}-seed-")]
-        for reading in READINGS
+    by_change = {
+        change: [run for name, run in runs.items()
+                 if name.startswith(f"{question}/{change.replace(' ', '-')}-seed-")]
+        for change in changes
     }  # fmt: skip
-    if sum(len(of_one) > 1 for of_one in by_reading.values()) < 2:
+    if sum(bool(of_one) for of_one in by_change.values()) < 2 or not next(iter(by_change.values())):
         return None
-    readings = compare_readings(by_reading)
+    readings = compare_readings(by_change)
     groups = [reading.group for reading in readings]
-    figures["silences.svg"] = to_svg(draw_groups(groups))
+    figures[f"{question}.svg"] = to_svg(draw_groups(groups))
+    several = [group for group in groups if len(group.runs) > 1]
+    helps = [
+        reading.group.label
+        for reading in readings
+        if reading.against and is_shown(reading.against) and reading.against.difference > 0
+    ]
     return {
         "readings": readings,
-        "spreads": spreads(groups),
+        "settings": {
+            change: " ".join(f"-S {key}={value}" for key, value in settings.items())
+            for change, settings in changes.items()
+        },
+        "command": command_of(PLAN[question][0]).rpartition(" -S train.seed=")[0],
+        "spreads": spreads(several) if len(several) > 1 else None,
+        "helps": helps,
+        "level": LEVEL,
+        "most_seeds": max(len(group.runs) for group in groups),
         "train_rows": round(found[0].metrics["split.train_rows"]),
         "rows": len(found[0].labels),
         "where": _where(found),

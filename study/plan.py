@@ -29,6 +29,11 @@ class Planned:
         return [part for key, value in self.settings.items() for part in ("-S", f"{key}={value}")]
 
 
+def command_of(run: Planned) -> str:
+    """The command that makes a run by hand."""
+    return " ".join(["dvc exp run", *run.overrides])
+
+
 def _recipes() -> list[Planned]:
     """The five cards at full size; the shortest first. All are scored on all test rows."""
     scored = {"llm_project": {"split.scored": "test"}, "template": {"split.scored_rows": "all"}}

@@ -1,4 +1,4 @@
-"""How much a recipe's accuracy depends on what its card leaves open, and how much on the seed."""
+"""How much a recipe's accuracy depends on one thing in it, and how much on the seed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,14 +12,15 @@ from cardproof.compare.runs import Run
 from cardproof.statistics import holm
 
 ACCURACY = "evaluate.accuracy"
+LEVEL = 0.01  # below which a p-value counts
 
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """Runs of one reading of a card.
+    """Runs of one reading of a card, or of one change to it.
 
     Attributes:
-        group: its runs, labelled with the reading.
+        group: its runs, labelled with it.
         against: its difference from the first reading, by seeds and rows; None for the first.
     """
 
@@ -47,13 +48,16 @@ def compare_readings(readings: Mapping[str, Sequence[Run]]) -> list[Reading]:
     groups = [Group(name, tuple(runs)) for name, runs in readings.items() if runs]
     first, *others = groups
     pairs = [compare_groups([group, first]).pairs[0] for group in others]
-    p_values = [pair.p_seeds for pair in pairs]
-    if pairs and None not in p_values:
-        corrected = holm([p for p in p_values if p is not None])
-        pairs = [
-            replace(pair, p_seeds_holm=float(p)) for pair, p in zip(pairs, corrected, strict=True)
-        ]
+    tested = {pair.a: pair.p_seeds for pair in pairs if pair.p_seeds is not None}
+    corrected = dict(zip(tested, map(float, holm(list(tested.values()))), strict=True))
+    pairs = [replace(pair, p_seeds_holm=corrected.get(pair.a)) for pair in pairs]
     return [Reading(group, pair) for group, pair in zip(groups, [None, *pairs], strict=True)]
+
+
+def is_shown(pair: Pair) -> bool:
+    """Whether two readings differ beyond other seeds and, for themselves, beyond other rows."""
+    beyond_rows = not pair.over_rows.low <= 0 <= pair.over_rows.high
+    return beyond_rows and pair.p_seeds_holm is not None and pair.p_seeds_holm < LEVEL
 
 
 def spreads(groups: Sequence[Group]) -> Spreads:

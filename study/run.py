@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from cardproof.errors import CardproofError
 from cardproof.files import sha256_of, working_folder
-from study.plan import PLAN, Planned
+from study.plan import PLAN, Planned, command_of
 from study.record import RESULTS, write_record
 
 CLONE, MODELS = Path(".dvc/tmp/study/clone"), Path(".dvc/tmp/study/models")
@@ -62,11 +62,6 @@ def main() -> int:
         print("interrupted; the same command goes on", file=sys.stderr)
         return 130
     return 0
-
-
-def command_of(run: Planned) -> str:
-    """The command that makes a run by hand."""
-    return " ".join(["dvc exp run", *run.overrides])
 
 
 def make_run(run: Planned) -> None:

@@ -13,7 +13,7 @@ from cardproof.errors import CardproofError
 from cardproof.params import load_recipe, resolve
 from study.leak import flattery, overstatement
 from study.plan import PLAN, Planned
-from study.readings import compare_readings
+from study.readings import compare_readings, is_shown
 from study.readings import spreads as spreads_of_readings
 from study.records import Record
 from study.run import BASE_FILES, offer_as_base
@@ -129,3 +129,23 @@ def test_a_trained_model_becomes_a_base(tmp_path: Path) -> None:
     assert set(resolve(raw).base.files) == set(BASE_FILES)
     assert load_recipe(clone / "params.yaml") == load_recipe(ROOT / "params.yaml")
     assert (clone / "sample/hub/cardproof/trained/model.safetensors").is_file()
+
+
+def test_a_reading_of_one_seed_has_no_p_value_and_the_others_keep_theirs() -> None:
+    shares = {"one": (0.80, 0.82, 0.81), "two": (0.86, 0.87, 0.89), "three": (0.80,)}
+    runs = {
+        name: [
+            made_run(f"{name}-{seed}", right=marks(share, seed=seed), train__seed=seed)
+            for seed, share in enumerate(of_one)
+        ]
+        for name, of_one in shares.items()
+    }
+    _, two, three = compare_readings(runs)
+    assert two.against and three.against
+    plain = stats.ttest_rel(shares["two"], shares["one"]).pvalue
+    assert two.against.p_seeds_holm == pytest.approx(plain)
+    assert three.against.p_seeds_holm is None
+    assert not is_shown(three.against)
+    assert is_shown(two.against) == (plain < 0.01)
+    surer = compare_readings({**runs, "two": [*runs["two"]][:2]})[1].against
+    assert surer and not is_shown(surer)
