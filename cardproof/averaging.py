@@ -89,9 +89,9 @@ class WeightAverage(TrainerCallback):  # type: ignore[misc]
         model: PreTrainedModel | None = None,
         **_: Any,
     ) -> None:
-        """Put the mean into the model; a run that a signal ended has none of its last steps."""
+        """Put the mean into the model, if this is the end and no signal cut the training off."""
         assert model is not None
-        if self._count:
+        if self._count and state.global_step >= state.max_steps:
             for weight, mean in zip(_weights(model), self._mean, strict=True):
                 weight.copy_(mean)
 

@@ -71,7 +71,9 @@ def _word_pieces(folder: Path) -> "Tokenizer":
 
 
 def load_classifier(folder: Path, seed: int, labels: list[str] | None) -> "PreTrainedModel":
-    """Load a base with a two-class head; a head that the base lacks is drawn with `seed`.
+    """Load a base with a two-class head; one that the base lacks is drawn with `seed`.
+
+    So is one in the place of a head with more or fewer classes.
 
     Args:
         folder: a checkpoint in the hub's format, with safetensors weights.
@@ -79,7 +81,8 @@ def load_classifier(folder: Path, seed: int, labels: list[str] | None) -> "PreTr
         labels: names of classes 0 and 1; None keeps those of the base's config.
 
     Raises:
-        CheckpointError: the folder holds no checkpoint that transformers can load.
+        CheckpointError: the folder holds no checkpoint that transformers can load, or its weights
+            are not of the sizes that its config names.
     """
     from transformers import AutoModelForSequenceClassification, set_seed
 
@@ -89,11 +92,24 @@ def load_classifier(folder: Path, seed: int, labels: list[str] | None) -> "PreTr
         names["id2label"] = dict(enumerate(labels))
         names["label2id"] = {label: i for i, label in enumerate(labels)}
     try:
-        return AutoModelForSequenceClassification.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, **names
+        model, found = AutoModelForSequenceClassification.from_pretrained(
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **names,
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{folder}: no classifier can be loaded from it: {error}") from error
+    for name, stored, expected in sorted(found["mismatched_keys"]):
+        if name.startswith(f"{model.base_model_prefix}."):
+            raise CheckpointError(
+                f"{folder}: {name} has the size {tuple(stored)} and config.json wants "
+                f"{tuple(expected)}; the two are not of one model"
+            )
+    return model
 
 
 def quiet_transformers() -> None:

@@ -16,7 +16,7 @@ HEADLINES = ("accuracy", "loss", "f1", "precision", "recall")
 
 Metrics = Mapping[str, float]  # of one run, by "<file>.<key>": "evaluate.accuracy"
 EpochRow = Mapping[str, float | None]
-Kind = Literal["share", "loss", "count", "time"]
+Kind = Literal["share", "loss", "training loss", "count", "time"]
 
 # What may make a figure another one than the card's, by the keys of params.yaml or their sections.
 # Seeds are not among them: runs that differ in seed only are repeats of one recipe.
@@ -26,7 +26,8 @@ _STEPS = (*_TRAINED_ROWS, "train.batch_size", "train.epochs", "train.max_steps")
 _SCORE = (
     *(*_ROWS, "model", "tokenize", "train.learning_rate", "train.scheduler", "train.warmup_steps"),
     *("train.weight_decay", "train.betas", "train.epsilon", "train.batch_size", "train.epochs"),
-    *("train.max_steps", "train.precision", "train.load_best"),
+    *("train.max_steps", "train.precision", "train.load_best", "train.layer_decay"),
+    "train.average_last",
 )
 
 
@@ -67,7 +68,9 @@ _MEASURES = {
     "model_mebibytes": Measure("model file, MiB", "train.model_bytes", "count", ("model",)),
 }
 _EPOCH_MEASURES = {
-    "training_loss": Measure("training loss", "", "loss", (*_SCORE, "train.logging_steps")),
+    "training_loss": Measure(
+        "training loss", "", "training loss", (*_SCORE, "train.logging_steps")
+    ),
     "epoch": Measure("epoch", "", "count", ("train.max_steps",)),
     "step": Measure("step", "", "count", (*_TRAINED_ROWS, "train.batch_size", "train.max_steps")),
     "validation_loss": Measure("validation loss", "", "loss", _SCORE),
@@ -121,14 +124,14 @@ class JudgedClaim:
 def departures(recipe: Recipe, precision: str | None = None) -> list[str]:
     """The keys in which a run departs from what its card states, or leaves to its base.
 
-    A value that the card is silent about is an assumption of ours: to choose another one is another
+    A value that the card leaves open is an assumption of ours: to choose another one is another
     reading of the card, not a departure from it. What a device forces on a run always is one.
 
     Args:
         recipe: of the run.
         precision: what it computed in, if known; the device may not do the recipe's.
     """
-    keys = [d.key for d in recipe.deviations if d.key not in recipe.card.silent]
+    keys = [d.key for d in recipe.deviations if not recipe.card.leaves_open(d.key)]
     if precision not in (None, recipe.train.precision):
         keys.append("train.precision")
     return list(dict.fromkeys(keys))
@@ -237,6 +240,8 @@ def _margin_and_sd(kind: Kind, rules: VerdictRules) -> tuple[float, float | None
         return rules.share_margin, rules.share_sd
     if kind == "loss":
         return rules.loss_margin, rules.loss_sd
+    if kind == "training loss":  # the published spread is of losses on rows held out
+        return rules.loss_margin, None
     return 0.0, None
 
 

@@ -20,19 +20,19 @@ def layer_wise_optimizer(
     """The Trainer's own optimizer, with a learning rate for each layer.
 
     Args:
-        model: of any family that numbers its layers as BERT does, `...layer.<number>...`.
+        model: of any family that names its parameters as BERT and DistilBERT do.
         arguments: the recipe; its learning rate is that of the head and of the last layer.
         decay_names: parameters that weight decay applies to.
         decay: a layer's learning rate over that of the layer above it.
 
     Raises:
-        CardproofError: the model's layers are not numbered so.
+        CardproofError: the model's parameters are not named so.
     """
     layers = _count_layers(model)
     groups: dict[tuple[int, bool], list[Any]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            below = layers - _height(name, layers)
+            below = layers - _height(name, layers, model)
             groups.setdefault((below, name in decay_names), []).append(parameter)
     kind, settings = Trainer.get_optimizer_cls_and_kwargs(arguments, model)
     # The head first: the rate in the log is that of the first group.
@@ -54,7 +54,7 @@ def _count_layers(model: PreTrainedModel) -> int:
     layers = [number for number in numbers if number is not None]
     if not layers:
         raise CardproofError(
-            f"train.layer_decay: {type(model).__name__} has no numbered layers; set it to 1"
+            f"train.layer_decay: {type(model).__name__} has no numbered layers; set it to null"
         )
     return max(layers) + 1
 
@@ -64,9 +64,17 @@ def _layer(name: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _height(name: str, layers: int) -> int:
+def _height(name: str, layers: int, model: PreTrainedModel) -> int:
     """Of a parameter: 0 of the embeddings, 1 of the first layer, as the last one's of the head."""
     layer = _layer(name)
     if layer is not None:
         return layer + 1
-    return 0 if "embeddings." in name else layers
+    encoder = f"{model.base_model_prefix}."
+    if name.startswith(f"{encoder}embeddings."):
+        return 0
+    if name.startswith(encoder) and not name.startswith(f"{encoder}pooler."):
+        raise CardproofError(
+            f"train.layer_decay: nothing tells how high {name} of {type(model).__name__} lies; "
+            "set it to null"
+        )
+    return layers

@@ -34,9 +34,17 @@ def _check_md5(value: str) -> str:
     return value
 
 
+def _check_name(value: str) -> str:
+    # DVC reads `cards.<name>.train`: a dot would part the name.
+    if not re.fullmatch("[A-Za-z0-9_-]+", value):
+        raise ValueError(f"{value!r} must be a name of letters, digits, - and _")
+    return value
+
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Md5 = Annotated[str, AfterValidator(_check_md5)]
 Text = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, AfterValidator(_check_name)]
 Figure = Annotated[str, AfterValidator(check_printed)]  # as a card prints it, or its placeholder
 
 
@@ -93,7 +101,7 @@ class Tokenize(_Section):
     """How a review becomes word pieces."""
 
     max_length: Annotated[int, Field(ge=8)]
-    cut: Literal["head", "head_and_tail"] | None = None  # none: the head, as all cards do
+    cut: Literal["head_and_tail"] | None = None  # none: the head is kept, as all cards do
 
 
 class Train(_Section):
@@ -115,7 +123,7 @@ class Train(_Section):
     precision: Literal["fp32", "bf16", "fp16"]
     load_best: bool
     logging_steps: Annotated[int, Field(ge=1)]
-    layer_decay: Annotated[float, Field(gt=0, le=1)] | None = None
+    layer_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     average_last: Annotated[float, Field(gt=0, le=1)] | None = None
 
     @model_validator(mode="after")
@@ -164,7 +172,7 @@ class VerdictRules(_Section):
     """When a measurement is the same thing as a claim.
 
     Margins are the differences that do not matter. The standard deviations are those of published
-    runs that differ in seed, for where there is a single run of ours; null: none is known.
+    runs of one recipe, for where there is a single run of ours; null: none is known.
     """
 
     share_margin: Annotated[float, Field(ge=0, lt=1)]
@@ -214,6 +222,10 @@ class Card(_Section):
             ):
                 raise ValueError(f"silent: {key} is not a key of this card")
         return self
+
+    def leaves_open(self, key: str) -> bool:
+        """Whether another value of that key would still fit all that the card says."""
+        return key in self.silent and not self.silent[key].startswith("inferred:")
 
 
 class File(_Section):
@@ -323,7 +335,7 @@ class _ParamsFile(_Section):
     train: _TrainOverride
     evaluate: _optional(Evaluate)  # type: ignore[valid-type]
     verdict: VerdictRules
-    cards: dict[str, Card]
+    cards: dict[Name, Card]
     reviews: dict[str, Annotated[Reviews, AfterValidator(_check_reviews)]]
     bases: dict[str, Base]
 
@@ -401,6 +413,16 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise ParamsError(["holds no mapping of keys; restore it from Git"], path)
     return raw
+
+
+def as_override(value: object) -> str:
+    """A value as `dvc exp run -S` takes it, with all its digits."""
+    if isinstance(value, list):
+        return "[" + ",".join(map(as_override, value)) + "]"
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    return f"{value}".lower()
 
 
 M = TypeVar("M", bound=_Section)

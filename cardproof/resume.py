@@ -32,14 +32,14 @@ from transformers import (
 from cardproof.errors import CardproofError
 from cardproof.files import disk_errors, sha256_of, write_text_atomic
 from cardproof.leftovers import FINISHED, forget_finished
-from cardproof.parallel.collective import anyone, from_everyone, mean_of_all, wait_for_all
+from cardproof.parallel.collective import anyone, from_everyone, wait_for_all
 from cardproof.parallel.launch import ALONE, Process
 from cardproof.training_tables import TrainingTables
 
 SAVE_VARIABLE = "CARDPROOF_SAVE_SECONDS"  # between checkpoints, instead of these two:
 FIRST_SAVE = 5.0  # seconds after the start; a shorter run is as soon done again
 SAVE_SHARE = 0.02  # of the time at most is spent on saving
-KEPT_RUNS = 3  # unfinished runs whose checkpoints are kept
+KEPT_RUNS = 8  # unfinished runs whose checkpoints are kept
 EXTRA, SUMS, LOCK = "cardproof.json", "sums.json", "lock"
 
 
@@ -56,7 +56,8 @@ def run_key(settings: Mapping[str, Any], folders: Sequence[Path]) -> str:
             digest.update(f"{path.relative_to(folder)} {sha256_of(path)}\n".encode())
     for name, module in sorted(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if name.partition(".")[0] in ("cardproof", "stages") and file:
+        # A stage is run as `python -m stages.train`: its own module is then called __main__.
+        if name.partition(".")[0] in ("cardproof", "stages", "__main__") and file:
             digest.update(f"{name} {sha256_of(Path(file))}\n".encode())
     return digest.hexdigest()[:16]
 
@@ -119,6 +120,7 @@ def _remove_oldest(root: Path) -> None:
     for folder in folders[KEPT_RUNS:]:
         lock = _try_lock(folder)
         if lock:
+            print(f"removing the checkpoints of an unfinished run: {folder}")
             shutil.rmtree(folder, ignore_errors=True)
             lock.release()
 
@@ -197,7 +199,8 @@ class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
         self._steps_per_epoch = steps_per_epoch
         self._begun = time.monotonic()
         self._save_due = self._begun + _seconds_to_next_save(0)
-        self._saving_since: float | None = None
+        self._saving_since: float | None = None  # while a save of ours is under way
+        self._spent = 0.0  # on the last one
         self._signalled = False
 
     def restore(self, checkpoint: Path) -> None:
@@ -206,7 +209,8 @@ class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
         self._tables.restore(extra["tables"])
         self.seconds_before = extra["seconds"]
         # The Trainer forgets the losses since its last log: the next one would be of fewer steps.
-        self._trainer._tr_loss += extra["loss_since_log"]
+        mine = self._trainer.args.process_index
+        self._trainer._tr_loss += extra["losses_since_log"][mine]
         self._trainer._globalstep_last_logged = extra["last_logged_step"]
 
     @contextmanager
@@ -267,19 +271,21 @@ class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         """Complete the checkpoint; without its sums, which come last, it counts as none."""
         checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        loss = mean_of_all(float(self._trainer._tr_loss))
+        losses = from_everyone(float(self._trainer._tr_loss))
         wait_for_all()  # for the random states of every process
         if args.should_save:
-            self._complete(checkpoint, loss)
+            self._complete(checkpoint, losses)
         now = time.monotonic()
-        spent = now - (self._saving_since or now)
-        self._save_due = now + _seconds_to_next_save(spent)
+        if self._saving_since is not None:  # else the Trainer saved of its own, after an epoch
+            self._spent = now - self._saving_since
+            self._saving_since = None
+        self._save_due = now + _seconds_to_next_save(self._spent)
 
-    def _complete(self, checkpoint: Path, loss_since_log: float) -> None:
+    def _complete(self, checkpoint: Path, losses_since_log: list[float]) -> None:
         extra = {
             "tables": self._tables.state(),
             "seconds": self.seconds_before + time.monotonic() - self._begun,
-            "loss_since_log": loss_since_log,
+            "losses_since_log": losses_since_log,  # of each process
             "last_logged_step": self._trainer._globalstep_last_logged,
         }
         write_text_atomic(checkpoint / EXTRA, json.dumps(extra))

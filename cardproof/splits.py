@@ -3,11 +3,16 @@
 from datasets import Dataset
 
 from cardproof.duplicates import repeats_earlier, stands_in, text_key
+from cardproof.errors import CardproofError
 from cardproof.params import Split
 from cardproof.reviews import draw_balanced
 
 BATCH = 1000  # reviews held as text at once
 DEFAULT_SEED = 42  # for drawing `data.limit` rows where the split itself has no seed
+
+
+class SplitError(CardproofError):
+    """Rows that cannot be split as the card says."""
 
 
 def make_splits(
@@ -29,6 +34,9 @@ def make_splits(
 
     Returns:
         "train", and "validation" and "test" where the card uses them.
+
+    Raises:
+        SplitError: the share to hold out leaves one side without a row.
     """
     seed = DEFAULT_SEED if split.seed is None else split.seed
     if limit is not None:
@@ -37,7 +45,13 @@ def make_splits(
         test = draw_balanced(test, test_limit or limit or len(test), seed)
     sets = {"train": train}
     if split.validation == "holdout":
-        parts = train.train_test_split(test_size=split.test_size, seed=split.seed)
+        try:
+            parts = train.train_test_split(test_size=split.test_size, seed=split.seed)
+        except ValueError as error:
+            raise SplitError(
+                f"split.test_size: {split.test_size} of {len(train):,} rows cannot be held "
+                f"out, for some must be left on both sides; choose another share ({error})"
+            ) from error
         sets = {"train": parts["train"], "validation": parts["test"]}
     if "test" in (split.scored_set, split.validation_set):
         rows = len(test) if split.scored_rows == "all" else split.scored_rows

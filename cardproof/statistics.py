@@ -133,12 +133,13 @@ def equivalence_test(
 
 def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
     """Score interval of a proportion, e.g. an accuracy: Wilson (1927), JASA 22."""
-    return _proportion_interval(successes, n, level, "wilson")
-
-
-def clopper_pearson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
-    """Exact interval of a proportion, never too narrow: Clopper & Pearson (1934), Biometrika 26."""
-    return _proportion_interval(successes, n, level, "exact")
+    _check_level(level)
+    if not all(math.isfinite(number) and int(number) == number for number in (successes, n)):
+        raise StatisticsError(f"{successes} of {n} are no counts; give whole numbers")
+    if n < 1 or not 0 <= successes <= n:
+        raise StatisticsError(f"{successes} of {n} is no proportion; give 0 to n of at least 1")
+    found = stats.binomtest(int(successes), int(n)).proportion_ci(level, "wilson")
+    return Interval(float(found.low), float(found.high), level, "rows")
 
 
 def bootstrap_interval(
@@ -161,24 +162,6 @@ def bootstrap_interval(
     means = _resampled_means(values, np.random.default_rng(seed), resamples)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high), level, "rows")
-
-
-def paired_bootstrap(
-    right_a: ArrayLike, right_b: ArrayLike, seed: int, resamples: int = 10_000, level: float = 0.95
-) -> Interval:
-    """Interval of accuracy a - accuracy b on the same rows: Efron & Tibshirani (1993), chapter 13.
-
-    Rows are drawn in pairs, so that what makes a row hard for both models cancels out.
-
-    Args:
-        right_a: per row, whether model a has it right.
-        right_b: the same rows in the same order for model b.
-        seed: of the draws.
-        resamples: sets of rows drawn with replacement.
-        level: confidence.
-    """
-    a, b = _paired(right_a, right_b)
-    return bootstrap_interval(a - b, seed, resamples, level)
 
 
 def mcnemar_exact(right_a: ArrayLike, right_b: ArrayLike) -> McNemar:
@@ -241,18 +224,6 @@ def _resampled_means(values: Floats, rng: np.random.Generator, resamples: int) -
         rows = rng.integers(n, size=shape, dtype=np.int32)
         means[start : start + chunk] = values[rows].mean(axis=1)
     return means
-
-
-def _proportion_interval(
-    successes: int, n: int, level: float, method: Literal["wilson", "exact"]
-) -> Interval:
-    _check_level(level)
-    if not all(math.isfinite(number) and int(number) == number for number in (successes, n)):
-        raise StatisticsError(f"{successes} of {n} are no counts; give whole numbers")
-    if n < 1 or not 0 <= successes <= n:
-        raise StatisticsError(f"{successes} of {n} is no proportion; give 0 to n of at least 1")
-    found = stats.binomtest(int(successes), int(n)).proportion_ci(level, method)
-    return Interval(float(found.low), float(found.high), level, "rows")
 
 
 def _finite(values: ArrayLike) -> Floats:

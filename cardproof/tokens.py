@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-Cut = Literal["head", "head_and_tail"]
+Cut = Literal["head_and_tail"]
 Reviews = tuple[Sequence[str], Sequence[int]]  # texts and labels, equally many
 
 BATCH = 1000  # reviews read and tokenized at once
@@ -72,23 +72,23 @@ def write_tokens(
     tokenizer: "Tokenizer",
     max_length: int,
     folder: Path,
-    cut: Cut = "head",
+    cut: Cut | None = None,
 ) -> TokenStore:
     """Tokenize reviews into `folder` (which must exist), batch by batch, and open the result.
 
-    With cut "head" each review is cut exactly as transformers' `tokenizer(text, truncation=True,
-    max_length=max_length)` does. With "head_and_tail" a long one keeps its first quarter of what is
-    kept, and its end: of 512 tokens the first 127 and the last 383 (Sun et al. 2019, "How to
-    Fine-Tune BERT for Text Classification?", section 4.1, has 128 and 382).
+    Each review is cut exactly as transformers' `tokenizer(text, truncation=True,
+    max_length=max_length)` does. With "head_and_tail" a long one gives a quarter of what is kept to
+    its start and the rest to its end: of 512 tokens the first 127 and the last 383 (Sun et al.
+    2019, "How to Fine-Tune BERT for Text Classification?", section 4.1, has 128 and 382).
 
     Args:
         batches: texts and labels, batch by batch.
         tokenizer: without a cut of its own.
         max_length: tokens that are kept of a review, [CLS] and [SEP] included.
         folder: where to write.
-        cut: which part of a longer review is kept.
+        cut: which part of a longer review is kept; None: its head.
     """
-    shorten = {"head": _keep_head, "head_and_tail": _keep_head_and_tail}[cut]
+    shorten = _keep_head_and_tail if cut == "head_and_tail" else _keep_head
     dtype = np.dtype(np.uint16 if tokenizer.get_vocab_size() <= 2**16 else np.uint32)
     full_lengths: list[int] = []
     labels: list[int] = []

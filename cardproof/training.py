@@ -90,7 +90,7 @@ def training_arguments(
     process: Process = ALONE,
 ) -> TrainingArguments:
     """The recipe in the Trainer's terms."""
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(checkpoints),
         learning_rate=train.learning_rate,
         lr_scheduler_type=train.scheduler,
@@ -119,6 +119,9 @@ def training_arguments(
         disable_tqdm=False,  # a progress bar, whatever the verbosity of the library
         **(_sharing(device, process.nodes) if process.count > 1 else {}),
     )
+    # A process has one GPU. With more, the Trainer makes the recipe's batch as many times larger.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
 
 
 def _sharing(device: Device, nodes: int) -> dict[str, Any]:
@@ -160,8 +163,6 @@ def choose_batching(
 ) -> Batching:
     """No padding where the model's family and the device allow it, else padded batches."""
     why = why_padded(model, arguments.device.type)
-    if arguments.n_gpu > 1:
-        why = f"{arguments.n_gpu} GPUs split a batch by rows"
     if why:
         collator = DataCollatorWithPadding(tokenizer)
         return Batching(describe_batches(why), lambda store: store, collator, nullcontext)

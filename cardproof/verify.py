@@ -30,19 +30,42 @@ class Damage:
 
 def cut_off_records(root: Path) -> Iterator[Damage]:
     """DVC's own records that cannot be read: it writes them in place."""
-    readers: dict[str, Callable[[str], Any]] = {
-        "dvc.lock": YAML(typ="safe").load,
-        ".dvc/tmp/rwlock": json.loads,
+    readers: dict[str, Callable[[str], dict[str, Any]]] = {
+        "dvc.lock": _parse_lock,
+        ".dvc/tmp/rwlock": _parse_mapping,
     }
-    for name, read in readers.items():
+    for name, parse in readers.items():
         try:
-            whole = isinstance(read((root / name).read_text(encoding="utf-8")), dict)
+            parse((root / name).read_text(encoding="utf-8"))
         except FileNotFoundError:
             continue
-        except (ValueError, YAMLError):
-            whole = False
-        if not whole:
+        except ValueError:
             yield Damage(root / name, "cut off: DVC was killed as it wrote it")
+
+
+def _parse_lock(text: str) -> dict[str, Any]:
+    """What dvc.lock holds, as DVC itself takes it; most of its beginnings are YAML, too.
+
+    Raises:
+        ValueError: DVC would refuse it, or its last line is not whole.
+    """
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from voluptuous import Invalid
+
+    if not text.endswith("\n"):
+        raise ValueError("the last line is cut off")
+    try:
+        lock: dict[str, Any] = COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(text))
+    except (YAMLError, Invalid) as error:
+        raise ValueError(str(error)) from error
+    return lock
+
+
+def _parse_mapping(text: str) -> dict[str, Any]:
+    parsed = json.loads(text)
+    if not isinstance(parsed, dict):
+        raise ValueError(f"{text!r} is no mapping")
+    return parsed
 
 
 def damaged_objects(cache: Path) -> Iterator[Damage]:
@@ -57,20 +80,22 @@ def damaged_outputs(root: Path, cache: Path) -> Iterator[Damage]:
 
     An output that was changed on purpose counts too, until `dvc repro` or `dvc commit` saw it.
     """
-    file = root / "dvc.lock"
-    if not file.is_file() or file in (damage.path for damage in cut_off_records(root)):
+    try:
+        lock = _parse_lock((root / "dvc.lock").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):  # cut_off_records names it
         return
-    for stage in YAML(typ="safe").load(file)["stages"].values():
+    for stage in lock.get("stages", {}).values():
         for out in stage.get("outs", []):
             for path, expected in _files_of(out, cache):
                 yield from _compare(root / path, expected)
 
 
 def _files_of(out: dict[str, str], cache: Path) -> list[tuple[str, str]]:
-    """Paths and sums of an output's files; none of a folder that the cache does not list."""
-    if not out["md5"].endswith(".dir"):
-        return [(out["path"], out["md5"])]
-    listed = cache / out["md5"][:2] / out["md5"][2:]
+    """Paths and sums of an output's files; none where no sum is noted or the cache lists none."""
+    noted = out.get("md5") or ""
+    if not noted.endswith(".dir"):
+        return [(out["path"], noted)] if noted else []
+    listed = cache / noted[:2] / noted[2:]
     try:
         entries = json.loads(listed.read_text(encoding="utf-8"))
         return [(f"{out['path']}/{entry['relpath']}", entry["md5"]) for entry in entries]

@@ -41,8 +41,8 @@ def main() -> None:
 
 def _fetch(repository: Repository, folder: Path, mirrors: list[Path]) -> None:
     """Get a repository from where it can be, and say where each file came from."""
-    if repository.revision is None:
-        mirrors = [EMBEDDED]
+    if repository.revision is None:  # not on the hub
+        mirrors = [*mirrors, EMBEDDED]
     for fetched in fetch(repository, folder, mirrors=mirrors):
         print(f"{fetched.path}: {fetched.size:,} bytes from {fetched.source}")
 

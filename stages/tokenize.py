@@ -29,7 +29,7 @@ def main() -> None:
                 tokenizer,
                 recipe.tokenize.max_length,
                 folder / path.stem,
-                recipe.tokenize.cut or "head",
+                recipe.tokenize.cut,
             )
         facts = describe_tokens(stores)
     write_json(Path("metrics/tokenize.json"), facts)

@@ -91,6 +91,12 @@ def overstatement(honest: Sequence[Record], leaky: Sequence[Record]) -> Overstat
     return Overstatement(points, _interval_of_gap(validation, test))
 
 
+def distance_to(card: Sequence[float], records: Sequence[Record]) -> float:
+    """How far validation accuracy is from the card's on average, over epochs and seeds."""
+    ours = np.array([[row["accuracy"] for row in record.epochs] for record in records], dtype=float)
+    return float(abs(ours - np.array(card)).mean())
+
+
 def _per_row(records: Sequence[Record], name: str) -> NDArray[np.float64]:
     """Per row of a set, the share of the records that have it right; shape (rows,)."""
     return np.asarray(np.mean([r.right[name] for r in records], axis=0))

@@ -8,15 +8,15 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from cardproof.compare.groups import group_runs
-from cardproof.compare.paired import compare_groups
-from cardproof.compare.render import markdown_table
+from cardproof.compare.paired import NOT_SHOWN, compare_groups
+from cardproof.compare.render import HOW_TO_READ, markdown_table
 from cardproof.compare.runs import Run
 from cardproof.compare.tables import main_table, pairs_table
 from cardproof.uncertainty import score_intervals
 from study import leak
 from study.figures import draw_groups, draw_leak, draw_small_sets, to_svg
-from study.plan import HONEST, LEAKY, PLAN, READINGS, SEEDS, TUNED, VARIANTS, Planned, command_of
-from study.readings import LEVEL, compare_readings, is_shown, spreads
+from study.plan import HONEST, LEAKY, PLAN, READINGS, SEEDS, VARIANTS, Planned, command_of
+from study.readings import ACCURACY, LEVEL, compare_readings, is_shown, least_shown, spreads
 from study.records import Record, read_records, read_runs
 from study.small_sets import draw_scores
 from study.small_sets import spreads as spreads_of_draws
@@ -59,6 +59,7 @@ def render_results(results: Path) -> dict[str, str]:
     page = environment.get_template("results.md.j2").render(
         **sections,
         records=whole,
+        bases=sorted({r.said["base"] for r in records.values()}),
         intervals={r.name: score_intervals(r.labels, r.logits) for r in whole},
         missing={question: _missing(plan, records) for question, plan in PLAN.items()},
     )
@@ -103,11 +104,16 @@ def _recipes(
         return None
     grouping = group_runs(read_runs(results, [record.name for record in found]))
     paired = compare_groups(grouping.groups)
+    best = max(grouping.groups, key=lambda group: group.values(ACCURACY))
     figures["recipes.svg"] = to_svg(draw_groups(grouping.groups))
     return {
         "table": markdown_table(main_table(grouping.groups)),
         "pairs": markdown_table(pairs_table(paired)) if paired.pairs else "",
+        "how_to_read": HOW_TO_READ if paired.pairs else "",
         "runs": len(found),
+        "best": best.recipe.card.title,
+        "accuracy": best.values(ACCURACY)[0],
+        "differ": [f"{pair.a} and {pair.b}" for pair in paired.pairs if pair.said != NOT_SHOWN],
         "where": _where(found),
     }
 
@@ -134,7 +140,7 @@ def _leak(results: Path, records: Mapping[str, Record], figures: dict[str, str])
         "rows": round(honest[0].metrics["split.train_rows"]),
         "validation_rows": len(honest[0].right["validation"]),
         "test_rows": len(honest[0].right["test"]),
-        "tuned": records[TUNED],
+        "distance": leak.distance_to([row["accuracy"] for row in card], leaky),
         "where": _where([*honest, *leaky]),
     }
 
@@ -181,6 +187,7 @@ def _changes(
         },
         "command": command_of(PLAN[question][0]).rpartition(" -S train.seed=")[0],
         "spreads": spreads(several) if len(several) > 1 else None,
+        "least": least_shown([reading.against for reading in readings if reading.against]),
         "helps": helps,
         "level": LEVEL,
         "most_seeds": max(len(group.runs) for group in groups),
@@ -194,7 +201,7 @@ def _small_sets(source: Record, figures: dict[str, str]) -> Section:
     """What a draw of a few test rows does to one model's scores."""
     drawn = draw_scores(source.labels, source.logits, DRAWN_ROWS, DRAWS, SEED)
     found = spreads_of_draws(source.labels, source.logits, drawn)
-    all_rows = len(source.labels)
+    all_rows, whole = len(source.labels), found["accuracy"].whole
     figures["small-test-sets.svg"] = to_svg(draw_small_sets(drawn, found, DRAWN_ROWS, all_rows))
     return {
         "source": source,
@@ -203,5 +210,11 @@ def _small_sets(source: Record, figures: dict[str, str]) -> Section:
         "rows": DRAWN_ROWS,
         "all_rows": all_rows,
         "seed": SEED,
-        "off_by_two": float(np.mean(abs(drawn["accuracy"] - found["accuracy"].whole) > 0.02)),
+        "same_digit": float(np.mean(_first_digit(drawn["accuracy"]) == _first_digit(whole))),
+        "off_by_two": float(np.mean(abs(drawn["accuracy"] - whole) > 0.02)),
     }
+
+
+def _first_digit(share: Any) -> Any:
+    """The tens of a percentage; draws are counts of rows, so what is below 1e-9 is rounding."""
+    return np.floor(np.asarray(share) * 10 + 1e-9)

@@ -7,6 +7,7 @@ import numpy as np
 from scipy import stats
 
 from cardproof.compare.groups import Group
+from cardproof.compare.paired import LEVEL as PAIR_LEVEL
 from cardproof.compare.paired import Pair, compare_groups
 from cardproof.compare.runs import Run
 from cardproof.statistics import holm
@@ -30,17 +31,15 @@ class Reading:
 
 @dataclass(frozen=True)
 class Spreads:
-    """Standard deviations of accuracy.
+    """Standard deviations of accuracy, of two sources of it: random effects, by moments.
 
     Attributes:
-        readings: between the mean accuracies of the readings.
+        readings: between readings, beyond what their seeds make of their means; 0 if not more.
         seeds: between the seeds of one reading, pooled.
-        p: of the hypothesis that no reading matters; one-way analysis of variance.
     """
 
     readings: float
     seeds: float
-    p: float
 
 
 def compare_readings(readings: Mapping[str, Sequence[Run]]) -> list[Reading]:
@@ -65,8 +64,22 @@ def spreads(groups: Sequence[Group]) -> Spreads:
     values = [np.array(group.values(ACCURACY)) for group in groups]
     means = np.array([v.mean() for v in values])
     within = sum(((v - v.mean()) ** 2).sum() for v in values) / sum(len(v) - 1 for v in values)
-    return Spreads(
-        readings=float(means.std(ddof=1)),
-        seeds=float(np.sqrt(within)),
-        p=float(stats.f_oneway(*values).pvalue),
-    )
+    of_means = within * np.mean([1 / len(v) for v in values])
+    between = max(0.0, means.var(ddof=1) - of_means)
+    return Spreads(readings=float(np.sqrt(between)), seeds=float(np.sqrt(within)))
+
+
+def least_shown(pairs: Sequence[Pair]) -> float | None:
+    """The difference that, seen in one pair, would have passed as `is_shown` has it.
+
+    By the spread of the seeds' differences that the pairs have on average, and the first step of
+    Holm's correction. None where they differ in their seeds or have none.
+    """
+    counts = {pair.runs for pair in pairs}
+    if len(counts) != 1 or any(pair.over_seeds is None for pair in pairs):
+        return None
+    freedom = min(next(iter(counts))) - 1
+    usual = stats.t.ppf((1 + PAIR_LEVEL) / 2, freedom)
+    errors = [(p.over_seeds.high - p.over_seeds.low) / 2 / usual for p in pairs if p.over_seeds]
+    error = np.sqrt(np.mean(np.square(errors)))
+    return float(stats.t.ppf(1 - LEVEL / len(pairs) / 2, freedom) * error)

@@ -124,7 +124,8 @@ def test_the_shares_of_a_batch_are_its_rows(rows: int, count: int) -> None:
         assert torch.equal(take_rows(padded, share)["input_ids"], padded["input_ids"][share])
 
 
-LONG = {"epochs": 20, "processes": 2}
+# Losses are summed over four steps: a checkpoint falls within such a sum.
+LONG = {"epochs": 20, "processes": 2, "logging_steps": 200}
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from voluptuous import Invalid
 
 from cardproof.files import (
     DamagedError,
@@ -20,7 +23,7 @@ from cardproof.files import (
     summed_folder,
     working_folder,
 )
-from cardproof.verify import damaged_objects, damaged_outputs
+from cardproof.verify import cut_off_records, damaged_objects, damaged_outputs
 from faults import damage, disk, kills
 from faults.bench import ROOT, Bench, Outcome
 
@@ -139,3 +142,21 @@ def test_verify_finds_what_dvc_trusts(bench: Bench) -> None:
     assert [d.path for d in damaged_objects(cache)] == [some]
     found = {d.path.relative_to(folder).as_posix() for d in damaged_outputs(folder, cache)}
     assert found >= {"upload/model.safetensors", "plots/roc.csv"}
+
+
+def test_verify_names_every_lock_file_that_dvc_would_refuse(tmp_path: Path) -> None:
+    text = (ROOT / "dvc.lock").read_text()
+    ends = [i + 1 for i, letter in enumerate(text) if letter == "\n"]
+    chance = random.Random(2)
+    for cut in [*chance.sample(ends, 40), *chance.sample(range(1, len(text)), 40)]:
+        (tmp_path / "dvc.lock").write_text(text[:cut])
+        named = [d.path.name for d in cut_off_records(tmp_path)]
+        assert not [*damaged_outputs(tmp_path, tmp_path)]
+        try:
+            COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(text[:cut]))
+            refused = False
+        except (Invalid, YAMLError):
+            refused = True
+        assert named == (["dvc.lock"] if refused or cut not in ends else []), text[:cut][-90:]
+    (tmp_path / "dvc.lock").write_text(text)
+    assert not [*cut_off_records(tmp_path)]

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,29 @@ def test_odd_texts_pass_through_the_stages(workspace: Path, run: Run) -> None:
     assert by_name["a megabyte"] >= 200_002
     facts = json.loads((workspace / "metrics/split.json").read_text())
     assert facts["train_repeats"] + facts["validation_repeats"] + facts["validation_in_train"] > 0
+
+
+def test_a_base_of_ones_own_comes_from_a_mirror(
+    workspace: Path, tiny_base: Path, tmp_path: Path, run: Run
+) -> None:
+    write(workspace / "own/train.csv", ROWS)
+    write(workspace / "own/test.jsonl", ROWS)
+    shutil.copytree(tiny_base, tmp_path / "me/encoder")
+    yaml = YAML()
+    params = yaml.load(workspace / "params.yaml")
+    params["bases"]["mine"] = {
+        "repository": "me/encoder", "revision": None, "max_positions": 512,
+        "files": {path.name: sha256_of(path) for path in sorted(tiny_base.iterdir())},
+    }  # fmt: skip
+    params["model"]["base"] = "mine"
+    yaml.dump(params, workspace / "params.yaml")
+    lost = run("python", "-m", "stages.download", cwd=workspace)
+    assert lost.returncode == 1
+    assert "sample/hub/me/encoder/model.safetensors" in lost.stderr
+    done = run("python", "-m", "stages.download", cwd=workspace, mirror=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for path in tiny_base.iterdir():
+        assert (workspace / "data/base" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_a_refusal_leaves_the_earlier_reviews_and_shows_no_traceback(

@@ -133,6 +133,7 @@ def test_every_fault_is_reported_at_once_with_key_value_and_remedy(raw: dict[str
     raw["cards"]["hansaht"]["base"] = "bert"
     del raw["cards"]["template"]["split"]["seed"]
     raw["reviews"]["imdb"]["train"]["sha256"] = "z"
+    raw["cards"]["v1.0"] = raw["cards"]["grojeda"]
     with pytest.raises(ParamsError) as caught:
         resolve(raw)
     expected = [
@@ -151,6 +152,7 @@ def test_every_fault_is_reported_at_once_with_key_value_and_remedy(raw: dict[str
         "cards.hansaht.base: 'bert' is not in bases",
         "cards.template.split.seed: missing; add it",
         "reviews.imdb.train.sha256: 'z' must be a sha256",
+        "cards.v1.0: 'v1.0' must be a name of letters, digits, - and _",
     ]
     message = str(caught.value)
     assert [e for e in expected if e not in message] == []

@@ -19,7 +19,7 @@ from sklearn.metrics import f1_score
 
 from cardproof.claims import claim_metrics, departures, judge_claims, judge_epochs
 from cardproof.files import write_json
-from cardproof.params import Recipe, resolve
+from cardproof.params import Recipe, Train, resolve
 from cardproof.report.behaviour import analyse, behaviour_metrics, describe, percent, shorten
 from cardproof.report.facts import FactsError, Predictions, RunFacts, ScoredReviews, read_run
 from cardproof.report.figures import draw_figures
@@ -131,7 +131,39 @@ def test_another_seed_or_reading_of_a_silence_is_no_departure() -> None:
     assert departures(recipe_of("llm_project", tokenize={"max_length": 256})) == []
     assert departures(recipe_of("grojeda", tokenize={"max_length": 256})) == ["tokenize.max_length"]
     assert departures(recipe_of("deepaxion", train={"precision": "bf16"}), "bf16") == []
+    # Its 1,250 steps an epoch leave one share of held-out rows.
+    assert departures(recipe_of("llm_project", split={"test_size": 0.5})) == ["split.test_size"]
     assert departures(recipe_of("deepaxion"), precision="bf16") == ["train.precision"]
+
+
+@pytest.mark.parametrize("key", sorted(Train.model_fields.keys() - {"seed", "logging_steps"}))
+def test_whatever_is_changed_in_training_bars_a_comparison(key: str) -> None:
+    changes: dict[str, Any] = {
+        "learning_rate": 1e-5, "scheduler": "cosine", "warmup_steps": 9, "weight_decay": 0.1,
+        "betas": [0.8, 0.9], "epsilon": 1e-6, "batch_size": 4, "epochs": 1.0, "max_steps": 9,
+        "precision": "bf16", "load_best": False, "layer_decay": 0.9, "average_last": 0.5,
+    }  # fmt: skip
+    # A card that states all of it, and keeps its last weights, as a mean of them must.
+    card = recipe_of("grojeda").card.model_dump() | {"silent": {}}
+    card["train"]["load_best"] = key == "load_best"
+    other = recipe_of("grojeda", cards={"grojeda": card}, train={key: changes[key]})
+    found = judge_claims(other, [{"evaluate.accuracy": 0.9256, "evaluate.loss": 0.2435}])
+    words = {c.key: c.verdict.word for c in found}
+    assert (words["accuracy"], words["loss"]) == ("not comparable", "not comparable")
+
+
+def test_a_single_runs_training_loss_borrows_no_spread() -> None:
+    """The published one is of losses on held-out rows: three times llm_project's third epoch."""
+    row = {
+        "training_loss": 0.12,
+        "epoch": 3,
+        "step": 3750,
+        "validation_loss": 0.1,
+        "accuracy": 0.98,
+    }
+    cells = judge_epochs(recipe_of("llm_project"), [[row]])[2]
+    assert cells[0].verdict.word == "not testable"
+    assert cells[3].verdict.word == "reproduced"
 
 
 def test_three_runs_have_a_spread_of_their_own() -> None:

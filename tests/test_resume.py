@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl
 
 from cardproof import resume
 from cardproof.checkpoints import load_classifier, load_tokenizer
@@ -207,6 +209,33 @@ def test_the_seconds_between_checkpoints_can_be_set(
         train(tiny_base, tmp_path / "a")
 
 
+def test_saving_takes_its_share_of_the_time_also_after_an_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second a step, two seconds a save, and one by the Trainer itself after each epoch."""
+    now = 0.0
+    monkeypatch.setattr(resume, "FIRST_SAVE", 5.0)
+    monkeypatch.setattr(resume, "SAVE_SHARE", 0.02)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    trainer: Any = SimpleNamespace(_tr_loss=0.0)
+    tables: Any = None
+    keeper = resume.CheckpointKeeper(trainer, tables, 1_000)
+    arguments: Any = SimpleNamespace(output_dir=tmp_path, should_save=False, device=None)
+    saved = [0]
+    for step in range(1, 3_001):
+        now += 1
+        state: Any = SimpleNamespace(global_step=step)
+        control = TrainerControl()
+        keeper.on_step_end(arguments, state, control)
+        if control.should_save or step % 1_000 == 0:
+            saved.append(step)
+            now += 2
+            keeper.on_save(arguments, state, control)
+    assert {1_000, 2_000, 3_000} < set(saved)
+    assert max(np.diff(saved)) <= 2 / 0.02
+    assert 2 * len(saved) <= 0.02 * now + 2 * 5  # the first, and those after an epoch, on top
+
+
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -292,8 +321,9 @@ def test_two_processes_at_the_same_run_do_not_share_checkpoints(tmp_path: Path) 
 
 
 def test_what_nobody_came_back_to_is_bounded(tmp_path: Path) -> None:
-    for i in range(6):
-        (tmp_path / f"old{i}").mkdir()
-        os.utime(tmp_path / f"old{i}", (i, i))
+    for i in range(12):
+        (tmp_path / f"old{i:02}").mkdir()
+        os.utime(tmp_path / f"old{i:02}", (i, i))
     with checkpoint_folder(tmp_path, "key"):
-        assert sorted(p.name for p in tmp_path.iterdir()) == ["key", "old4", "old5"]
+        kept = [*(f"old{i:02}" for i in range(5, 12)), "key"]
+        assert sorted(p.name for p in tmp_path.iterdir()) == sorted(kept)

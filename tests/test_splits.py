@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from cardproof.params import Split, resolve
 from cardproof.reviews import ReviewsError, draw_balanced, read_reviews
-from cardproof.splits import describe_splits, make_splits
+from cardproof.splits import SplitError, describe_splits, make_splits
 from cardproof.training import steps_per_epoch
 from tests.conftest import ROOT
 from tests.test_params import CARDS
@@ -97,6 +97,16 @@ def test_limits_are_of_each_split_and_the_test_rows_may_have_their_own() -> None
     assert sizes == {"train": 75, "validation": 25, "test": 100}
     sizes = {k: len(v) for k, v in make_splits(train, test, split, limit=8, test_limit=200).items()}
     assert sizes == {"train": 6, "validation": 2, "test": 200}
+
+
+def test_a_share_that_leaves_no_row_is_refused_by_its_key() -> None:
+    rows = Dataset.from_dict({"text": ["a", "b"] * 10, "label": [0, 1] * 10})
+    split = Split.model_validate(
+        {"validation": "holdout", "test_size": 0.96, "seed": 1, "scored": "test",
+         "scored_rows": "all"}
+    )  # fmt: skip
+    with pytest.raises(SplitError, match=r"split\.test_size: 0\.96 of 20 rows"):
+        make_splits(rows, rows, split)
 
 
 def test_repeats_are_counted_within_and_across_sets() -> None:

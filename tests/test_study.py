@@ -1,6 +1,7 @@
 """The study: what is computed from records, and that the pages say what the records hold."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,14 @@ from ruamel.yaml import YAML
 from scipy import stats
 from sklearn.metrics import f1_score, precision_score, recall_score
 
+from cardproof.compare.groups import Group
+from cardproof.compare.paired import Pair
 from cardproof.errors import CardproofError
 from cardproof.params import load_recipe, resolve
 from study.leak import flattery, overstatement
+from study.pages import SUMMARY, render_results
 from study.plan import PLAN, Planned
-from study.readings import compare_readings, is_shown
+from study.readings import ACCURACY, compare_readings, is_shown, least_shown
 from study.readings import spreads as spreads_of_readings
 from study.records import Record
 from study.run import BASE_FILES, offer_as_base
@@ -52,6 +56,21 @@ def test_the_pages_of_results_say_what_the_records_hold(run: Run) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_a_study_half_run_has_its_pages_too(tmp_path: Path) -> None:
+    """Of two readings one seed each, of the leak one start; a recipe out of an older record."""
+    results = ROOT / "results"
+    names = [f"silences/{reading}-seed-1" for reading in ("as-assumed", "learning-rate-5e-5")]
+    for name in (*names, "leak/honest-seed-1", "grojeda-cut-short-on-minilm"):
+        shutil.copytree(results / name, tmp_path / name)
+    shutil.copytree(tmp_path / names[0], tmp_path / "recipes/deepaxion")
+    pages = render_results(tmp_path)
+    assert "too few seeds yet" in pages[SUMMARY]
+    assert "1 of 5 run at full size; the most accurate is DeepAxion" in pages[SUMMARY]
+    missing = "Missing: tuned-on-all, after-tuning-on-all (seed 1, 2, 3), honest (seed 2, 3)"
+    assert missing in pages["README.md"]
+    assert "not comparable" in pages["README.md"]  # its base is not the card's
+
+
 ALL_PLANNED = [run for runs in PLAN.values() for run in runs]
 
 
@@ -85,10 +104,46 @@ def test_readings_are_compared_by_seed_with_the_first() -> None:
         assert reading.against.p_seeds_holm is not None
         assert reading.against.p_seeds_holm >= plain - 1e-12
     found = spreads_of_readings([reading.group for reading in readings])
-    assert found.readings == pytest.approx(np.std([0.81, 0.87, 0.81], ddof=1))
-    squares = [np.var(v, ddof=1) for v in shares.values()]
-    assert found.seeds == pytest.approx(np.sqrt(np.mean(squares)))
-    assert found.p == pytest.approx(stats.f_oneway(*shares.values()).pvalue)
+    within = np.mean([np.var(v, ddof=1) for v in shares.values()])
+    assert found.seeds == pytest.approx(np.sqrt(within))
+    assert found.readings == pytest.approx(np.sqrt(np.var([0.81, 0.87, 0.81], ddof=1) - within / 3))
+
+
+def test_seeds_alone_make_no_spread_of_readings() -> None:
+    random, run = np.random.default_rng(0), made_run("a")
+    found = []
+    for _ in range(300):
+        runs = [
+            [replace(run, metrics={ACCURACY: random.normal(0.8, 0.02)}) for _ in range(3)]
+            for _ in range(4)
+        ]
+        found.append(spreads_of_readings([Group("", tuple(of_one)) for of_one in runs]))
+    assert np.mean([s.seeds**2 for s in found]) == pytest.approx(0.02**2, rel=0.1)
+    assert np.median([s.readings for s in found]) < 0.005
+
+
+def test_the_least_difference_that_shows_is_where_the_test_turns() -> None:
+    """Two changes with the same seeds: their differences scaled to just below and just above."""
+    luck = np.array([0.004, -0.004, 0.002, -0.002])
+
+    def pairs_of(points: float) -> list[Pair]:
+        plain = [made_run(f"p-{i}", right=marks(0.7, 5_000), train__seed=i) for i in range(4)]
+        runs = {"plain": plain} | {
+            name: [
+                made_run(f"{name}-{i}", right=marks(0.7 + by + luck[i], 5_000), train__seed=i)
+                for i in range(4)
+            ]
+            for name, by in (("one", points), ("two", 0.0))
+        }
+        return [r.against for r in compare_readings(runs) if r.against]
+
+    least = least_shown(pairs_of(0.02))
+    assert least
+    for factor, shown in ((0.95, False), (1.05, True)):
+        pair = pairs_of(least * factor)[0]
+        assert (pair.p_seeds_holm is not None and pair.p_seeds_holm < 0.01) == shown
+    assert least_shown(pairs_of(0.02)[:1]) is not None
+    assert least_shown([]) is None
 
 
 def test_what_validation_rows_flatter_by_is_their_gap_to_test_rows() -> None:

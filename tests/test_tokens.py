@@ -1,5 +1,6 @@
 """The token store: cut as the tokenizer cuts, read back as written."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,24 @@ def test_a_trained_head_is_kept_and_a_missing_one_is_drawn_with_the_seed(
     again = load_classifier(tmp_path, 3, ["Negative", "Positive"])
     assert (again.classifier.weight == first.classifier.weight).all()
     assert again.config.id2label == {0: "Negative", 1: "Positive"}
+
+
+def test_a_head_with_other_classes_is_replaced_and_other_weights_are_refused(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    from transformers import AutoModelForSequenceClassification
+
+    three = AutoModelForSequenceClassification.from_pretrained(tiny_base, num_labels=3)
+    three.save_pretrained(tmp_path)
+    model = load_classifier(tmp_path, 3, None)
+    assert model.classifier.weight.shape[0] == 2
+    assert (model.classifier.weight == load_classifier(tmp_path, 3, None).classifier.weight).all()
+    assert (model.pre_classifier.weight == three.pre_classifier.weight).all()
+
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"hidden_dim": 12}))
+    with pytest.raises(CheckpointError, match=r"lin1\.\w+ has the size .* config\.json wants"):
+        load_classifier(tmp_path, 3, None)
 
 
 def test_batched_logits_are_those_of_one_review_at_a_time(tiny_base: Path, tmp_path: Path) -> None:

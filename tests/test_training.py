@@ -3,6 +3,7 @@
 import csv
 import re
 import shutil
+from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import Trainer, TrainerCallback
+from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from cardproof.checkpoints import load_classifier, load_tokenizer, load_word_pieces
 from cardproof.devices import Device, choose_device, nearest_precision
@@ -180,6 +181,24 @@ def test_a_precision_that_a_cpu_lacks_gives_way_with_its_reason() -> None:
     assert (device.precision, device.reason != "") == ("fp32", True)
 
 
+def test_a_machine_with_more_gpus_trains_the_same_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """transformers takes all GPUs that one process sees and gives each a batch."""
+    found = TrainingArguments._setup_devices.func
+
+    def two_gpus(self: TrainingArguments) -> torch.device:
+        device = found(self)
+        self._n_gpu = 2
+        return device  # type: ignore[no-any-return]
+
+    faked = cached_property(two_gpus)
+    faked.__set_name__(TrainingArguments, "_setup_devices")
+    monkeypatch.setattr(TrainingArguments, "_setup_devices", faked)
+    assert TrainingArguments(str(tmp_path), per_device_train_batch_size=4).train_batch_size == 8
+    assert training_arguments(recipe(), 8, CPU, True, tmp_path).train_batch_size == 4
+
+
 class Weights(TrainerCallback):  # type: ignore[misc]
     """Keeps the weights after each step."""
 
@@ -238,5 +257,5 @@ def test_each_layer_learns_at_its_share_of_the_next_ones_rate(
 
 def test_a_model_without_numbered_layers_takes_no_layer_decay(tmp_path: Path) -> None:
     arguments = training_arguments(recipe(load_best=False), 8, CPU, False, tmp_path)
-    with pytest.raises(CardproofError, match=r"Linear has no numbered layers; set it to 1"):
+    with pytest.raises(CardproofError, match=r"Linear has no numbered layers; set it to null"):
         layer_wise_optimizer(torch.nn.Linear(2, 2), arguments, [], 0.9)

@@ -107,7 +107,7 @@ def _legend(figure: Figure, groups: Sequence[Group], band: bool) -> None:
     if any(len(group.runs) > 1 for group in groups):
         handles += [
             Line2D([], [], color=OURS, marker="o", **SEED_MARK, ls="", label="a seed"),
-            Line2D([], [], color=OURS, lw=1.6, alpha=0.5, label="95 % of further seeds"),
+            Line2D([], [], color=OURS, lw=1.6, alpha=0.5, label="one more seed, 95 %"),
         ]
     if any((claim := group.claim("accuracy")) and claim.claimed for group in groups):
         handles.append(Line2D([], [], color=CARD, marker="D", ms=6.5, ls="", label="claimed"))

@@ -9,7 +9,7 @@ from typing import Any
 
 from cardproof.claims import HEADLINES, JudgedClaim, judge_claims
 from cardproof.compare.runs import LeftOut, Run
-from cardproof.params import Recipe
+from cardproof.params import Recipe, as_override
 from cardproof.statistics import Summary, summarise
 
 
@@ -155,17 +155,10 @@ def _repeat(first: Run) -> str:
 def _label(run: Run) -> str:
     """The card's title and what deviates from it."""
     recipe = run.recipe
-    parts = [f"{d.key}={show(d.ours)}" for d in recipe.deviations if d.key != "train.seed"]
+    parts = [f"{d.key}={as_override(d.ours)}" for d in recipe.deviations if d.key != "train.seed"]
     if run.precision not in (None, recipe.train.precision):
         parts.append(f"in {run.precision}")
     return plain(", ".join([recipe.card.title, *parts]))
-
-
-def show(value: object) -> str:
-    """A value as `dvc exp run -S` takes it."""
-    if isinstance(value, list):
-        return "[" + ",".join(map(show, value)) + "]"
-    return f"{value:g}" if isinstance(value, float) else f"{value}".lower()
 
 
 def _tell_apart(groups: list[Group]) -> tuple[list[Group], list[str]]:

@@ -32,6 +32,7 @@ from cardproof.statistics import Interval, McNemar, bootstrap_interval, holm, mc
 
 LEVEL = 0.95
 ALPHA = 0.05
+NOT_SHOWN = "not shown"
 SEED = 0  # of the draws: the same runs give the same intervals
 _NO_SPREAD = 1e-12  # accuracies are counts over rows: what is below is rounding
 MOST_GROUPS = 10  # up to 45 pairs; above, each group against the best one only
@@ -77,8 +78,8 @@ class Pair:
         """What the tests together say, in a few words."""
         beyond = not self.over_rows.low <= 0 <= self.over_rows.high
         if self.p_seeds_holm is not None:
-            return "recipes differ" if self.p_seeds_holm < ALPHA and beyond else "not shown"
-        return "these models differ" if self.p_mcnemar_holm < ALPHA and beyond else "not shown"
+            return "recipes differ" if self.p_seeds_holm < ALPHA and beyond else NOT_SHOWN
+        return "these models differ" if self.p_mcnemar_holm < ALPHA and beyond else NOT_SHOWN
 
 
 @dataclass(frozen=True)

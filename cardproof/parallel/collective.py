@@ -70,12 +70,6 @@ def anyone(*flags: bool, device: torch.device) -> list[bool]:
     return [bool(flag) for flag in said.tolist()]
 
 
-def mean_of_all(value: float) -> float:
-    """The mean of each process's value."""
-    values = from_everyone(value)
-    return float(sum(values) / len(values))
-
-
 def wait_for_all() -> None:
     """Wait until every process is here."""
     if in_company():

@@ -59,7 +59,7 @@ def training_figure(curve: Rows, epochs: Rows, claims: Claims) -> bytes:
         right.set_xlim(0.5, max(last, len(claims.epochs)) + 0.5)
         right.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     else:
-        _say(right, "This card validates on no rows.")
+        _say(right, "This run validates on no rows.")
     return to_png(figure)
 
 

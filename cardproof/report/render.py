@@ -10,7 +10,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
 
 from cardproof.claims import JudgedClaim, judge_claims, judge_epochs
-from cardproof.params import Recipe
+from cardproof.params import Recipe, as_override
 from cardproof.report.behaviour import describe
 from cardproof.report.facts import RunFacts
 from cardproof.statistics import Interval
@@ -28,8 +28,8 @@ class Setting:
         key: as in params.yaml.
         card: the card's value, or the one assumed for it.
         ours: this run's.
-        status: "stated", "assumed" (the card is silent), "another reading" (it is silent, and
-            ours is not the assumed value either), "another seed" or "deviates".
+        status: "stated", "assumed" (the card is silent), "another reading" (it leaves that open,
+            and ours is not the assumed value either), "another seed" or "deviates".
         remark: the assumption or the reason of a deviation.
     """
 
@@ -78,7 +78,7 @@ def _changed(recipe: Recipe, key: str) -> str:
     """What a value is that is not the card's own, or not the one assumed for it."""
     if key == "train.seed":
         return "another seed"
-    return "another reading" if key in recipe.card.silent else "deviates"
+    return "another reading" if recipe.card.leaves_open(key) else "deviates"
 
 
 def _show(value: object) -> str:
@@ -118,7 +118,7 @@ def render_page(run: RunFacts, figures: dict[str, bytes]) -> str:
 def render_model_card(run: RunFacts) -> str:
     """README.md for the hub: front matter with model-index, then what the run is and showed."""
     data = ModelCardData(
-        language="en",
+        language=None if run.recipe.own_reviews else "en",
         license=run.recipe.card.license,
         library_name="transformers",
         pipeline_tag="text-classification",
@@ -193,17 +193,10 @@ def _summary(claims: list[JudgedClaim]) -> str:
 
 def command_of(recipe: Recipe) -> str:
     """The command that runs this recipe again."""
-    changes = [f"-S {d.key}={_show_override(d.ours)}" for d in recipe.deviations]
+    changes = [f"-S {d.key}={as_override(d.ours)}" for d in recipe.deviations]
     changes += [f"-S train.processes={recipe.processes}"] if recipe.processes > 1 else []
     card = [] if recipe.name == "sample" else [f"-S card={recipe.name}"]
     return " ".join(["dvc exp run", *card, *changes]) if card or changes else "dvc repro"
-
-
-def _show_override(value: object) -> str:
-    """A value as `dvc exp run -S` reads it."""
-    if isinstance(value, list):
-        return "[" + ",".join(map(_show_override, value)) + "]"
-    return f"{value:g}" if isinstance(value, float) else f"{value}".lower()
 
 
 def _template(name: str) -> Template:
