@@ -278,6 +278,15 @@ def test_the_model_card_is_one_that_the_hubs_library_accepts(card: str, split: s
     assert read.license == CARDS[card][-1]
 
 
+def test_a_model_card_says_where_its_pipeline_reads_otherwise_than_the_run_did() -> None:
+    plain, both = (
+        render_model_card(run_of(recipe_of("grojeda", tokenize={"cut": cut})))
+        for cut in (None, "head_and_tail")
+    )
+    assert "of its start and end" not in plain
+    assert "of its start and end" in both
+
+
 class Tags(HTMLParser):
     """Collects the tags of a page and whatever it would fetch."""
 
