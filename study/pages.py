@@ -15,7 +15,7 @@ from cardproof.compare.tables import main_table, pairs_table
 from cardproof.uncertainty import score_intervals
 from study import leak
 from study.figures import draw_groups, draw_leak, draw_small_sets, to_svg
-from study.plan import HONEST, LEAKY, PLAN, READINGS, SEEDS, VARIANTS, Planned, command_of
+from study.plan import HONEST, KEPT, LEAKY, PLAN, READINGS, SEEDS, VARIANTS, Planned, command_of
 from study.readings import ACCURACY, LEVEL, compare_readings, is_shown, least_shown, spreads
 from study.records import Record, read_records, read_runs
 from study.small_sets import draw_scores
@@ -23,7 +23,7 @@ from study.small_sets import spreads as spreads_of_draws
 
 TEMPLATES = Path(__file__).parent / "templates"
 DRAWS, DRAWN_ROWS, SEED = 10_000, 100, 42
-DRAWN_FROM = "grojeda-cut-short-on-minilm"  # whose logits the small test sets are drawn from
+DRAWN_FROM = "recipes/grojeda"  # whose logits the small test sets are drawn from
 
 SUMMARY = "summary"
 
@@ -189,6 +189,7 @@ def _changes(
         "spreads": spreads(several) if len(several) > 1 else None,
         "least": least_shown([reading.against for reading in readings if reading.against]),
         "helps": helps,
+        "kept": [KEPT[change] for change in helps if change in KEPT],
         "level": LEVEL,
         "most_seeds": max(len(group.runs) for group in groups),
         "train_rows": round(found[0].metrics["split.train_rows"]),

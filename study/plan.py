@@ -109,6 +109,8 @@ VARIANTS: dict[str, dict[str, str]] = {
     "layer decay 0.9": {"train.layer_decay": "0.9"},
     "cosine": {"train.scheduler": "cosine"},
 }
+# What became a card of params.yaml.
+KEPT = {"head and tail": "both_ends"}
 # More than elsewhere: that a change helps is to be shown at p < 0.01.
 VARIANT_SEEDS = (1, 2, 3, 4, 5)
 # At 128 tokens most reviews are cut, so that it shows which part of them is kept; at the cards' 384

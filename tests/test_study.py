@@ -1,6 +1,7 @@
 """The study: what is computed from records, and that the pages say what the records hold."""
 
 import shutil
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from cardproof.errors import CardproofError
 from cardproof.params import load_recipe, resolve
 from study.leak import flattery, overstatement
 from study.pages import SUMMARY, render_results
-from study.plan import PLAN, Planned
+from study.plan import KEPT, PLAN, VARIANTS, Planned
 from study.readings import ACCURACY, compare_readings, is_shown, least_shown
 from study.readings import spreads as spreads_of_readings
 from study.records import Record
@@ -57,15 +58,14 @@ def test_the_pages_of_results_say_what_the_records_hold(run: Run) -> None:
 
 
 def test_a_study_half_run_has_its_pages_too(tmp_path: Path) -> None:
-    """Of two readings one seed each, of the leak one start; a recipe out of an older record."""
+    """Of two readings one seed each, and of the leak one start."""
     results = ROOT / "results"
     names = [f"silences/{reading}-seed-1" for reading in ("as-assumed", "learning-rate-5e-5")]
-    for name in (*names, "leak/honest-seed-1", "grojeda-cut-short-on-minilm"):
+    for name in (*names, "leak/honest-seed-1", "recipes/grojeda"):
         shutil.copytree(results / name, tmp_path / name)
-    shutil.copytree(tmp_path / names[0], tmp_path / "recipes/deepaxion")
     pages = render_results(tmp_path)
     assert "too few seeds yet" in pages[SUMMARY]
-    assert "1 of 5 run at full size; the most accurate is DeepAxion" in pages[SUMMARY]
+    assert "1 of 5 run at full size; grojeda's reaches" in pages[SUMMARY]
     missing = "Missing: tuned-on-all, after-tuning-on-all (seed 1, 2, 3), honest (seed 2, 3)"
     assert missing in pages["README.md"]
     assert "not comparable" in pages["README.md"]  # its base is not the card's
@@ -83,6 +83,18 @@ def test_every_planned_run_is_one_that_params_allows(planned: Planned) -> None:
         raw["bases"][planned.settings["model.base"]] = RAW["bases"]["minilm"]
     deviations = {d.key for d in resolve(raw).deviations}
     assert deviations <= planned.settings.keys() - {"card"}
+
+
+@pytest.mark.parametrize(("change", "card"), KEPT.items())
+def test_a_change_that_is_kept_is_the_recipe_that_was_run(change: str, card: str) -> None:
+    """But for what made the runs small, and the stand-in's learning rate."""
+    kept, run = RAW["cards"][card], deepcopy(RAW["cards"]["template"])
+    run["tokenize"]["max_length"] = 128
+    for key, value in VARIANTS[change].items():
+        section, _, field = key.partition(".")
+        run[section][field] = value
+    assert (kept["tokenize"], kept["train"]) == (run["tokenize"], run["train"])
+    assert resolve(RAW | {"card": card}).split.scored_rows == "all"
 
 
 def test_readings_are_compared_by_seed_with_the_first() -> None:
