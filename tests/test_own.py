@@ -128,8 +128,10 @@ def test_odd_texts_pass_through_the_stages(workspace: Path, run: Run) -> None:
 
 
 def test_a_base_of_ones_own_comes_from_a_mirror(
-    workspace: Path, tiny_base: Path, tmp_path: Path, run: Run
+    make_repository: Callable[[], Path], tiny_base: Path, tmp_path: Path, run: Run
 ) -> None:
+    workspace = make_repository()
+    set_params(workspace, {"train": {"path": "own/train.csv"}, "test": {"path": "own/test.jsonl"}})
     write(workspace / "own/train.csv", ROWS)
     write(workspace / "own/test.jsonl", ROWS)
     shutil.copytree(tiny_base, tmp_path / "me/encoder")
