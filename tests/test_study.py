@@ -34,7 +34,7 @@ def test_drawn_scores_are_those_of_rows_really_drawn() -> None:
     predicted = logits.argmax(axis=1)
     drawn = draw_scores(labels, logits, rows=100, draws=20_000, seed=1)
     plain = []
-    for _ in range(2_000):
+    for _ in range(800):
         rows = np.concatenate(
             [random.choice(np.flatnonzero(labels == c), 50, replace=False) for c in (0, 1)]
         )
