@@ -199,24 +199,8 @@ def train_classifier(
     batching = choose_batching(model, tokenizer, arguments)
     print(batching.reason)
     shared = arguments.world_size > 1
-    trainer = (WholeBatchTrainer if shared else Trainer)(
-        model=model,
-        args=arguments,
-        train_dataset=batching.rows(train_set),
-        eval_dataset=batching.rows(validation_set) if validation_set else None,
-        data_collator=batching.collate,
-        compute_metrics=_accuracy,
-        callbacks=[
-            tables,
-            *([OwnDropout()] if shared else []),
-            *([WeightAverage(refinements.average_last)] if refinements.average_last else []),
-        ],
-    )
-    if refinements.layer_decay:
-        decays = trainer.get_decay_parameter_names(model)
-        trainer.optimizer = layer_wise_optimizer(model, arguments, decays, refinements.layer_decay)
-    trainer.remove_callback(ProgressCallback)
-    trainer.add_callback(QuietProgress())
+    sets = (train_set, validation_set)
+    trainer = _make_trainer(model, arguments, batching, sets, tables, refinements)
     # Determinism fills new memory, for code that reads it unwritten: none here, and a tenth slower.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     per_epoch = steps_per_epoch(len(train_set), arguments.per_device_train_batch_size)
@@ -240,6 +224,38 @@ def train_classifier(
         best_epoch=best / per_epoch if best else None,
         seconds=keeper.seconds_before + time.perf_counter() - start,
     )
+
+
+def _make_trainer(
+    model: PreTrainedModel,
+    arguments: TrainingArguments,
+    batching: Batching,
+    sets: tuple[TokenStore, TokenStore | None],
+    tables: TrainingTables,
+    refinements: Refinements,
+) -> Trainer:
+    """A Trainer over the training and the validation set, with the tables and what is refined."""
+    train_set, validation_set = sets
+    shared = arguments.world_size > 1
+    trainer = (WholeBatchTrainer if shared else Trainer)(
+        model=model,
+        args=arguments,
+        train_dataset=batching.rows(train_set),
+        eval_dataset=batching.rows(validation_set) if validation_set else None,
+        data_collator=batching.collate,
+        compute_metrics=_accuracy,
+        callbacks=[
+            tables,
+            *([OwnDropout()] if shared else []),
+            *([WeightAverage(refinements.average_last)] if refinements.average_last else []),
+        ],
+    )
+    if refinements.layer_decay:
+        decays = trainer.get_decay_parameter_names(model)
+        trainer.optimizer = layer_wise_optimizer(model, arguments, decays, refinements.layer_decay)
+    trainer.remove_callback(ProgressCallback)
+    trainer.add_callback(QuietProgress())
+    return trainer
 
 
 def _check_end(
