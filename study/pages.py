@@ -16,7 +16,15 @@ from cardproof.uncertainty import score_intervals
 from study import leak
 from study.figures import draw_groups, draw_leak, draw_small_sets, to_svg
 from study.plan import HONEST, KEPT, LEAKY, PLAN, READINGS, SEEDS, VARIANTS, Planned, command_of
-from study.readings import ACCURACY, LEVEL, compare_readings, is_shown, least_shown, spreads
+from study.readings import (
+    ACCURACY,
+    LEVEL,
+    Reading,
+    compare_readings,
+    is_shown,
+    least_shown,
+    spreads,
+)
 from study.records import Record, read_records, read_runs
 from study.small_sets import draw_scores
 from study.small_sets import spreads as spreads_of_draws
@@ -140,6 +148,7 @@ def _leak(results: Path, records: Mapping[str, Record], figures: dict[str, str])
         "rows": round(honest[0].metrics["split.train_rows"]),
         "validation_rows": len(honest[0].right["validation"]),
         "test_rows": len(honest[0].right["test"]),
+        "commands": [command_of(PLAN["leak"][i]) for i in (1, 0)],
         "distance": leak.distance_to([row["accuracy"] for row in card], leaky),
         "where": _where([*honest, *leaky]),
     }
@@ -188,14 +197,21 @@ def _changes(
         "command": command_of(PLAN[question][0]).rpartition(" -S train.seed=")[0],
         "spreads": spreads(several) if len(several) > 1 else None,
         "least": least_shown([reading.against for reading in readings if reading.against]),
+        "most": max(readings[1:], key=lambda reading: abs(_points(reading))).group.label,
         "helps": helps,
         "kept": [KEPT[change] for change in helps if change in KEPT],
         "level": LEVEL,
         "most_seeds": max(len(group.runs) for group in groups),
+        "reviews_cut": found[0].metrics["tokenize.train_reviews_cut"],
         "train_rows": round(found[0].metrics["split.train_rows"]),
         "rows": len(found[0].labels),
         "where": _where(found),
     }
+
+
+def _points(reading: Reading) -> float:
+    """The difference from the first reading; 0 of that one itself."""
+    return reading.against.difference if reading.against else 0.0
 
 
 def _small_sets(source: Record, figures: dict[str, str]) -> Section:
