@@ -31,45 +31,30 @@ class WeightAverage(TrainerCallback):  # type: ignore[misc]
     checkpoints: add this before whatever takes their sums.
     """
 
-    def __init__(self, last: float) -> None:
-        self._last = last
-        self._names: list[str] = []
-        self._mean: list[torch.Tensor] = []
+    def __init__(self, model: PreTrainedModel, last: float) -> None:
+        self._model, self._last = model, last
+        self._mean: dict[str, torch.Tensor] = {}
         self._count = 0
         self._add = get_swa_multi_avg_fn()  # type: ignore[no-untyped-call]
 
     def on_train_begin(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        model: PreTrainedModel | None = None,
-        **_: Any,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Take back the mean of the checkpoint at this step, if the Trainer just loaded one."""
-        assert model is not None
-        trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        self._names = list(trained)
-        self._mean = [torch.zeros_like(p, requires_grad=False) for p in trained.values()]
+        self._mean = {name: torch.zeros_like(w) for name, w in self._weights().items()}
         path = Path(args.output_dir) / f"checkpoint-{state.global_step}" / FILE
         if state.global_step and path.is_file():
             with safe_open(path, "pt") as file:
                 self._count = json.loads(file.metadata()["count"])
-                for name, mean in zip(self._names, self._mean, strict=True):
+                for name, mean in self._mean.items():
                     mean.copy_(file.get_tensor(name))
 
     def on_step_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        model: PreTrainedModel | None = None,
-        **_: Any,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Add the weights after this step, if it is one of the last."""
-        assert model is not None
         if state.global_step > state.max_steps - math.ceil(self._last * state.max_steps):
-            self._add(self._mean, _weights(model), self._count)
+            self._add(list(self._mean.values()), list(self._weights().values()), self._count)
             self._count += 1
 
     def on_save(
@@ -78,24 +63,16 @@ class WeightAverage(TrainerCallback):  # type: ignore[misc]
         """Put the mean beside the weights."""
         if self._count and args.should_save:
             path = Path(args.output_dir) / f"checkpoint-{state.global_step}" / FILE
-            tensors = dict(zip(self._names, self._mean, strict=True))
-            save_file(tensors, path, {"count": json.dumps(self._count)})
+            save_file(self._mean, path, {"count": json.dumps(self._count)})
 
     def on_train_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        model: PreTrainedModel | None = None,
-        **_: Any,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Put the mean into the model, if this is the end and no signal cut the training off."""
-        assert model is not None
         if self._count and state.global_step >= state.max_steps:
-            for weight, mean in zip(_weights(model), self._mean, strict=True):
-                weight.copy_(mean)
+            for name, weight in self._weights().items():
+                weight.copy_(self._mean[name])
 
-
-def _weights(model: PreTrainedModel) -> list[torch.Tensor]:
-    """What is trained, without its history."""
-    return [p.detach() for p in model.parameters() if p.requires_grad]
+    def _weights(self) -> dict[str, torch.Tensor]:
+        """What is trained, without its history; asked for anew, for the Trainer moves the model."""
+        return {n: p.detach() for n, p in self._model.named_parameters() if p.requires_grad}

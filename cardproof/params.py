@@ -49,9 +49,12 @@ Figure = Annotated[str, AfterValidator(check_printed)]  # as a card prints it, o
 
 
 class ParamsError(CardproofError):
-    """Faults of params.yaml, all of them, one a line."""
+    """Faults of params.yaml, all of them, one a line: what is not printable in one is escaped."""
 
     def __init__(self, faults: list[str], path: Path = PARAMS_FILE) -> None:
+        faults = [
+            "".join(c if c.isprintable() else ascii(c)[1:-1] for c in fault) for fault in faults
+        ]
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
         super().__init__("\n  ".join([f"{path}: {count}. Nothing was run.", *faults]))
         self.faults = faults
@@ -461,6 +464,7 @@ _REMEDIES = {
     "list_type": "must be a list",
     "dict_type": "must be a mapping",
     "model_type": "must be a mapping of keys",
+    "invalid_key": "must be text; put this key in quotes",
     "greater_than": "must be greater than {gt:g}",
     "greater_than_equal": "must be at least {ge:g}",
     "less_than": "must be less than {lt:g}",
@@ -477,12 +481,14 @@ _REMEDIES = {
 def _fault(model: type[BaseModel], error: dict[str, Any], prefix: str) -> tuple[str, str]:
     """The key that a pydantic error is about, and what to do about it."""
     # A union's branches are named in the location ('int', "literal['all']"): not keys of the file.
-    parts = [str(p) for p in error["loc"] if "[" not in str(p) and str(p) not in ("int", "float")]
+    unknown = [str(error["loc"][-1])] if error["type"] == "extra_forbidden" else []
+    path = [str(p) for p in error["loc"]][: -1 if unknown else None]
+    parts = [p for p in path if "[" not in p and p not in ("int", "float")] + unknown
     key = ".".join([*([prefix] if prefix else []), *parts]) or "params.yaml"
-    if error["type"] == "extra_forbidden":
+    if unknown:
         return key, f"no such key{_suggestion(parts[-1], _known_keys(model, parts[:-1]))}"
     advice = _REMEDIES.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
-    if error["type"] in ("missing", "value_error"):
+    if error["type"] in ("missing", "value_error", "invalid_key"):
         return key, advice
     null = ", or null for the card's own value" if parts[0] in _OVERRIDES else ""
     return key, f"{error['input']!r} {advice}{null}"

@@ -236,7 +236,8 @@ def _make_trainer(
 ) -> Trainer:
     """A Trainer over the training and the validation set, with the tables and what is refined."""
     train_set, validation_set = sets
-    shared = arguments.world_size > 1
+    shared, last = arguments.world_size > 1, refinements.average_last
+    averages = [WeightAverage(model, last)] if last else []
     trainer = (WholeBatchTrainer if shared else Trainer)(
         model=model,
         args=arguments,
@@ -247,7 +248,7 @@ def _make_trainer(
         callbacks=[
             tables,
             *([OwnDropout()] if shared else []),
-            *([WeightAverage(refinements.average_last)] if refinements.average_last else []),
+            *averages,
         ],
     )
     if refinements.layer_decay:

@@ -9,9 +9,15 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
+
+# The same examples every time: a commit that passed passes again. `--hypothesis-profile=default`
+# looks for others.
+settings.register_profile("suite", derandomize=True)
+settings.load_profile("suite")
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -78,6 +78,8 @@ def resolved(raw: dict[str, Any]) -> Recipe | None:
 @given(path=st.sampled_from(PATHS), value=VALUES)
 @example(path=("train", "learning_rate"), value=10**400)
 @example(path=("cards",), value={1: None})
+@example(path=("data",), value={"\n": None})
+@example(path=("data",), value={"int": None})
 @example(path=("cards", "sample", "claims", "accuracy"), value="about 94")
 def test_any_value_of_any_key(path: Path_, value: object) -> None:
     raw = copy.deepcopy(RAW)
