@@ -25,7 +25,7 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
 
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # whatever it and those below it raise for a faulty file
         raise CheckpointError(f"{folder}: no tokenizer can be loaded from it: {error}") from error
 
 
@@ -101,7 +101,7 @@ def load_classifier(folder: Path, seed: int, labels: list[str] | None) -> "PreTr
             output_loading_info=True,
             **names,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except Exception as error:  # likewise
         raise CheckpointError(f"{folder}: no classifier can be loaded from it: {error}") from error
     for name, stored, expected in sorted(found["mismatched_keys"]):
         if name.startswith(f"{model.base_model_prefix}."):

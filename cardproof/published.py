@@ -15,9 +15,9 @@ from importlib.resources import files
 from cardproof.printed import parse_figure
 
 COLUMNS = (
-    *("card", "accuracy", "loss", "learning_rate", "batch", "epochs", "seed"),
-    *("train_rows", "train_rows_from", "first_epoch_training_loss"),
-)
+    "card", "accuracy", "loss", "learning_rate", "batch", "epochs", "seed",
+    "train_rows", "train_rows_from", "first_epoch_training_loss",
+)  # fmt: skip
 
 IMDB_SPLIT = 25_000  # rows of train, and of test; half of each are positive
 
@@ -121,15 +121,8 @@ def condense(rows: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
         loss = first[0] if re.fullmatch(r"\d+\.\d+", first[0]) else ""
         step = int(first[2]) if len(first) > 2 and first[1] == "1.0" else None
         train_rows, source = _train_rows(row, step)
-        values = (
-            *(
-                row[key]
-                for key in ("card", "accuracy", "eval_loss", "lr", "batch", "epochs", "seed")
-            ),
-            train_rows,
-            source,
-            loss,
-        )
+        as_it_stands = ("card", "accuracy", "eval_loss", "lr", "batch", "epochs", "seed")
+        values = (*(row[key] for key in as_it_stands), train_rows, source, loss)
         condensed.append(dict(zip(COLUMNS, values, strict=True)))
     return condensed
 

@@ -1,6 +1,8 @@
 """The token store: cut as the tokenizer cuts, read back as written."""
 
 import json
+import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +114,31 @@ def test_a_folder_without_a_checkpoint_is_an_error_that_names_it(tmp_path: Path)
     for load in loaders:
         with pytest.raises(CheckpointError, match=str(tmp_path)):
             load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("config.json", b"null"),
+        ("config.json", b'{"model_type": "distilbert", "dim": "wide"}'),
+        ("config.json", b'{"model_type": "distilbert", "n_heads": 0}'),
+        ("config.json", b'{"model_type": "distilbert", "vocab_size": 0}'),
+        ("model.safetensors", b"not weights"),
+        ("tokenizer.json", b"{}"),
+    ],
+)
+def test_a_faulty_checkpoint_is_an_error_that_names_its_folder(
+    tiny_base: Path, tmp_path: Path, file: str, content: bytes
+) -> None:
+    folder = shutil.copytree(tiny_base, tmp_path / "base")
+    (folder / file).write_bytes(content)
+    load = (
+        load_tokenizer
+        if file == "tokenizer.json"
+        else partial(load_classifier, seed=1, labels=None)
+    )
+    with pytest.raises(CheckpointError, match=str(folder)):
+        load(folder)
 
 
 def test_weights_in_pickle_are_not_loaded(tiny_base: Path, tmp_path: Path) -> None:

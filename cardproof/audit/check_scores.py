@@ -22,9 +22,9 @@ from cardproof.published import IMDB_SPLIT
 
 _LARGEST_SET = 25_000
 _PLAUSIBLE = (
-    *(100, 200, 250, 300, 500, 600, 750, 900, 1_000, 1_250, 1_500, 2_000, 2_500, 3_000, 3_750),
-    *(4_000, 5_000, 6_250, 7_500, 8_000, 10_000, 12_500, 15_000, 20_000, 25_000),
-)
+    100, 200, 250, 300, 500, 600, 750, 900, 1_000, 1_250, 1_500, 2_000, 2_500, 3_000, 3_750,
+    4_000, 5_000, 6_250, 7_500, 8_000, 10_000, 12_500, 15_000, 20_000, 25_000,
+)  # fmt: skip
 _SCORES: tuple[Metric, ...] = ("accuracy", "precision", "recall", "f1")
 _TRAINER_SOURCES = ("metadata", "results list")
 _LIKELY = 0.5  # a size that chance fits more often than this says nothing

@@ -19,10 +19,10 @@ _CLOSING = re.compile(r"(?<=\s)---(?=\s|$)")
 _BRACKET = re.compile(r"[\[\]{}]")
 _MERGE = re.compile(r"<<\s{0,9}:")
 _KEYS = (
-    *("base_model", "base_model_relation", "datasets", "eval_results", "inference", "language"),
-    *("library_name", "license", "license_name", "license_link", "metrics", "model-index"),
-    *("model_name", "new_version", "pipeline_tag", "tags", "thumbnail", "widget"),
-)
+    "base_model", "base_model_relation", "datasets", "eval_results", "inference", "language",
+    "library_name", "license", "license_name", "license_link", "metrics", "model-index",
+    "model_name", "new_version", "pipeline_tag", "tags", "thumbnail", "widget",
+)  # fmt: skip
 _KEY = re.compile(rf"(?:^|(?<=\s))({'|'.join(_KEYS)}):(?=\s|$)")
 _FLAT_SPLIT = re.compile(r"\bsplit: {1,3}([\w+:%\[\].-]{1,40})")
 _FLAT_METRIC = re.compile(

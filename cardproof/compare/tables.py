@@ -1,14 +1,14 @@
 """A comparison as tables: one structure that Markdown, HTML and CSV are all written from."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 from cardproof.claims import HEADLINES, JudgedClaim
 from cardproof.compare.groups import Group, Grouping, plain
 from cardproof.compare.paired import Pair, Paired
-from cardproof.compare.runs import LeftOut
+from cardproof.compare.runs import LeftOut, Run
 from cardproof.statistics import Interval, Summary
 from cardproof.tables import Value
 
@@ -28,6 +28,8 @@ _CLAIMED = ("accuracy", "loss")  # have columns of their own; the claims' table 
 MOST_NAMES = 5
 
 Kind = Literal["head", "number", "text", "tag"]
+T = TypeVar("T")
+Column = tuple[str, Kind, Callable[[T], str]]  # name, kind, and what the cell of an item says
 
 
 @dataclass(frozen=True)
@@ -96,42 +98,33 @@ def main_table(groups: Sequence[Group]) -> Table:
 
 def claims_table(groups: Sequence[Group]) -> Table:
     """Each headline claim of each group with the reason for its verdict."""
-    rows = []
-    for group in groups:
-        for claim in group.claims:
-            found = claim.verdict
-            rows.append(
-                [
-                    *(group.label, claim.name, claim.printed, str(found.n)),
-                    *(_number(claim.measured), _interval(found.interval)),
-                    *(word(claim), found.reason),
-                ]
-            )
-    columns: list[tuple[str, Kind]] = [
-        *(("group", "head"), ("figure", "text"), ("claimed", "number"), ("seeds", "number")),
-        *(("measured", "number"), ("one more run", "number")),
-        *(("verdict", "tag"), ("why", "text")),
+    columns: list[Column[tuple[Group, JudgedClaim]]] = [
+        ("group", "head", lambda of: of[0].label),
+        ("figure", "text", lambda of: of[1].name),
+        ("claimed", "number", lambda of: of[1].printed),
+        ("seeds", "number", lambda of: str(of[1].verdict.n)),
+        ("measured", "number", lambda of: _number(of[1].measured)),
+        ("one more run", "number", lambda of: _interval(of[1].verdict.interval)),
+        ("verdict", "tag", lambda of: word(of[1])),
+        ("why", "text", lambda of: of[1].verdict.reason),
     ]
-    caption = "Verdicts, and the reason for each."
-    return Table(caption, columns, rows)
+    claims = [(group, claim) for group in groups for claim in group.claims]
+    return _table("Verdicts, and the reason for each.", columns, claims)
 
 
 def pairs_table(paired: Paired) -> Table:
     """Each pair that was tested."""
-    columns: list[tuple[str, Kind]] = [
-        *(("groups", "head"), ("seeds", "number"), ("difference, points", "number")),
-        *(("on other rows", "number"), ("with other seeds", "number"), ("p, seeds", "number")),
-        *(("McNemar compared", "text"), ("only one is right", "number")),
-        *(("p, McNemar", "number"), ("shown", "tag")),
-    ]
-    rows = [
-        [
-            *(f"{p.a} − {p.b}", _runs(p), f"{100 * p.difference:+.2f}"),
-            *(_points(p.over_rows), _points(p.over_seeds), _p(p.p_seeds_holm)),
-            *(f"{p.models[0]} with {p.models[1]}", f"{p.mcnemar.a_only} : {p.mcnemar.b_only}"),
-            *(_p(p.p_mcnemar_holm), p.said),
-        ]
-        for p in paired.pairs
+    columns: list[Column[Pair]] = [
+        ("groups", "head", lambda p: f"{p.a} − {p.b}"),
+        ("seeds", "number", _runs),
+        ("difference, points", "number", lambda p: f"{100 * p.difference:+.2f}"),
+        ("on other rows", "number", lambda p: _points(p.over_rows)),
+        ("with other seeds", "number", lambda p: _points(p.over_seeds)),
+        ("p, seeds", "number", lambda p: _p(p.p_seeds_holm)),
+        ("McNemar compared", "text", lambda p: f"{p.models[0]} with {p.models[1]}"),
+        ("only one is right", "number", lambda p: f"{p.mcnemar.a_only} : {p.mcnemar.b_only}"),
+        ("p, McNemar", "number", lambda p: _p(p.p_mcnemar_holm)),
+        ("shown", "tag", lambda p: p.said),
     ]
     caption = (
         "Differences of mean accuracy in points of a hundred, with 95 % intervals: on other rows, "
@@ -139,26 +132,31 @@ def pairs_table(paired: Paired) -> Table:
         "(t test, paired by seed where seeds are shared, else Welch's). p-values are "
         "Holm-corrected over these pairs."
     )
-    return Table(caption, columns, rows)
+    return _table(caption, columns, paired.pairs)
 
 
 def runs_table(groups: Sequence[Group]) -> Table:
     """Each run with its group and seed."""
-    rows = [
-        [
-            *(plain(run.name), run.commit[:7] or "-", group.label, str(run.seed)),
-            *(_number(run.metrics.get(metric)) for metric in SHOWN.values()),
-            "yes" if run.scored else "no",
-        ]
-        for group in groups
-        for run in group.runs
+
+    def figure(metric: str) -> Callable[[tuple[Group, Run]], str]:
+        return lambda of: _number(of[1].metrics.get(metric))
+
+    columns: list[Column[tuple[Group, Run]]] = [
+        ("run", "head", lambda of: plain(of[1].name)),
+        ("commit", "text", lambda of: of[1].commit[:7] or "-"),
+        ("group", "text", lambda of: of[0].label),
+        ("seed", "number", lambda of: str(of[1].seed)),
+        *((name, "number", figure(metric)) for name, metric in SHOWN.items()),
+        ("logits", "text", lambda of: "yes" if of[1].scored else "no"),
     ]
-    columns: list[tuple[str, Kind]] = [
-        *(("run", "head"), ("commit", "text"), ("group", "text"), ("seed", "number")),
-        *((name, "number") for name in SHOWN),
-        ("logits", "text"),
-    ]
-    return Table("Each run, its group and its seed.", columns, rows)
+    runs = [(group, run) for group in groups for run in group.runs]
+    return _table("Each run, its group and its seed.", columns, runs)
+
+
+def _table(caption: str, columns: Sequence[Column[T]], items: Iterable[T]) -> Table:
+    """A line for each item."""
+    rows = [[cell(item) for _, _, cell in columns] for item in items]
+    return Table(caption, [(name, kind) for name, kind, _ in columns], rows)
 
 
 def notes(comparison: Comparison) -> list[str]:
@@ -227,54 +225,37 @@ def group_rows(groups: Sequence[Group]) -> list[dict[str, Value]]:
     return rows
 
 
+_PAIR_CELLS: dict[str, Callable[[Pair], Value]] = {
+    "a": lambda p: p.a,
+    "b": lambda p: p.b,
+    "rows": lambda p: p.what,
+    "runs_a": lambda p: p.runs[0],
+    "runs_b": lambda p: p.runs[1],
+    "paired_by_seed": lambda p: "yes" if p.by_seed else "no",
+    "difference": lambda p: p.difference,
+    "rows_low": lambda p: p.over_rows.low,
+    "rows_high": lambda p: p.over_rows.high,
+    "seeds_low": lambda p: p.over_seeds.low if p.over_seeds else None,
+    "seeds_high": lambda p: p.over_seeds.high if p.over_seeds else None,
+    "p_seeds": lambda p: p.p_seeds,
+    "p_seeds_holm": lambda p: p.p_seeds_holm,
+    "model_a": lambda p: plain(p.models[0]),
+    "model_b": lambda p: plain(p.models[1]),
+    "only_a_right": lambda p: p.mcnemar.a_only,
+    "only_b_right": lambda p: p.mcnemar.b_only,
+    "p_mcnemar": lambda p: p.mcnemar.p,
+    "p_mcnemar_holm": lambda p: p.p_mcnemar_holm,
+    "shown": lambda p: p.said,
+}
+PAIR_COLUMNS = (*_PAIR_CELLS, "reason")
+
+
 def pair_rows(paired: Paired) -> list[dict[str, Value]]:
     """All pairs looked at with all digits, for CSV; those refused at the end, with the reason."""
-    rows = [_pair_row(pair) for pair in paired.pairs]
+    rows = [{name: cell(p) for name, cell in _PAIR_CELLS.items()} for p in paired.pairs]
     for one in paired.refused:
         rows.append({"a": one.a, "b": one.b, "shown": "not tested", "reason": plain(one.reason)})
     return rows
-
-
-PAIR_COLUMNS = (
-    *("a", "b", "rows", "runs_a", "runs_b", "paired_by_seed", "difference", "rows_low"),
-    *(
-        "rows_high",
-        "seeds_low",
-        "seeds_high",
-        "p_seeds",
-        "p_seeds_holm",
-        "model_a",
-        "model_b",
-        "only_a_right",
-    ),
-    *("only_b_right", "p_mcnemar", "p_mcnemar_holm", "shown", "reason"),
-)
-
-
-def _pair_row(pair: Pair) -> dict[str, Value]:
-    seeds = pair.over_seeds
-    return {
-        "a": pair.a,
-        "b": pair.b,
-        "rows": pair.what,
-        "runs_a": pair.runs[0],
-        "runs_b": pair.runs[1],
-        "paired_by_seed": "yes" if pair.by_seed else "no",
-        "difference": pair.difference,
-        "rows_low": pair.over_rows.low,
-        "rows_high": pair.over_rows.high,
-        "seeds_low": seeds.low if seeds else None,
-        "seeds_high": seeds.high if seeds else None,
-        "p_seeds": pair.p_seeds,
-        "p_seeds_holm": pair.p_seeds_holm,
-        "model_a": plain(pair.models[0]),
-        "model_b": plain(pair.models[1]),
-        "only_a_right": pair.mcnemar.a_only,
-        "only_b_right": pair.mcnemar.b_only,
-        "p_mcnemar": pair.mcnemar.p,
-        "p_mcnemar_holm": pair.p_mcnemar_holm,
-        "shown": pair.said,
-    }
 
 
 def mean_and_sd(summary: Summary | None) -> str:
