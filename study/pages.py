@@ -32,6 +32,7 @@ from study.small_sets import spreads as spreads_of_draws
 TEMPLATES = Path(__file__).parent / "templates"
 DRAWS, DRAWN_ROWS, SEED = 10_000, 100, 42
 DRAWN_FROM = "recipes/grojeda"  # whose logits the small test sets are drawn from
+FULL_SIZE = "recipes/llm_project"  # the honest recipe on all rows
 
 SUMMARY = "summary"
 
@@ -151,6 +152,7 @@ def _leak(results: Path, records: Mapping[str, Record], figures: dict[str, str])
         "commands": [command_of(PLAN["leak"][i]) for i in (1, 0)],
         "distance": leak.distance_to([row["accuracy"] for row in card], leaky),
         "where": _where([*honest, *leaky]),
+        "full": records.get(FULL_SIZE),
     }
 
 
