@@ -39,7 +39,7 @@ def draw_small_sets(
     return figure
 
 
-def draw_groups(groups: Sequence[Group]) -> Figure:
+def draw_groups(groups: Sequence[Group], names: Sequence[str]) -> Figure:
     """Accuracy of each group, a line each: a ring for each seed and a dot for their mean."""
     figure = Figure(figsize=(8, 0.9 + 0.42 * len(groups)), layout="constrained")
     axes = figure.subplots()
@@ -48,7 +48,7 @@ def draw_groups(groups: Sequence[Group]) -> Figure:
         axes.plot(values, [y] * len(values), "o", ms=5, mfc="white", mec=OURS, zorder=4)
         axes.plot(np.mean(values), y, "o", ms=8, color=OURS, zorder=3)
     axes.axvline(float(np.mean(groups[0].values(ACCURACY))), color=GREY, lw=1, ls=":")
-    axes.set_yticks(range(len(groups)), [group.label for group in groups], color=INK)
+    axes.set_yticks(range(len(groups)), names, color=INK)
     axes.set_ylim(len(groups) - 0.5, -0.5)
     finish(axes, "", "accuracy", "")
     axes.tick_params(axis="y", length=0)

@@ -114,7 +114,8 @@ def _recipes(
     grouping = group_runs(read_runs(results, [record.name for record in found]))
     paired = compare_groups(grouping.groups)
     best = max(grouping.groups, key=lambda group: group.values(ACCURACY))
-    figures["recipes.svg"] = to_svg(draw_groups(grouping.groups))
+    titles = [group.recipe.card.title for group in grouping.groups]  # all deviate alike
+    figures["recipes.svg"] = to_svg(draw_groups(grouping.groups, titles))
     return {
         "table": markdown_table(main_table(grouping.groups)),
         "pairs": markdown_table(pairs_table(paired)) if paired.pairs else "",
@@ -183,7 +184,7 @@ def _changes(
         return None
     readings = compare_readings(by_change)
     groups = [reading.group for reading in readings]
-    figures[f"{question}.svg"] = to_svg(draw_groups(groups))
+    figures[f"{question}.svg"] = to_svg(draw_groups(groups, [group.label for group in groups]))
     several = [group for group in groups if len(group.runs) > 1]
     helps = [
         reading.group.label
