@@ -114,8 +114,8 @@ def _recipes(
     grouping = group_runs(read_runs(results, [record.name for record in found]))
     paired = compare_groups(grouping.groups)
     best = max(grouping.groups, key=lambda group: group.values(ACCURACY))
-    titles = [group.recipe.card.title for group in grouping.groups]  # all deviate alike
-    figures["recipes.svg"] = to_svg(draw_groups(grouping.groups, titles))
+    title_of = {group.label: group.recipe.card.title for group in grouping.groups}
+    figures["recipes.svg"] = to_svg(draw_groups(grouping.groups, list(title_of.values())))
     return {
         "table": markdown_table(main_table(grouping.groups)),
         "pairs": markdown_table(pairs_table(paired)) if paired.pairs else "",
@@ -123,7 +123,12 @@ def _recipes(
         "runs": len(found),
         "best": best.recipe.card.title,
         "accuracy": best.values(ACCURACY)[0],
-        "differ": [f"{pair.a} and {pair.b}" for pair in paired.pairs if pair.said != NOT_SHOWN],
+        "differ": [
+            f"{title_of[pair.a]} and {title_of[pair.b]}"
+            for pair in paired.pairs
+            if pair.said != NOT_SHOWN
+        ],
+        "rows": len(found[0].labels),
         "where": _where(found),
     }
 
