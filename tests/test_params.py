@@ -134,6 +134,7 @@ def test_every_fault_is_reported_at_once_with_key_value_and_remedy(raw: dict[str
     del raw["cards"]["template"]["split"]["seed"]
     raw["reviews"]["imdb"]["train"]["sha256"] = "z"
     raw["cards"]["v1.0"] = raw["cards"]["grojeda"]
+    raw["a["] = raw["data"]["int"] = raw["data"]["\n"] = 1  # as a union's branches are called
     with pytest.raises(ParamsError) as caught:
         resolve(raw)
     expected = [
@@ -153,6 +154,9 @@ def test_every_fault_is_reported_at_once_with_key_value_and_remedy(raw: dict[str
         "cards.template.split.seed: missing; add it",
         "reviews.imdb.train.sha256: 'z' must be a sha256",
         "cards.v1.0: 'v1.0' must be a name of letters, digits, - and _",
+        "a[: no such key; known: card, data",
+        "data.int: no such key",
+        "data.\\n: no such key; known: reviews",
     ]
     message = str(caught.value)
     assert [e for e in expected if e not in message] == []
