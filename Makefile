@@ -35,13 +35,13 @@ repro: $(READY) ## run the pipeline: what changed, and what depends on it
 	@echo "open report/index.html"
 
 compare: $(READY) ## put runs side by side: make compare REVS="main my-experiment"
-	python -m cardproof.compare $(REVS)
+	cardproof compare $(REVS)
 
 bench: $(READY) ## measure speed, memory and growth: half an hour, the machine to itself
-	python -m benchmarks --million
+	python -m dev.benchmarks --million
 
 faults: $(READY) ## kill, fill and damage the pipeline for real: half an hour
-	python -m faults --kills 30 --seed 0
+	python -m dev.faults --kills 30 --seed 0
 
 test: $(READY) ## run the whole test suite
 	OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
@@ -61,7 +61,7 @@ lock: ## resolve pyproject.toml into requirements.lock (needs uv)
 		--constraints - $(CUDA_ONLY:%=--no-emit-package %) --output-file requirements.lock
 
 results: $(READY) ## rebuild the pages of results from the committed records
-	python -m study
+	python -m dev.study
 
 clean: ## remove what a run left behind, not its records in Git or DVC's cache
 	rm -rf report upload model data/reviews data/base data/split data/tokens data/predictions data/checked.txt

@@ -202,7 +202,7 @@ def check_sums(folder: Path, maker: str) -> None:
             f"  expected sha256 {expected[path]}\n  found           {found[path]}"
             for path in wrong
         ]
-        more = "\nMore may be damaged, in DVC's cache too: `python -m cardproof.verify` tells."
+        more = "\nMore may be damaged, in DVC's cache too: `cardproof verify` tells."
         raise DamagedError("\n".join(lines) + advice + more)
 
 

@@ -23,8 +23,8 @@ from transformers import (
     set_seed,
 )
 
-from cardproof.devices import keep_freed_memory
 from cardproof.files import sha256_of, working_folder
+from cardproof.model.devices import keep_freed_memory
 from sample.make_reviews import SEED, Writer, make_corpus
 
 FOLDER = Path("sample/hub/cardproof/sample-distilbert")

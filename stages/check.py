@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from cardproof.cli import run_stage
 from cardproof.files import write_text_atomic
-from cardproof.params import load_recipe
+from cardproof.recipe.params import load_recipe
+from cardproof.stage import run_stage
 
 
 def main() -> None:

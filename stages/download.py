@@ -9,12 +9,12 @@ params.yaml says. No other stage uses the network.
 import os
 from pathlib import Path
 
-from cardproof.archive import Pins, find_archive, import_archive
-from cardproof.cli import run_stage
+from cardproof.data.hub import MIRROR_VARIABLE, PinnedFile, Repository, fetch
+from cardproof.data.imdb_archive import Pins, find_archive, import_archive
+from cardproof.data.user_files import import_reviews
 from cardproof.files import summed_folder
-from cardproof.own import import_reviews
-from cardproof.params import Archive, Base, File, Recipe, Reviews, load_recipe
-from cardproof.sources import MIRROR_VARIABLE, PinnedFile, Repository, fetch
+from cardproof.recipe.params import Archive, Base, File, Recipe, Reviews, load_recipe
+from cardproof.stage import run_stage
 
 EMBEDDED = Path("sample/hub")
 REVIEWS = Path("data/reviews")

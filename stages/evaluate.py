@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cardproof.cli import run_stage
 from cardproof.files import summed_folder, write_json
-from cardproof.params import load_recipe
+from cardproof.recipe.params import load_recipe
+from cardproof.stage import run_stage
 from cardproof.tables import write_csv
 
 if TYPE_CHECKING:
@@ -22,11 +22,11 @@ def main() -> None:
     import numpy as np
     import pyarrow.parquet as pq
 
-    from cardproof.checkpoints import load_classifier, load_tokenizer, quiet_transformers
-    from cardproof.devices import choose_device, keep_freed_memory
-    from cardproof.inference import TIMED_CALLS, predict_logits, time_per_example
-    from cardproof.leftovers import checkpoint_root, forget_finished
-    from cardproof.tokens import open_tokens
+    from cardproof.model.devices import choose_device, keep_freed_memory
+    from cardproof.model.inference import TIMED_CALLS, predict_logits, time_per_example
+    from cardproof.model.loading import load_classifier, load_tokenizer, quiet_transformers
+    from cardproof.model.tokens import open_tokens
+    from cardproof.training.pruning import checkpoint_root, forget_finished
 
     forget_finished(checkpoint_root())
     keep_freed_memory()
@@ -64,7 +64,7 @@ def _write_predictions(name: str, logits: "NDArray[np.float32]", folder: Path) -
 
 
 def _write_figures(labels: "NDArray[np.int64]", logits: "NDArray[np.float32]") -> None:
-    from cardproof import scores
+    from cardproof.evaluation import metrics as scores
 
     figures = scores.score(labels, logits)
     bins = scores.reliability_bins(labels, logits)

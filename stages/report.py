@@ -3,9 +3,9 @@
 import shutil
 from pathlib import Path
 
-from cardproof.cli import run_stage
 from cardproof.files import SUMS, working_folder, write_json, write_text_atomic
-from cardproof.params import load_recipe
+from cardproof.recipe.params import load_recipe
+from cardproof.stage import run_stage
 
 READS = {
     "data/predictions": "evaluate",
@@ -18,11 +18,11 @@ READS = {
 def main() -> None:
     """Write report/ (page, figures), upload/ (model, README.md), metrics of claims and analysis."""
     recipe = load_recipe()
-    from cardproof.claims import claim_metrics, judge_claims
-    from cardproof.report.behaviour import analyse, behaviour_metrics
-    from cardproof.report.facts import read_run
-    from cardproof.report.figures import draw_figures
-    from cardproof.report.render import render_model_card, render_page
+    from cardproof.claims.judge import claim_metrics, judge_claims
+    from cardproof.pages.report.behaviour import analyse, behaviour_metrics
+    from cardproof.pages.report.figures import draw_figures
+    from cardproof.pages.report.render import render_model_card, render_page
+    from cardproof.runs.facts import read_run
 
     run = read_run(recipe)
     figures = draw_figures(run)

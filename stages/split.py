@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from cardproof.cli import run_stage
 from cardproof.files import scratch_folder, summed_folder, write_json
-from cardproof.params import load_recipe
+from cardproof.recipe.params import load_recipe
+from cardproof.stage import run_stage
 
 SCRATCH = Path(".dvc/tmp/split")  # ignored by Git; what lies there is of this machine only
 
@@ -16,8 +16,8 @@ def main() -> None:
     recipe = load_recipe()
     from datasets import disable_progress_bars
 
-    from cardproof.reviews import read_reviews
-    from cardproof.splits import describe_splits, make_splits
+    from cardproof.data.reviews import read_reviews
+    from cardproof.data.splits import describe_splits, make_splits
 
     disable_progress_bars()  # of copying and writing: a second at most
     with scratch_folder(SCRATCH) as scratch:

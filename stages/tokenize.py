@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from cardproof.cli import run_stage
 from cardproof.files import summed_folder, write_json
-from cardproof.params import load_recipe
+from cardproof.recipe.params import load_recipe
+from cardproof.stage import run_stage
 
 READS = {"data/base": "download", "data/split": "split"}
 
@@ -15,8 +15,8 @@ def main() -> None:
     import pyarrow.parquet as pq
     from tqdm import tqdm
 
-    from cardproof.checkpoints import load_word_pieces
-    from cardproof.tokens import BATCH, describe_tokens, read_batches, write_tokens
+    from cardproof.model.loading import load_word_pieces
+    from cardproof.model.tokens import BATCH, describe_tokens, read_batches, write_tokens
 
     tokenizer = load_word_pieces(Path("data/base"))
     stores = {}

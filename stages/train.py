@@ -9,15 +9,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from cardproof.cli import run_stage
 from cardproof.files import summed_folder, write_json
-from cardproof.parallel.launch import ALONE, Process, launch, settle, this_process
-from cardproof.params import Recipe, load_recipe
+from cardproof.recipe.params import Recipe, load_recipe
+from cardproof.stage import run_stage
+from cardproof.training.distributed.launch import ALONE, Process, launch, settle, this_process
 
 if TYPE_CHECKING:
-    from cardproof.devices import Device
-    from cardproof.training import TrainingResult
-    from cardproof.training_tables import TrainingTables
+    from cardproof.model.devices import Device
+    from cardproof.training.logs import TrainingTables
+    from cardproof.training.trainer import TrainingResult
 
 READS = {"data/base": "download", "data/tokens": "tokenize"}
 
@@ -30,9 +30,9 @@ def main() -> None:
         launch("stages.train", recipe.processes)
         return
     settle(process, recipe.processes)
-    from cardproof.checkpoints import quiet_transformers
-    from cardproof.devices import choose_device, keep_freed_memory
-    from cardproof.parallel.collective import company
+    from cardproof.model.devices import choose_device, keep_freed_memory
+    from cardproof.model.loading import quiet_transformers
+    from cardproof.training.distributed.process_group import company
 
     keep_freed_memory()
     quiet_transformers()
@@ -44,12 +44,12 @@ def main() -> None:
 
 def _train(recipe: Recipe, device: "Device", process: Process) -> None:
     """Train, in company or alone; the first process writes what comes of it."""
-    from cardproof.checkpoints import load_classifier, load_tokenizer
-    from cardproof.leftovers import checkpoint_root
-    from cardproof.parallel.collective import check_alike
-    from cardproof.resume import run_key, shared_checkpoint_folder
-    from cardproof.tokens import open_tokens
-    from cardproof.training import (
+    from cardproof.model.loading import load_classifier, load_tokenizer
+    from cardproof.model.tokens import open_tokens
+    from cardproof.training.checkpointing import run_key, shared_checkpoint_folder
+    from cardproof.training.distributed.process_group import check_alike
+    from cardproof.training.pruning import checkpoint_root
+    from cardproof.training.trainer import (
         Refinements,
         steps_per_epoch,
         train_classifier,
@@ -102,7 +102,7 @@ def _train(recipe: Recipe, device: "Device", process: Process) -> None:
 @contextmanager
 def _tables(logging_steps: int, process: Process) -> Iterator["TrainingTables"]:
     """The two tables; those of all processes but the first go to a folder that nobody reads."""
-    from cardproof.training_tables import TrainingTables
+    from cardproof.training.logs import TrainingTables
 
     with TemporaryDirectory() as scratch:
         plots = Path(scratch) if process.rank else Path("plots")

@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from tests.conftest import Run
-from tests.test_params import CARDS
+from tests.recipe.test_params import CARDS
 
 MINIATURE = ("model.base=minilm", "data.limit=120", "train.max_steps=4", "tokenize.max_length=48")
 

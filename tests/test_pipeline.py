@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from faults.bench import experiment_sums, output_sums
+from dev.faults.bench import experiment_sums, output_sums
 from tests.conftest import ROOT, Run
 
 STAGES = ("download", "split", "tokenize", "train", "evaluate", "report")

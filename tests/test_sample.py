@@ -3,8 +3,8 @@
 import pytest
 from datasets import Dataset
 
-from cardproof.reviews import read_reviews
-from cardproof.splits import describe_splits
+from cardproof.data.reviews import read_reviews
+from cardproof.data.splits import describe_splits
 from tests.conftest import ROOT, Run
 
 FOLDER = ROOT / "sample/hub/datasets/cardproof/sample-reviews/plain_text"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from cardproof.audit.check_scores import scored_rows
 from cardproof.audit.check_steps import training_row_range
 from cardproof.audit.facts import CardFacts, Finding, Printed
-from cardproof.published import (
+from cardproof.claims.published import (
     DISTILBERT_PAPER,
     IMDB_SPLIT,
     XLNET_LARGE,

@@ -17,8 +17,8 @@ from cardproof.audit.confusion import (
 )
 from cardproof.audit.facts import CardFacts, Finding, Printed
 from cardproof.audit.numbers import exactly
-from cardproof.printed import PrintedFigure
-from cardproof.published import IMDB_SPLIT
+from cardproof.claims.published import IMDB_SPLIT
+from cardproof.recipe.reported import PrintedFigure
 
 _LARGEST_SET = 25_000
 _PLAUSIBLE = (

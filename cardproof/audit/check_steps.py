@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cardproof.audit.facts import CardFacts, Finding, Printed, TrainingRow
-from cardproof.published import IMDB_SPLIT
+from cardproof.claims.published import IMDB_SPLIT
 
 # How people cut IMDb: what is held out of the train split, or of both splits together.
 _IMDB_SIZES = {

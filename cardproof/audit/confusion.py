@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cardproof.printed import PrintedFigure
+from cardproof.recipe.reported import PrintedFigure
 
 Metric = Literal["accuracy", "f1", "precision", "recall"]
 Average = Literal["binary", "macro", "weighted"]

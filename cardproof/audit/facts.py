@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from cardproof.printed import PrintedFigure
+from cardproof.recipe.reported import PrintedFigure
 
 Source = Literal["metadata", "results list", "JSON block", "table", "prose"]
 Split = Literal["train", "validation", "test"]

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from cardproof.audit.facts import Printed
-from cardproof.printed import PrintedFigure, parse_figure
+from cardproof.recipe.reported import PrintedFigure, parse_figure
 
 # Not part of a longer word or number; "%" and "k" belong to it. Every quantifier is bounded, and
 # possessive where it can be: untrusted text must not make a search backtrack.

@@ -1,1 +1,0 @@
-"""Measurements of this project beside what one would use without it: `python -m benchmarks`."""

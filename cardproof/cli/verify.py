@@ -1,0 +1,146 @@
+"""Hold every output and every object of DVC's cache against its sum: `cardproof verify`.
+
+DVC itself trusts a file whose time and size it knows, and the objects of its cache: a bit that
+flips there goes into the next run unseen. The stages check what they read (`check_sums`); this
+reads every byte of the rest too. It also finds what DVC leaves when it is killed in the middle of
+writing dvc.lock or its file of locks, after which it refuses to run. Not for use while DVC runs.
+"""
+
+import argparse
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A file that has not the sum that DVC noted for it (MD5, which is DVC's), or is cut off."""
+
+    path: Path
+    why: str
+
+
+def cut_off_records(root: Path) -> Iterator[Damage]:
+    """DVC's own records that cannot be read: it writes them in place."""
+    readers: dict[str, Callable[[str], dict[str, Any]]] = {
+        "dvc.lock": _parse_lock,
+        ".dvc/tmp/rwlock": _parse_mapping,
+    }
+    for name, parse in readers.items():
+        try:
+            parse((root / name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            continue
+        except ValueError:
+            yield Damage(root / name, "cut off: DVC was killed as it wrote it")
+
+
+def _parse_lock(text: str) -> dict[str, Any]:
+    """What dvc.lock holds, as DVC itself takes it; most of its beginnings are YAML, too.
+
+    Raises:
+        ValueError: DVC would refuse it, or its last line is not whole.
+    """
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from voluptuous import Invalid
+
+    if not text.endswith("\n"):
+        raise ValueError("the last line is cut off")
+    try:
+        lock: dict[str, Any] = COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(text))
+    except (YAMLError, Invalid) as error:
+        raise ValueError(str(error)) from error
+    return lock
+
+
+def _parse_mapping(text: str) -> dict[str, Any]:
+    parsed = json.loads(text)
+    if not isinstance(parsed, dict):
+        raise ValueError(f"{text!r} is no mapping")
+    return parsed
+
+
+def damaged_objects(cache: Path) -> Iterator[Damage]:
+    """The objects of a DVC cache (its folder files/md5) that are not what their names say."""
+    for path in sorted(cache.glob("[0-9a-f][0-9a-f]/*")):
+        if re.fullmatch(r"[0-9a-f]{30}(\.dir)?", path.name):
+            yield from _compare(path, path.parent.name + path.name.removesuffix(".dir"))
+
+
+def damaged_outputs(root: Path, cache: Path) -> Iterator[Damage]:
+    """The outputs in `root` that are not what dvc.lock says; one that is missing is not damaged.
+
+    An output that was changed on purpose counts too, until `dvc repro` or `dvc commit` saw it.
+    """
+    try:
+        lock = _parse_lock((root / "dvc.lock").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):  # cut_off_records names it
+        return
+    for stage in lock.get("stages", {}).values():
+        for out in stage.get("outs", []):
+            for path, expected in _files_of(out, cache):
+                yield from _compare(root / path, expected)
+
+
+def _files_of(out: dict[str, str], cache: Path) -> list[tuple[str, str]]:
+    """Paths and sums of an output's files; none where no sum is noted or the cache lists none."""
+    noted = out.get("md5") or ""
+    if not noted.endswith(".dir"):
+        return [(out["path"], noted)] if noted else []
+    listed = cache / noted[:2] / noted[2:]
+    try:
+        entries = json.loads(listed.read_text(encoding="utf-8"))
+        return [(f"{out['path']}/{entry['relpath']}", entry["md5"]) for entry in entries]
+    except (OSError, ValueError, TypeError, KeyError):  # damaged_objects names a damaged list
+        return []
+
+
+def _compare(path: Path, expected: str) -> Iterator[Damage]:
+    if path.is_file():
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "md5").hexdigest()
+        if found != expected:
+            yield Damage(path, f"expected md5 {expected}\n  found md5    {found}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Name what is damaged and exit with 1, or remove it and exit with 0."""
+    parser = argparse.ArgumentParser(
+        prog="cardproof verify",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n  cardproof verify            name what is damaged\n"
+        "  cardproof verify --remove   remove it; then `dvc repro` makes it again",
+    )
+    parser.add_argument("--remove", action="store_true", help="remove what is damaged")
+    remove = parser.parse_args(arguments).remove
+    from dvc.repo import Repo
+
+    repo = Repo()
+    root, cache = Path(repo.root_dir), Path(repo.cache.local.path)
+    damages = [*cut_off_records(root), *damaged_objects(cache), *damaged_outputs(root, cache)]
+    for damage in damages:
+        print(f"{damage.path}\n  {damage.why}")
+        if remove:
+            damage.path.unlink()
+    if not damages:
+        print(f"every output in {root} and every object in {cache} has its sum")
+    elif remove:
+        print(f"removed {len(damages)} files; `dvc repro` makes again what it needs")
+    else:
+        sys.exit(
+            f"{len(damages)} files are damaged, or changed since DVC saw them. `cardproof "
+            "verify --remove` removes them, then `dvc repro` makes them again."
+        )
+
+
+if __name__ == "__main__":
+    main()

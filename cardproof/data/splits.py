@@ -1,0 +1,91 @@
+"""Who is trained on, validated on and scored: the split of a card, and what it is made of."""
+
+from datasets import Dataset
+
+from cardproof.data.duplicates import repeats_earlier, stands_in, text_key
+from cardproof.data.reviews import draw_balanced
+from cardproof.errors import CardproofError
+from cardproof.recipe.params import Split
+
+BATCH = 1000  # reviews held as text at once
+DEFAULT_SEED = 42  # for drawing `data.limit` rows where the split itself has no seed
+
+
+class SplitError(CardproofError):
+    """Rows that cannot be split as the card says."""
+
+
+def make_splits(
+    train: Dataset,
+    test: Dataset,
+    split: Split,
+    *,
+    limit: int | None = None,
+    test_limit: int | None = None,
+) -> dict[str, Dataset]:
+    """Split reviews as a card did.
+
+    Args:
+        train: the reviews to train on, in the hub's order.
+        test: the reviews kept for testing, in the hub's order.
+        split: the card's split.
+        limit: use at most this many rows of each, drawn balanced by label.
+        test_limit: another limit for `test`.
+
+    Returns:
+        "train", and "validation" and "test" where the card uses them.
+
+    Raises:
+        SplitError: the share to hold out leaves one side without a row.
+    """
+    seed = DEFAULT_SEED if split.seed is None else split.seed
+    if limit is not None:
+        train = draw_balanced(train, limit, seed)
+    if test_limit is not None or limit is not None:
+        test = draw_balanced(test, test_limit or limit or len(test), seed)
+    sets = {"train": train}
+    if split.validation == "holdout":
+        try:
+            parts = train.train_test_split(test_size=split.test_size, seed=split.seed)
+        except ValueError as error:
+            raise SplitError(
+                f"split.test_size: {split.test_size} of {len(train):,} rows cannot be held "
+                f"out, for some must be left on both sides; choose another share ({error})"
+            ) from error
+        sets = {"train": parts["train"], "validation": parts["test"]}
+    if "test" in (split.scored_set, split.validation_set):
+        rows = len(test) if split.scored_rows == "all" else split.scored_rows
+        sets["test"] = draw_balanced(test, rows, seed)
+    return sets
+
+
+def describe_splits(sets: dict[str, Dataset]) -> dict[str, float]:
+    """Count rows, label balance and repeated texts.
+
+    Returns:
+        For each set: `<set>_rows`, `<set>_positive_share`, `<set>_repeats` (rows whose text
+        stands earlier in the same set). For each pair of sets: `<a>_in_<b>`, distinct texts that
+        stand in both, and `<a>_in_<b>_relabelled`, those of them that have another label there.
+    """
+    facts: dict[str, float] = {}
+    labels_of: dict[str, dict[bytes, int]] = {}
+    for name, reviews in sets.items():
+        keys: list[bytes] = []
+        labels: list[int] = []
+        for batch in reviews.iter(BATCH):
+            keys += map(text_key, batch["text"])
+            labels += batch["label"]
+        facts[f"{name}_rows"] = len(keys)
+        facts[f"{name}_positive_share"] = sum(labels) / len(labels)
+        facts[f"{name}_repeats"] = int(repeats_earlier(keys).sum())
+        labels_of[name] = dict(zip(keys, labels, strict=True))
+    names = list(sets)
+    for i, first in enumerate(names):
+        for second in names[i + 1 :]:
+            distinct = list(labels_of[second])
+            known = stands_in(distinct, labels_of[first])
+            both = [key for key, stands in zip(distinct, known, strict=True) if stands]
+            other = [k for k in both if labels_of[first][k] != labels_of[second][k]]
+            facts[f"{second}_in_{first}"] = len(both)
+            facts[f"{second}_in_{first}_relabelled"] = len(other)
+    return facts

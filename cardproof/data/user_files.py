@@ -1,0 +1,299 @@
+"""Reviews of one's own: a parquet, CSV or JSON lines file becomes reviews like the hub's, or none.
+
+Texts are kept to the byte. CSV is read by the standard library's `csv` in strict mode: pyarrow's
+reader takes broken quoting for text, so that one lost quote joins two reviews into one. JSON lines
+are read by `json`, which, like `csv`, lets an error name its line.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cardproof.data.rows import GROUP_ROWS, Row, Written, write_rows
+from cardproof.errors import CardproofError
+from cardproof.files import sha256_of
+
+MAX_TEXT = 16 << 20  # characters of a review: more is an export fault, such as a lost quote
+MAX_LINE = 8 * MAX_TEXT  # bytes: JSON may write a character as six
+MAX_LABELS = 12  # distinct labels that an error shows
+COLUMNS = ("text", "label")
+
+Record = tuple[int, object, object]  # line or row, text, label: as the file has them
+
+
+class OwnReviewsError(CardproofError):
+    """Reviews of one's own that cannot be used as they are."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of a file of one's own: its sum, and the reviews in it."""
+
+    source: Path
+    sha256: str
+    written: Written
+
+    @property
+    def remarks(self) -> list[str]:
+        """What its owner may want to know, though nothing is wrong."""
+        found = []
+        if self.written.empty:
+            found.append(f"{self.written.empty:,} without text: kept, with their labels")
+        if self.written.positive in (0, self.written.rows):
+            only = "negative" if self.written.positive == 0 else "positive"
+            found.append(f"all {only}: scores that compare two classes have no value")
+        return found
+
+
+def import_reviews(source: Path, target: Path, sha256: str | None = None) -> Imported:
+    """Turn a file of labelled reviews into parquet as the later stages read it.
+
+    Args:
+        source: .parquet, .csv or .jsonl (also .ndjson, .json), with the columns text and label;
+            others are left out. Labels are 0 (negative) and 1 (positive).
+        target: the parquet file to write.
+        sha256: what `source` must be; None takes it as it is.
+
+    Raises:
+        OwnReviewsError: with file, line or row, value, and what to do; `target` may be half
+            written.
+    """
+    try:
+        if not source.is_file():
+            raise OwnReviewsError(f"{source}: no such file; check its path in params.yaml")
+        actual = sha256_of(source)
+        if sha256 not in (None, actual):
+            raise OwnReviewsError(
+                f"{source}: not the file that params.yaml names.\n"
+                f"  expected sha256 {sha256}\n  found sha256    {actual}\n"
+                "Put the new sum there if the file was changed on purpose."
+            )
+        written = write_rows(read_reviews_file(source), target)
+    except OSError as error:
+        raise OwnReviewsError(f"{source}: {error}. Mend the cause and run again.") from error
+    if written.rows < 2:
+        count = "1 review" if written.rows else "no reviews"
+        raise OwnReviewsError(f"{source}: holds {count}; 2 or more are needed")
+    return Imported(source, actual, written)
+
+
+def read_reviews_file(path: Path) -> Iterator[Row]:
+    """The reviews of a parquet, CSV or JSON lines file, in its order, one after the other.
+
+    Raises:
+        OwnReviewsError: at the first fault, with its line or row.
+    """
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise OwnReviewsError(
+            f"{path}: format {path.suffix or 'without a suffix'!r} is not read; bring "
+            f"{', '.join(_READERS)}, not compressed"
+        )
+    unit = "row" if reader is _parquet_records else "line"
+    seen: set[int] = set()
+    records = reader(path)
+    for number, text, label in records:
+        where = f"{path}, {unit} {number}"
+        if type(label) is not int or label not in (0, 1):
+            raise _label_error(where, label, seen, records)
+        seen.add(label)
+        yield _text(where, text), label
+
+
+def _text(where: str, text: object) -> str:
+    """The text, if it is one that UTF-8 can hold."""
+    if isinstance(text, bytes):  # of parquet, which does not check them
+        try:
+            text = text.decode()
+        except UnicodeDecodeError as error:
+            raise OwnReviewsError(f"{where}: {_not_utf8(error)}") from error
+    if not isinstance(text, str):
+        kind = "null" if text is None else f"of type {type(text).__name__}"
+        raise OwnReviewsError(f"{where}: text is {kind}; give it a text or leave the row out")
+    if len(text) > MAX_TEXT:
+        raise OwnReviewsError(
+            f"{where}: text has {len(text):,} characters, more than {MAX_TEXT:,}; is a quote "
+            "lost? Else shorten it: the first 512 word pieces are read"
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise OwnReviewsError(
+            f"{where}: text holds {text[error.start]!a} at character {error.start}, half of a "
+            "surrogate pair and no character; write the whole pair or remove it"
+        ) from error
+    return text
+
+
+def _not_utf8(error: UnicodeDecodeError) -> str:
+    return (
+        f"byte {error.object[error.start]:#04x} at {error.start} is not UTF-8; convert the file, "
+        "e.g. iconv -f CP1252 -t UTF-8"
+    )
+
+
+def _label_error(
+    where: str, label: object, seen: set[int], rest: Iterator[Record]
+) -> OwnReviewsError:
+    """The error for a label that is not 0 or 1: all labels of the file, and how to map them."""
+    found: dict[str, object] = {repr(value): value for value in sorted(seen)} | {repr(label): label}
+    try:
+        for _, _, other in rest:
+            found.setdefault(repr(other), other)
+            if len(found) > MAX_LABELS:
+                break
+    except OwnReviewsError:
+        pass  # a second fault; the label is the one to report
+    shown = ", ".join(name if len(name) <= 40 else f"{name[:40]}..." for name in sorted(found))
+    return OwnReviewsError(
+        f"{where}: label {_short(label)}; labels must be the whole numbers 0 (negative) and 1 "
+        f"(positive).\n  The file's labels: {shown}\n  {_mapping_advice(list(found.values()))}"
+    )
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."
+
+
+# What other collections write for negative and positive, and what to make of it.
+_MAPPINGS: tuple[tuple[set[str], str], ...] = (
+    ({"0", "1", "0.0", "1.0"}, "Write them without a point and without quotes: 0 and 1."),
+    ({"-1", "1"}, "Map them: -1 to 0, and 1 stays 1."),
+    ({"neg", "pos", "negative", "positive"}, "Map them: the negative to 0, the positive to 1."),
+    ({"false", "true"}, "Map them: false to 0, true to 1."),
+    ({"1", "2"}, "Map them, if 1 is negative and 2 positive: 1 to 0, 2 to 1."),
+    ({*"12345"}, "If they are stars: 1 and 2 to 0, 4 and 5 to 1, and leave out 3."),
+    (
+        {*map(str, range(1, 11))},
+        "If they are stars: 1 to 4 to 0, 7 to 10 to 1, and leave out 5 and 6, as IMDb's authors "
+        "did.",
+    ),
+)
+
+
+def _mapping_advice(labels: list[object]) -> str:
+    if any(label is None or label == "" for label in labels):
+        return "Give each review a label, or leave out those that have none."
+    names = {str(label).strip().lower() for label in labels}
+    general = "Map them to 0 and 1, and leave out what is neither."
+    return next((advice for known, advice in _MAPPINGS if names <= known), general)
+
+
+def _missing_columns(path: Path, names: list[str], remedy: str) -> OwnReviewsError | None:
+    wrong = [c for c in COLUMNS if names.count(c) != 1]
+    if not wrong:
+        return None
+    has = ", ".join(map(_short, names)) or "none"
+    return OwnReviewsError(
+        f"{path}: must have one column {' and one column '.join(wrong)}; its columns: {has}. "
+        f"{remedy}"
+    )
+
+
+def _parquet_records(path: Path) -> Iterator[Record]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            if fault := _missing_columns(path, schema.names, "Rename them."):
+                raise fault
+            kind = schema.field("text").type
+            if kind not in (pa.string(), pa.large_string(), pa.string_view()):
+                raise OwnReviewsError(f"{path}: column text is of type {kind}; make it string")
+            number = 0
+            for batch in file.iter_batches(GROUP_ROWS, columns=list(COLUMNS)):
+                texts = batch["text"].cast(pa.large_binary()).to_pylist()
+                for text, label in zip(texts, batch["label"].to_pylist(), strict=True):
+                    number += 1
+                    yield number, text, label
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of this machine, not of the file
+        reason = " ".join(str(error).split())
+        raise OwnReviewsError(
+            f"{path}: not readable as parquet: {reason}. Write it again."
+        ) from error
+
+
+def _csv_records(path: Path) -> Iterator[Record]:
+    csv.field_size_limit(MAX_TEXT)
+    reader = csv.reader((line for _, line in _lines(path)), strict=True)
+    labels: dict[str, object] = {"0": 0, "1": 1}
+    text = label = None
+    width = line = 0
+    quoting = "Put a text with a comma, quote or line break into quotes, its own quotes doubled."
+    while True:
+        line = reader.line_num + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            raise OwnReviewsError(f"{path}, line {line}: broken CSV: {error}. {quoting}") from error
+        if not fields:
+            continue  # a blank line
+        if text is None or label is None:
+            remedy = "The first line must name them, parted by commas."
+            if fault := _missing_columns(path, fields, remedy):
+                raise fault
+            text, label, width = fields.index("text"), fields.index("label"), len(fields)
+        elif len(fields) != width:
+            raise OwnReviewsError(
+                f"{path}, line {line}: {len(fields)} fields, the first line has {width}. {quoting}"
+            )
+        else:
+            yield line, fields[text], labels.get(fields[label], fields[label])
+
+
+def _json_records(path: Path) -> Iterator[Record]:
+    for number, line in _lines(path):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            record: Any = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise OwnReviewsError(
+                f'{where}: no JSON: {error}. Write one object a line, {{"text": ..., "label": ...}}'
+            ) from error
+        if not isinstance(record, dict):
+            raise OwnReviewsError(
+                f"{where}: a {type(record).__name__}, not an object. Write one object a line, e.g. "
+                "with jq -c '.[]'"
+            )
+        if fault := _missing_columns(path, list(record), f"See line {number}."):
+            raise fault
+        yield number, record["text"], record["label"]
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines with their ends, numbered from 1; only a line feed ends one."""
+    number = 0
+    with path.open("rb") as file:
+        while data := file.readline(MAX_LINE + 1):
+            number += 1
+            if len(data) > MAX_LINE:
+                raise OwnReviewsError(
+                    f"{path}, line {number}: longer than {MAX_LINE:,} bytes; is this a text file "
+                    "with a line for each review?"
+                )
+            try:
+                # A byte order mark is no part of the first column's name.
+                yield number, data.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise OwnReviewsError(f"{path}, line {number}: {_not_utf8(error)}") from error
+
+
+_READERS: dict[str, Callable[[Path], Iterator[Record]]] = {
+    ".parquet": _parquet_records,
+    ".csv": _csv_records,
+    ".jsonl": _json_records,
+    ".ndjson": _json_records,
+    ".json": _json_records,
+}

@@ -1,0 +1,1 @@
+"""Metrics of predictions, statistics, intervals, error analysis."""

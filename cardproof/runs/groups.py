@@ -1,0 +1,206 @@
+"""Runs that differ in their seed only, put together: pure functions over runs."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from cardproof.claims.judge import HEADLINES, JudgedClaim, judge_claims
+from cardproof.evaluation.statistics import Summary, summarise
+from cardproof.recipe.params import Recipe, as_override
+from cardproof.runs.reading import LeftOut, Run
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Runs of one recipe.
+
+    Attributes:
+        label: the card's title, and what deviates from it.
+        runs: by seed, no seed twice.
+    """
+
+    label: str
+    runs: tuple[Run, ...]
+
+    @property
+    def recipe(self) -> Recipe:
+        """Of all runs but for the seed; claims and rules are those of the first."""
+        return self.runs[0].recipe
+
+    @property
+    def precision(self) -> str:
+        """What the runs computed in; where that is not on record, what the recipe asks for."""
+        return self.runs[0].precision or self.recipe.train.precision
+
+    @property
+    def seeds(self) -> list[int]:
+        """Of training, ascending."""
+        return [run.seed for run in self.runs]
+
+    def values(self, metric: str) -> list[float]:
+        """A metric of each run that has it, by "<file>.<key>"."""
+        return [run.metrics[metric] for run in self.runs if metric in run.metrics]
+
+    def summary(self, metric: str) -> Summary | None:
+        """Count, mean and standard deviation of a metric; None where no run has it."""
+        values = self.values(metric)
+        return summarise(values) if values else None
+
+    @cached_property
+    def claims(self) -> list[JudgedClaim]:
+        """The card's headline claims, judged by all runs."""
+        judged = judge_claims(self.recipe, [run.metrics for run in self.runs], self.precision)
+        return [claim for claim in judged if claim.key in HEADLINES]
+
+    def claim(self, key: str) -> JudgedClaim | None:
+        """The claim of that key; None where the card makes none."""
+        return next((claim for claim in self.claims if claim.key == key), None)
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """All runs in groups.
+
+    Attributes:
+        groups: by card in the order of appearance; the card's own recipe first, then the rest from
+            the highest accuracy down.
+        same: revisions that hold a run which another name stands for already, one sentence each.
+        left_out: runs that are in no group.
+        notes: what else a reader must know of the groups.
+    """
+
+    groups: list[Group]
+    same: list[str]
+    left_out: list[LeftOut]
+    notes: list[str]
+
+
+def group_runs(runs: Iterable[Run]) -> Grouping:
+    """Put runs together that differ in their seed only.
+
+    The same run under several names counts once, as the first name that has its logits. A second
+    run of the same seed that came to other figures is left out: a repeat is not another seed.
+    """
+    members: dict[str, dict[int, list[Run]]] = defaultdict(lambda: defaultdict(list))
+    for run in runs:
+        members[json.dumps(what_ran(run), sort_keys=True)][run.seed].append(run)
+    groups, same, left_out = [], [], []
+    for by_seed in members.values():
+        kept = []
+        for _, found in sorted(by_seed.items()):
+            first, *others = sorted(found, key=lambda run: run.scored is None)
+            kept.append(first)
+            for other in others:
+                if _figures(other) == _figures(first):
+                    same.append(
+                        f"{other.name} is the same run as {first.name}{_judged(first, other)}"
+                    )
+                else:
+                    left_out.append(LeftOut(other.name, _repeat(first)))
+        groups.append(Group(_label(kept[0]), tuple(kept)))
+    groups, notes = _tell_apart(groups)
+    notes += [note for group in groups for note in _notes(group)]
+    return Grouping(_in_order(groups), same, left_out, notes)
+
+
+def what_ran(run: Run) -> dict[str, Any]:
+    """All that decides a run's figures except its seed: two runs of equal values are repeats."""
+    recipe = run.recipe
+    train = recipe.train.model_dump()
+    del train["seed"]
+    return {
+        "card": recipe.name,
+        "labels": recipe.card.labels,
+        "reviews": recipe.reviews.model_dump(),
+        "data": [recipe.data.limit, recipe.data.test_limit],
+        "base": recipe.base.model_dump(),
+        "split": recipe.split.model_dump(),
+        "tokenize": recipe.tokenize.model_dump(),
+        "train": train,
+        "evaluate": recipe.evaluate.model_dump(),
+        "precision": run.precision or recipe.train.precision,
+        "code": dict(run.code or {}),
+    }
+
+
+def plain(text: object) -> str:
+    """Text on one line without control characters: names are other people's."""
+    return "".join(c if c.isprintable() else " " for c in str(text))
+
+
+def _figures(run: Run) -> tuple[float | None, ...]:
+    return tuple(run.metrics.get(f"evaluate.{key}") for key in ("accuracy", "loss"))
+
+
+def _rules(run: Run) -> tuple[object, object]:
+    """What a run is judged by: the card's claims, and when one counts as reproduced."""
+    return run.recipe.card.claims, run.recipe.verdict
+
+
+def _judged(first: Run, other: Run) -> str:
+    same = _rules(first) == _rules(other)
+    return "" if same else f", and judged by the claims and rules of {first.name}, not its own"
+
+
+def _repeat(first: Run) -> str:
+    return (
+        f"same recipe, seed and code as {first.name}, yet other figures: another machine or number "
+        "of threads; a repeat is not another seed"
+    )
+
+
+def _label(run: Run) -> str:
+    """The card's title and what deviates from it."""
+    recipe = run.recipe
+    parts = [f"{d.key}={as_override(d.ours)}" for d in recipe.deviations if d.key != "train.seed"]
+    if run.precision not in (None, recipe.train.precision):
+        parts.append(f"in {run.precision}")
+    return plain(", ".join([recipe.card.title, *parts]))
+
+
+def _tell_apart(groups: list[Group]) -> tuple[list[Group], list[str]]:
+    """Labels of their own for groups whose deviations read the same, and what is different."""
+    counts = Counter(group.label for group in groups)
+    firsts: dict[str, Group] = {}
+    apart, notes = [], []
+    for group in groups:
+        first = firsts.setdefault(group.label, group)
+        if counts[group.label] == 1 or first is group:
+            apart.append(group)
+            continue
+        label = f"{group.label}, as of {plain(group.runs[0].name)}"
+        apart.append(replace(group, label=label))
+        differing = ", ".join(_differing(what_ran(first.runs[0]), what_ran(group.runs[0])))
+        notes.append(f"{label}: not a repeat of {group.label}, for it has another {differing}")
+    return apart, notes
+
+
+def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    keys = [key for key in one if one[key] != other[key] and key != "code"]
+    code = one["code"].items() ^ other["code"].items()
+    return keys + sorted({path for path, _ in code})
+
+
+def _notes(group: Group) -> list[str]:
+    first, *others = group.runs
+    if all(_rules(run) == _rules(first) for run in others):
+        return []
+    return [
+        f"{group.label}: its runs carry different claims or rules of verdict; judged by those of "
+        f"{plain(first.name)}"
+    ]
+
+
+def _in_order(groups: Sequence[Group]) -> list[Group]:
+    cards = list(dict.fromkeys(group.recipe.name for group in groups))
+
+    def place(group: Group) -> tuple[int, bool, float]:
+        accuracy = group.summary("evaluate.accuracy")
+        deviates = any(d.key != "train.seed" for d in group.recipe.deviations)
+        mean = accuracy.mean if accuracy else -1.0
+        return cards.index(group.recipe.name), deviates, -mean
+
+    return sorted(groups, key=place)

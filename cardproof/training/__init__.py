@@ -1,0 +1,1 @@
+"""Fine-tuning, its logs and its checkpoints."""

@@ -1,0 +1,1 @@
+"""Measurements of this project beside what one would use without it: `python -m dev.benchmarks`."""

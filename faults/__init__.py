@@ -1,4 +1,0 @@
-"""Faults done to the pipeline for real, and what became of it: `python -m faults --help`.
-
-All is done to miniature runs of the embedded sample, in copies of this repository.
-"""

@@ -1,0 +1,186 @@
+"""The mathematics of confusion matrices against enumeration of all of them."""
+
+from collections.abc import Iterator
+from itertools import product
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from cardproof.audit.confusion import (
+    Average,
+    Metric,
+    Region,
+    feasible_matrices,
+    harmonic_mean_range,
+    score,
+    share_that_fits,
+    sizes_that_fit,
+    totals,
+)
+from cardproof.recipe.reported import PrintedFigure, parse_figure
+
+AVERAGES: tuple[Average, ...] = ("binary", "macro", "weighted")
+METRICS: tuple[Metric, ...] = ("accuracy", "precision", "recall", "f1")
+
+
+def matrices_of(region: Region) -> set[tuple[int, int]]:
+    """All pairs of false negatives and false positives in a region."""
+    rows = zip(region.false_negatives, region.first, region.last, strict=True)
+    return {(int(fn), fp) for fn, first, last in rows for fp in range(first, last + 1)}
+
+
+def all_scores(
+    average: Average, classes: tuple[int, int]
+) -> Iterator[tuple[int, int, list[float]]]:
+    """Every matrix of the classes with its four scores, one at a time."""
+    for misses, alarms in product(range(classes[0] + 1), range(classes[1] + 1)):
+        one = np.array([misses]), np.array([alarms])
+        yield misses, alarms, [float(score(m, average, *one, classes)[0]) for m in METRICS]
+
+
+@pytest.mark.parametrize("average", AVERAGES)
+@pytest.mark.parametrize("classes", [(20, 20), (7, 12), (1, 9), (0, 5), (5, 0)])
+def test_scores_are_those_of_scikit_learn(average: Average, classes: tuple[int, int]) -> None:
+    positives, negatives = classes
+    labels = np.array([1] * positives + [0] * negatives)
+    for misses, alarms, ours in all_scores(average, classes):
+        if (misses + alarms) % 5:
+            continue  # a fifth of them are enough for so slow a judge
+        hits, rejections = positives - misses, negatives - alarms
+        predicted = np.array([1] * hits + [0] * misses + [1] * alarms + [0] * rejections)
+        theirs = metrics.precision_recall_fscore_support(
+            labels, predicted, labels=[0, 1], average=average, zero_division=0
+        )[:3]
+        accuracy = metrics.accuracy_score(labels, predicted)
+        assert ours == pytest.approx([accuracy, *theirs]), (misses, alarms)
+
+
+@pytest.mark.parametrize("average", AVERAGES)
+@pytest.mark.parametrize("classes", [(20, 20), (13, 27)])
+@pytest.mark.parametrize("places", [1, 2, 4])
+def test_solver_finds_exactly_the_matrices_that_print_so(
+    average: Average, classes: tuple[int, int], places: int
+) -> None:
+    table = list(all_scores(average, classes))
+    for truth in table[:: len(table) // 12]:
+        printed = {
+            m: parse_figure(f"{s:.{places}f}") for m, s in zip(METRICS, truth[2], strict=True)
+        }
+        for chosen in (METRICS, ("accuracy", "f1"), ("precision", "recall"), ("f1",)):
+            figures = {metric: printed[metric] for metric in METRICS if metric in chosen}
+            expected = {
+                (misses, alarms)
+                for misses, alarms, scores in table
+                if all(
+                    printed[metric].covers(value)
+                    for metric, value in zip(METRICS, scores, strict=True)
+                    if metric in figures
+                )
+            }
+            assert matrices_of(feasible_matrices(figures, average, classes)) == expected
+            assert truth[:2] in expected
+
+
+def test_region_says_how_many_and_how_accurate() -> None:
+    region = feasible_matrices({"accuracy": parse_figure("0.9")}, "binary", (10, 10))
+    assert region.count == sum(1 for m, a in product(range(11), repeat=2) if 1 <= m + a <= 3)
+    assert region.accuracy_range == pytest.approx((0.85, 0.95))
+    assert region.false_negative_range == (0, 3)
+    assert region.false_positive_range == (0, 3)
+
+
+def test_deepaxions_four_figures_by_plain_enumeration() -> None:
+    """All matrices of 12,500 + 12,500 with at most 1,799 errors of each kind: more, 94 % bars."""
+    rows = 12_500
+    misses, alarms = np.meshgrid(np.arange(1_800), np.arange(1_800), indexing="ij")
+    hits, rejections = rows - misses, rows - alarms
+    accuracy = (hits + rejections) / (2 * rows)
+    of_one = [hits / (hits + alarms), hits / rows, 2 * hits / (2 * hits + misses + alarms)]
+    of_other = [
+        rejections / (rejections + misses),
+        rejections / rows,
+        2 * rejections / (2 * rejections + misses + alarms),
+    ]
+    macro = [(one + other) / 2 for one, other in zip(of_one, of_other, strict=True)]
+    printed = [parse_figure(text) for text in ("94%", "94%", "94%", "93%")]
+
+    def fitting(scores: list[np.ndarray]) -> np.ndarray:
+        columns = zip([accuracy, *scores], printed, strict=True)
+        inside = [(s >= p.low - 1e-9) & (s <= p.high + 1e-9) for s, p in columns]
+        return np.asarray(np.all(inside, axis=0))
+
+    figures = dict(zip(METRICS, printed, strict=True))
+    assert not fitting(of_one).any()
+    assert feasible_matrices(figures, "binary", (rows, rows)).count == 0
+    fits = fitting(macro)
+    for average in AVERAGES[1:]:
+        region = feasible_matrices(figures, average, (rows, rows))
+        assert region.count == fits.sum() == 4_640
+        assert region.accuracy_range == pytest.approx((0.9350, 0.93524), abs=1e-9)
+        assert region.accuracy_range == (accuracy[fits].min(), accuracy[fits].max())
+
+
+def test_totals_are_those_of_all_matrices() -> None:
+    rows = 40
+    for hits, errors in [(20, 4), (11, 0), (1, 39), (0, 7), (17, 9)]:
+        if hits == errors == 0:
+            continue
+        accuracy = parse_figure(f"{1 - errors / rows:.2f}")
+        f1 = parse_figure(f"{2 * hits / (2 * hits + errors):.2f}")
+        expected = {
+            (e, h)
+            for e, h in product(range(rows + 1), repeat=2)
+            if h + e <= rows
+            and h + e > 0
+            and accuracy.covers(1 - e / rows)
+            and f1.covers(2 * h / (2 * h + e))
+        }
+        found = totals(rows, accuracy, f1)
+        pairs = zip(found.errors, found.first, found.last, strict=True)
+        assert {(int(e), h) for e, low, high in pairs for h in range(low, high + 1)} == expected
+        assert found.count == len(expected)
+        assert (errors, hits) in expected
+
+
+def test_totals_of_a_published_run() -> None:
+    found = totals(300, parse_figure("0.8733333333333333"), parse_figure("0.875"))
+    assert (found.errors.tolist(), found.count) == ([38], 1)
+    assert found.first.tolist() == [133]
+
+
+@pytest.mark.parametrize(
+    ("text", "rows", "expected"),
+    [
+        ("0.9804", 5_000, [4_902]),
+        ("94%", 25_000, list(range(23_375, 23_626))),
+        ("0.9333", 100, []),
+        ("0.9256", 25_000, [23_139, 23_140, 23_141]),
+        ("1.0", 3, [3]),
+        ("0", 3, [0, 1]),
+    ],
+)
+def test_whole_counts(text: str, rows: int, expected: list[int]) -> None:
+    assert list(parse_figure(text).whole_counts(rows)) == expected
+
+
+def test_sizes_that_fit_are_those_with_a_whole_count() -> None:
+    figures = [parse_figure(text) for text in ("0.9804", "0.9696", "0.9822")]
+    expected = [n for n in range(1, 6_000) if all(f.whole_counts(n) for f in figures)]
+    assert sizes_that_fit(figures, 5_999).tolist() == expected
+    assert expected[0] == 2_138
+    assert 5_000 in expected
+
+
+def test_share_that_fits_by_chance() -> None:
+    figures = [parse_figure("0.9804")] * 3
+    assert share_that_fits(figures, 5_000) == pytest.approx(0.125)
+    assert share_that_fits(figures, 25_000) == 1
+
+
+def test_harmonic_mean_range_holds_its_corners() -> None:
+    precision, recall = parse_figure("0.9"), parse_figure("0.5")
+    low, high = harmonic_mean_range(precision, recall)
+    assert low == pytest.approx(2 * 0.85 * 0.45 / 1.3)
+    assert high == pytest.approx(2 * 0.95 * 0.55 / 1.5)
+    assert harmonic_mean_range(PrintedFigure(0, 0), PrintedFigure(0, 0)) == (0, 0)

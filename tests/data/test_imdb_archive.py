@@ -1,0 +1,272 @@
+"""The original archive as a source: the hub's rows from it, and what it must not do."""
+
+import gzip
+import hashlib
+import io
+import os
+import shutil
+import tarfile
+from collections.abc import Callable, Iterator
+from itertools import chain
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from ruamel.yaml import YAML
+
+from cardproof.data import imdb_archive as archive_module
+from cardproof.data.imdb_archive import (
+    FILE,
+    FOLDER,
+    ArchiveError,
+    Pins,
+    find_archive,
+    hub_order,
+    import_archive,
+)
+from cardproof.data.rows import Row, write_rows
+from tests.conftest import ROOT, Run
+
+Reviews = dict[str, list[Row]]  # by split, in the hub's order
+Damage = Callable[[tarfile.TarFile], None]
+
+SMALL: Reviews = {
+    split: [(f"{split} {label} {i} \x85 ünï<br />", label) for label in (0, 1) for i in range(130)]
+    for split in ("train", "test")
+}
+
+
+def members(reviews: Reviews) -> Iterator[tuple[str, bytes]]:
+    """What the original archive would hold: names and bytes, in no order of note."""
+    for split, rows in reviews.items():
+        for label, name in ((1, "pos"), (0, "neg")):
+            texts = [text for text, own in rows if own == label]
+            for running_id, text in zip(hub_order(len(texts)), texts, strict=True):
+                stars = (running_id % 4) + (7 if label else 1)
+                yield f"{FOLDER}/{split}/{name}/{running_id}_{stars}.txt", text.encode()
+
+
+def add(archive: tarfile.TarFile, name: str, data: bytes = b"", **fields: object) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    for field, value in fields.items():
+        setattr(member, field, value)
+    archive.addfile(member, io.BytesIO(data))
+
+
+def pack(reviews: Reviews, path: Path, damage: Damage = lambda _: None) -> Path:
+    """An archive as the original one is packed, with what else is in it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
+        add(archive, FOLDER, type=tarfile.DIRTYPE)
+        add(archive, f"{FOLDER}/README", b"Large Movie Review Dataset v1.0")
+        add(archive, f"{FOLDER}/train/unsup/0_0.txt", b"no label")
+        for name, data in members(reviews):
+            add(archive, name, data)
+        damage(archive)
+    return path
+
+
+def unpack(reviews: Reviews, folder: Path) -> Path:
+    for name, data in members(reviews):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder / FOLDER
+
+
+def pins_of(reviews: Reviews, folder: Path) -> Pins:
+    train, test = (write_rows(reviews[s], folder / "sum.parquet").sha256 for s in ("train", "test"))
+    return Pins("0" * 32, train, test)
+
+
+def rows_of(path: Path) -> list[Row]:
+    table = pq.read_table(path)
+    return list(zip(table["text"].to_pylist(), table["label"].to_pylist(), strict=True))
+
+
+def test_the_hubs_order_is_blocks_of_128_running_ids_each_backwards() -> None:
+    order = list(hub_order(12_500))
+    assert order[:3] == [127, 126, 125]
+    assert order[127:130] == [0, 255, 254]
+    assert order[12_416:12_418] == [12_499, 12_498]
+    assert order[-1] == 12_416
+    assert sorted(order) == list(range(12_500))
+
+
+def test_the_sum_over_rows_tells_rows_apart_that_join_to_the_same_text(tmp_path: Path) -> None:
+    variants: list[list[Row]] = [
+        [("ab", 0), ("c", 0)], [("a", 0), ("bc", 0)], [("abc", 0)], [("ab", 1), ("c", 0)],
+        [("c", 0), ("ab", 0)], [("ab", 0), ("", 0), ("c", 0)], [("ab0 1\nc", 0)],
+    ]  # fmt: skip
+    sums = {write_rows(rows, tmp_path / "x.parquet").sha256 for rows in variants}
+    assert len(sums) == len(variants)
+    by_hand = hashlib.sha256("0 3\nüa1 1\nb".encode()).hexdigest()
+    assert write_rows([("üa", 0), ("b", 1)], tmp_path / "x.parquet").sha256 == by_hand
+
+
+@pytest.mark.parametrize("form", ["archive", "folder"])
+def test_archive_and_folder_give_the_rows_in_the_hubs_order(tmp_path: Path, form: str) -> None:
+    mirror = tmp_path / "mirror"
+    source = pack(SMALL, mirror / FILE) if form == "archive" else unpack(SMALL, mirror)
+    assert find_archive(mirror) == source
+    target = tmp_path / "out"
+    target.mkdir()
+    described, written = import_archive(source, target, pins_of(SMALL, tmp_path))
+    assert described.startswith(f"{form} {source}")
+    assert ("not the published 000" in described) == (form == "archive")
+    assert {split: rows_of(target / f"{split}.parquet") for split in SMALL} == SMALL
+    assert [(w.rows, w.positive) for w in written.values()] == [(260, 130)] * 2
+    assert sorted(p.name for p in target.iterdir()) == ["test.parquet", "train.parquet"]
+
+
+def link(name: str, target: str, kind: bytes) -> Damage:
+    return lambda archive: add(archive, name, type=kind, linkname=target)
+
+
+def member(name: str, data: bytes = b"x", **fields: object) -> Damage:
+    return lambda archive: add(archive, name, data, **fields)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (member("/aclImdb/train/neg/130_1.txt"), "not a plain relative name"),
+        (member("aclImdb/../../etc/passwd"), "not a plain relative name"),
+        (member("aclImdb/train/neg/../130_1.txt"), "not a plain relative name"),
+        (member("aclImdb\\train"), "not a plain relative name"),
+        (member("aclImdb/a\x1b[2Jb"), "not a plain relative name"),
+        (member("other/train/neg/130_1.txt"), r"not in aclImdb/"),
+        (link("aclImdb/train/neg/130_1.txt", "0_1.txt", tarfile.SYMTYPE), "a link, a device"),
+        (link("aclImdb/README2", "/etc/passwd", tarfile.SYMTYPE), "a link, a device"),
+        (link("aclImdb/train/neg/130_1.txt", "aclImdb/README", tarfile.LNKTYPE), "a link, a dev"),
+        (member("aclImdb/null", b"", type=tarfile.CHRTYPE), "a link, a device"),
+        (member("aclImdb/pipe", b"", type=tarfile.FIFOTYPE), "a link, a device"),
+        (member("aclImdb/train/neg/130_1.txt", b"", type=tarfile.DIRTYPE), "a folder where"),
+        (member("aclImdb/train/neg/130.txt"), "<running id>_<stars>.txt"),
+        (member("aclImdb/train/neg/._0_1.txt"), "<running id>_<stars>.txt"),
+        (member("aclImdb/train/neg/٣_1.txt"), "<running id>_<stars>.txt"),
+        (member("aclImdb/train/neg/0_4.txt"), "another review with running id 0"),
+        (member("aclImdb/train/neg/130_1.txt", b"x" * ((1 << 20) + 1)), "1,048,577 bytes, more"),
+        (member("aclImdb/train/neg/131_1.txt"), r"no aclImdb/train/neg/130_\*.txt"),
+        (member("aclImdb/train/neg/130_1.txt"), "its train reviews, 261 rows, are not the pinned"),
+        (member("aclImdb/test/pos/130_1.txt", b"\xff"), r"pos/130_\*.txt is not UTF-8"),
+        (member("aclImdb/README2", pax_headers={"comment": "x" * (2 << 20)}), "unpacks to more"),
+    ],
+)
+def test_unsafe_and_other_archives_are_refused(tmp_path: Path, damage: Damage, words: str) -> None:
+    source = pack(SMALL, tmp_path / FILE, damage)
+    with pytest.raises(ArchiveError, match=words) as caught:
+        import_archive(source, tmp_path, pins_of(SMALL, tmp_path))
+    assert "https://ai.stanford.edu" in str(caught.value) or "UTF-8" in words
+    assert sum(p.stat().st_size for p in tmp_path.iterdir()) < 1 << 20
+
+
+def test_too_many_members_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive_module, "MAX_MEMBERS", 500)
+    source = pack(SMALL, tmp_path / FILE)
+    with pytest.raises(ArchiveError, match="more than 500 members"):
+        import_archive(source, tmp_path, pins_of(SMALL, tmp_path))
+
+
+@pytest.mark.parametrize("share", [0, 0.001, 0.5, 0.999])
+def test_an_archive_that_broke_off_is_said_to_be_that(tmp_path: Path, share: float) -> None:
+    data = pack(SMALL, tmp_path / FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(ArchiveError, match=r"broken off or damaged: .*Download it again"):
+        import_archive(tmp_path / FILE, tmp_path, pins_of(SMALL, tmp_path))
+
+
+def test_what_is_no_gzip_and_a_flipped_bit_are_refused(tmp_path: Path) -> None:
+    source = tmp_path / FILE
+    source.write_bytes(b"<html>Not found</html>" * 50)
+    with pytest.raises(ArchiveError, match="broken off or damaged: Not a gzipped file"):
+        import_archive(source, tmp_path, pins_of(SMALL, tmp_path))
+    data = bytearray(pack(SMALL, source).read_bytes())
+    data[len(data) // 2] ^= 1
+    source.write_bytes(data)
+    with pytest.raises(ArchiveError):
+        import_archive(source, tmp_path, pins_of(SMALL, tmp_path))
+
+
+def test_a_bomb_is_stopped_before_it_is_unpacked(tmp_path: Path) -> None:
+    source = tmp_path / FILE
+    huge = tarfile.TarInfo(f"{FOLDER}/imdb.vocab")
+    huge.size = 64 << 30
+    with gzip.open(source, "wb", compresslevel=1) as stream:
+        stream.write(huge.tobuf())
+        stream.write(bytes(8 << 20))
+    with pytest.raises(ArchiveError, match="68,719,476,736 bytes, more than 134,217,728"):
+        import_archive(source, tmp_path, pins_of(SMALL, tmp_path))
+
+
+@pytest.mark.parametrize("linked", ["train", "train/neg", "train/neg/0_1.txt"])
+def test_links_in_the_folder_are_refused(tmp_path: Path, linked: str) -> None:
+    source = unpack(SMALL, tmp_path)
+    (source / linked).rename(tmp_path / "aside")
+    (source / linked).symlink_to(tmp_path / "aside")
+    with pytest.raises(ArchiveError, match=r"refused, .*: a link"):
+        import_archive(source, tmp_path, pins_of(SMALL, tmp_path))
+
+
+def test_odd_files_in_the_folder_are_refused(tmp_path: Path) -> None:
+    source = unpack(SMALL, tmp_path)
+    for name, words in ((".DS_Store", "a review is named"), ("pipe", "special file")):
+        path = source / "test/neg" / name
+        path.write_bytes(b"") if name == ".DS_Store" else os.mkfifo(path)
+        with pytest.raises(ArchiveError, match=words):
+            import_archive(source, tmp_path, pins_of(SMALL, tmp_path))
+        path.unlink()
+    shutil.rmtree(source / "test/pos")
+    with pytest.raises(ArchiveError, match=r"test/pos'. Mend the cause"):
+        import_archive(source, tmp_path, pins_of(SMALL, tmp_path))
+
+
+def test_a_link_out_of_the_mirror_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / FILE).symlink_to(pack(SMALL, tmp_path / "outside.tar.gz"))
+    with pytest.raises(ArchiveError, match="a link leads out of the mirror"):
+        find_archive(tmp_path / "mirror")
+
+
+def test_the_pinned_sums_over_rows_are_those_of_the_hubs_files(
+    mirror: Path, tmp_path: Path
+) -> None:
+    pinned = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")["reviews"]["imdb"]
+    for split in ("train", "test"):
+        rows = rows_of(mirror / "datasets" / pinned["repository"] / pinned[split]["path"])
+        written = write_rows(rows, tmp_path / "rows.parquet")
+        assert written.sha256 == pinned["archive"][split]
+        assert (written.rows, written.positive, written.empty) == (25_000, 12_500, 0)
+
+
+def test_the_archive_gives_the_same_bytes_downstream_as_the_hubs_files(
+    make_repository: Callable[[], Path], run: Run, mirror: Path, tmp_path: Path
+) -> None:
+    repository = make_repository()
+    params = repository / "params.yaml"
+    text = params.read_text().replace("card: sample ", "card: grojeda ", 1)
+    params.write_text(text.replace("  base: null ", "  base: sample ", 1))
+
+    def split_from(source: Path) -> tuple[str, dict[str, bytes]]:
+        said = ""
+        for stage in ("download", "split"):
+            done = run("python", "-m", f"stages.{stage}", cwd=repository, mirror=source)
+            assert done.returncode == 0, done.stderr
+            said += done.stdout
+        made = chain((repository / "data/split").iterdir(), [repository / "metrics/split.json"])
+        return said, {path.name: path.read_bytes() for path in made}
+
+    said, from_hub = split_from(mirror)
+    assert f"20,979,968 bytes from mirror {mirror}" in said
+    folder = mirror / "datasets/stanfordnlp/imdb/plain_text"
+    reviews = {s: rows_of(folder / f"{s}-00000-of-00001.parquet") for s in ("train", "test")}
+    own_mirror = tmp_path / "mirror"
+    pack(reviews, own_mirror / FILE)
+    said, from_archive = split_from(own_mirror)
+    assert f"train.parquet: 25,000 reviews from archive {own_mirror / FILE} (md5 " in said
+    assert "not the published 7c2ac02c03563afcf9b574c7e56c153a" in said
+    sets = {f"{name}.parquet" for name in ("train", "validation", "test")}
+    assert set(from_hub) == sets | {"split.json", "sums.json"}
+    assert from_archive == from_hub
+    assert not list((repository / "data").glob(".*.new"))

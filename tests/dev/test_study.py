@@ -1,0 +1,218 @@
+"""The study: what is computed from records, and that the pages say what the records hold."""
+
+import shutil
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+from scipy import stats
+from sklearn.metrics import f1_score, precision_score, recall_score
+
+from cardproof.errors import CardproofError
+from cardproof.recipe.params import load_recipe, resolve
+from cardproof.runs.groups import Group
+from cardproof.runs.paired import Pair
+from dev.study.leak import flattery, overstatement
+from dev.study.pages import SUMMARY, render_results
+from dev.study.plan import KEPT, PLAN, VARIANTS, Planned
+from dev.study.readings import ACCURACY, compare_readings, is_shown, least_shown
+from dev.study.readings import spreads as spreads_of_readings
+from dev.study.records import Record
+from dev.study.run import BASE_FILES, offer_as_base
+from dev.study.small_sets import draw_scores, spreads
+from tests.conftest import ROOT, Run
+from tests.runs.test_compare import RAW, changed, made_run, marks
+
+
+def test_drawn_scores_are_those_of_rows_really_drawn() -> None:
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 2_000)
+    logits = random.normal(size=(4_000, 2)) + np.eye(2)[labels] * [1.2, 2.0]
+    predicted = logits.argmax(axis=1)
+    drawn = draw_scores(labels, logits, rows=100, draws=20_000, seed=1)
+    plain = []
+    for _ in range(800):
+        rows = np.concatenate(
+            [random.choice(np.flatnonzero(labels == c), 50, replace=False) for c in (0, 1)]
+        )
+        told, said = labels[rows], predicted[rows]
+        scores = (f1_score(told, said), precision_score(told, said), recall_score(told, said))
+        plain.append(((told == said).mean(), *scores))
+    for i, name in enumerate(("accuracy", "f1", "precision", "recall")):
+        column = np.array(plain)[:, i]
+        error = column.std() / np.sqrt(len(column))
+        assert drawn[name].mean() == pytest.approx(column.mean(), abs=4 * error), name
+        assert drawn[name].std() == pytest.approx(column.std(), rel=0.08), name
+    found = spreads(labels, logits, drawn)
+    assert found["accuracy"].whole == (labels == predicted).mean()
+    assert found["f1"].whole == pytest.approx(f1_score(labels, predicted))
+    assert found["accuracy"].low < found["accuracy"].whole < found["accuracy"].high
+
+
+def test_the_pages_of_results_say_what_the_records_hold(run: Run) -> None:
+    done = run("python", "-m", "study", "--check", cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_study_half_run_has_its_pages_too(tmp_path: Path) -> None:
+    """Of two readings one seed each, and of the leak one start."""
+    results = ROOT / "results"
+    names = [f"silences/{reading}-seed-1" for reading in ("as-assumed", "learning-rate-5e-5")]
+    for name in (*names, "leak/honest-seed-1", "recipes/grojeda"):
+        shutil.copytree(results / name, tmp_path / name)
+    pages = render_results(tmp_path)
+    assert "too few seeds yet" in pages[SUMMARY]
+    assert "1 of 5 run at full size; grojeda's reaches" in pages[SUMMARY]
+    missing = "Missing: tuned-on-all, after-tuning-on-all (seed 1, 2, 3), honest (seed 2, 3)"
+    assert missing in pages["README.md"]
+    assert "not comparable" in pages["README.md"]  # its base is not the card's
+
+
+ALL_PLANNED = [run for runs in PLAN.values() for run in runs]
+
+
+@pytest.mark.parametrize("planned", ALL_PLANNED, ids=lambda run: run.name)
+def test_every_planned_run_is_one_that_params_allows(planned: Planned) -> None:
+    yaml = YAML(typ="safe")
+    raw = changed(**{key.replace(".", "__"): yaml.load(v) for key, v in planned.settings.items()})
+    if planned.base_from:
+        assert planned.base_from in [run.name for run in ALL_PLANNED]
+        raw["bases"][planned.settings["model.base"]] = RAW["bases"]["minilm"]
+    deviations = {d.key for d in resolve(raw).deviations}
+    assert deviations <= planned.settings.keys() - {"card"}
+
+
+@pytest.mark.parametrize(("change", "card"), KEPT.items())
+def test_a_change_that_is_kept_is_the_recipe_that_was_run(change: str, card: str) -> None:
+    """But for what made the runs small, and the stand-in's learning rate."""
+    kept, run = RAW["cards"][card], deepcopy(RAW["cards"]["template"])
+    run["tokenize"]["max_length"] = 128
+    for key, value in VARIANTS[change].items():
+        section, _, field = key.partition(".")
+        run[section][field] = value
+    assert (kept["tokenize"], kept["train"]) == (run["tokenize"], run["train"])
+    assert resolve(RAW | {"card": card}).split.scored_rows == "all"
+
+
+def test_readings_are_compared_by_seed_with_the_first() -> None:
+    shares = {"one": (0.80, 0.82, 0.81), "two": (0.86, 0.87, 0.88), "three": (0.80, 0.83, 0.80)}
+    runs = {
+        name: [
+            made_run(f"{name}-{seed}", right=marks(share, seed=seed), train__seed=seed)
+            for seed, share in enumerate(of_one)
+        ]
+        for name, of_one in shares.items()
+    }
+    readings = compare_readings(runs)
+    assert readings[0].against is None
+    for reading, other in zip(readings[1:], ("two", "three"), strict=True):
+        assert reading.against
+        assert reading.against.difference == pytest.approx(np.mean(shares[other]) - 0.81)
+        plain = stats.ttest_rel(shares[other], shares["one"]).pvalue
+        assert reading.against.p_seeds == pytest.approx(plain)
+        assert reading.against.p_seeds_holm is not None
+        assert reading.against.p_seeds_holm >= plain - 1e-12
+    found = spreads_of_readings([reading.group for reading in readings])
+    within = np.mean([np.var(v, ddof=1) for v in shares.values()])
+    assert found.seeds == pytest.approx(np.sqrt(within))
+    assert found.readings == pytest.approx(np.sqrt(np.var([0.81, 0.87, 0.81], ddof=1) - within / 3))
+
+
+def test_seeds_alone_make_no_spread_of_readings() -> None:
+    random, run = np.random.default_rng(0), made_run("a")
+    found = []
+    for _ in range(300):
+        runs = [
+            [replace(run, metrics={ACCURACY: random.normal(0.8, 0.02)}) for _ in range(3)]
+            for _ in range(4)
+        ]
+        found.append(spreads_of_readings([Group("", tuple(of_one)) for of_one in runs]))
+    assert np.mean([s.seeds**2 for s in found]) == pytest.approx(0.02**2, rel=0.1)
+    assert np.median([s.readings for s in found]) < 0.005
+
+
+def test_the_least_difference_that_shows_is_where_the_test_turns() -> None:
+    """Two changes with the same seeds: their differences scaled to just below and just above."""
+    luck = np.array([0.004, -0.004, 0.002, -0.002])
+
+    def pairs_of(points: float) -> list[Pair]:
+        plain = [made_run(f"p-{i}", right=marks(0.7, 5_000), train__seed=i) for i in range(4)]
+        runs = {"plain": plain} | {
+            name: [
+                made_run(f"{name}-{i}", right=marks(0.7 + by + luck[i], 5_000), train__seed=i)
+                for i in range(4)
+            ]
+            for name, by in (("one", points), ("two", 0.0))
+        }
+        return [r.against for r in compare_readings(runs) if r.against]
+
+    least = least_shown(pairs_of(0.02))
+    assert least
+    for factor, shown in ((0.95, False), (1.05, True)):
+        pair = pairs_of(least * factor)[0]
+        assert (pair.p_seeds_holm is not None and pair.p_seeds_holm < 0.01) == shown
+    assert least_shown(pairs_of(0.02)[:1]) is not None
+    assert least_shown([]) is None
+
+
+def test_what_validation_rows_flatter_by_is_their_gap_to_test_rows() -> None:
+    def record(seed: int) -> Record:
+        right = {"validation": marks(0.95, 400, seed), "test": marks(0.85, 1_000, seed)}
+        empty = np.zeros(0, dtype=np.int64)
+        return Record(f"r-{seed}", {"seed": seed}, {}, [], empty, np.zeros((0, 2)), right)
+
+    found = flattery([record(1), record(2)])
+    assert found.gap == pytest.approx(0.1)
+    assert found.interval.low < 0.1 < found.interval.high
+    # Two independent models: half of a single one's variance in each of the two means.
+    error = np.sqrt((0.95 * 0.05 / 400 + 0.85 * 0.15 / 1_000) / 2)
+    assert found.interval.high - found.interval.low == pytest.approx(2 * 1.96 * error, rel=0.15)
+
+    # The same rows right in both sets: no leak. More of the validation rows alone: all of it.
+    same = overstatement([record(1)], [record(1)])
+    assert (same.points, same.interval.low, same.interval.high) == (0, 0, 0)
+    right = {"validation": marks(1, 400), "test": record(1).right["test"]}
+    leaky = Record("l", {}, {}, [], record(1).labels, record(1).logits, right)
+    more = overstatement([record(1)], [leaky])
+    assert more.points == pytest.approx(0.05)
+    assert 0 < more.interval.low < 0.05 < more.interval.high
+
+
+def test_a_trained_model_becomes_a_base(tmp_path: Path) -> None:
+    model, clone = tmp_path / "model", tmp_path / "clone"
+    clone.mkdir()
+    shutil.copy(ROOT / "params.yaml", clone)
+    with pytest.raises(CardproofError, match="the model to start from"):
+        offer_as_base(model, clone, "trained")
+    model.mkdir()
+    for name in BASE_FILES:
+        (model / name).write_text(name)
+    offer_as_base(model, clone, "trained")
+    raw = YAML(typ="safe").load(clone / "params.yaml")
+    raw["model"]["base"] = "trained"
+    assert set(resolve(raw).base.files) == set(BASE_FILES)
+    assert load_recipe(clone / "params.yaml") == load_recipe(ROOT / "params.yaml")
+    assert (clone / "sample/hub/cardproof/trained/model.safetensors").is_file()
+
+
+def test_a_reading_of_one_seed_has_no_p_value_and_the_others_keep_theirs() -> None:
+    shares = {"one": (0.80, 0.82, 0.81), "two": (0.86, 0.87, 0.89), "three": (0.80,)}
+    runs = {
+        name: [
+            made_run(f"{name}-{seed}", right=marks(share, seed=seed), train__seed=seed)
+            for seed, share in enumerate(of_one)
+        ]
+        for name, of_one in shares.items()
+    }
+    _, two, three = compare_readings(runs)
+    assert two.against and three.against
+    plain = stats.ttest_rel(shares["two"], shares["one"]).pvalue
+    assert two.against.p_seeds_holm == pytest.approx(plain)
+    assert three.against.p_seeds_holm is None
+    assert not is_shown(three.against)
+    assert is_shown(two.against) == (plain < 0.01)
+    surer = compare_readings({**runs, "two": [*runs["two"]][:2]})[1].against
+    assert surer and not is_shown(surer)

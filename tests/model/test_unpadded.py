@@ -1,0 +1,382 @@
+"""Batches without padding: the padded model's losses, gradients and training, and its dropout."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from scipy import stats
+from torch import nn
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    ElectraConfig,
+    ElectraForSequenceClassification,
+    PreTrainedModel,
+    TrainingArguments,
+)
+
+from cardproof.model.loading import load_tokenizer, load_word_pieces
+from cardproof.model.tokens import write_tokens
+from cardproof.model.unpadded.attention import _attend_ragged, attend
+from cardproof.model.unpadded.batches import (
+    UnpaddedRows,
+    batches_by_rows,
+    batches_by_tokens,
+    collate_packed,
+    pack_rows,
+)
+from cardproof.model.unpadded.dropout import Dropout, MaskBits, apply_mask, apply_signs_
+from cardproof.model.unpadded.model import packed_logits, why_padded, without_padding
+from cardproof.training.logs import TrainingTables
+from cardproof.training.trainer import choose_batching, train_classifier
+
+ROOT = Path(__file__).parents[2]
+LENGTHS = (1, 512, 2, 77, 130, 3, 301)
+FAMILIES = ("distilbert", "bert")
+PIECES = 120
+
+Ids = NDArray[np.int64]
+Outcome = tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]  # loss, logits, gradients
+
+
+def tiny(family: str, p: float = 0.0, width: int = 48, pieces: int = PIECES) -> PreTrainedModel:
+    """A model of 3 layers and 4 heads with random weights, in training mode."""
+    torch.manual_seed(3)
+    if family == "bert":
+        bert = BertConfig(
+            vocab_size=pieces, hidden_size=width, num_hidden_layers=3, num_attention_heads=4,
+            intermediate_size=2 * width, hidden_dropout_prob=p, attention_probs_dropout_prob=p,
+            initializer_range=0.1,
+        )  # fmt: skip
+        return BertForSequenceClassification(bert).train()
+    distilbert = DistilBertConfig(
+        vocab_size=pieces, dim=width, n_layers=3, n_heads=4, hidden_dim=2 * width, dropout=p,
+        attention_dropout=p, seq_classif_dropout=p, initializer_range=0.1,
+    )  # fmt: skip
+    return DistilBertForSequenceClassification(distilbert).train()
+
+
+def rows_of(lengths: Sequence[int], seed: int = 0) -> list[tuple[Ids, int]]:
+    random = np.random.default_rng(seed)
+    return [(random.integers(1, PIECES, n), int(random.integers(2))) for n in lengths]
+
+
+def pad(rows: Sequence[tuple[Any, int]]) -> dict[str, torch.Tensor]:
+    ids = nn.utils.rnn.pad_sequence(
+        [torch.from_numpy(ids.astype(np.int64)) for ids, _ in rows], batch_first=True
+    )
+    lengths = torch.tensor([len(ids) for ids, _ in rows])
+    mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
+    return {
+        "input_ids": ids,
+        "attention_mask": mask,
+        "labels": torch.tensor([label for _, label in rows]),
+    }
+
+
+def outcome(model: PreTrainedModel, batch: dict[str, torch.Tensor], bf16: bool = False) -> Outcome:
+    model.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        output = model(**batch)
+    output.loss.backward()
+    gradients = {name: p.grad.clone() for name, p in model.named_parameters()}
+    return output.loss.detach(), output.logits.detach(), gradients
+
+
+def both(
+    model: PreTrainedModel, rows: Sequence[tuple[Any, int]], bf16: bool = False
+) -> tuple[Outcome, Outcome]:
+    """The outcome with padding, and without."""
+    padded = outcome(model, pad(rows), bf16)
+    with without_padding(model):
+        return padded, outcome(model, collate_packed(rows), bf16)
+
+
+def assert_same(padded: Outcome, packed: Outcome, tolerance: float) -> None:
+    """Compare each part with its own largest value.
+
+    Some gradients are zero but for rounding: that of a key's bias, or of the queries where rows
+    have one token. So a gradient's largest value counts as no less than a tenth of the model's.
+    """
+    floor = max(float(gradient.abs().max()) for gradient in padded[2].values()) / 10
+    parts = {"loss": (padded[0], packed[0], 0.0), "logits": (padded[1], packed[1], 0.0)}
+    parts |= {name: (gradient, packed[2][name], floor) for name, gradient in padded[2].items()}
+    for name, (expected, actual, least) in parts.items():
+        difference = (actual - expected).abs() / max(float(expected.abs().max()), least)
+        assert difference.max() <= tolerance, (
+            f"{name}: max {difference.max():.1e}, mean {difference.mean():.1e} of its largest value"
+        )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("lengths", [LENGTHS, (1,), (512,), (1, 1, 1), (64, 64)])
+def test_without_dropout_loss_logits_and_gradients_are_the_padded_models(
+    family: str, lengths: tuple[int, ...]
+) -> None:
+    assert_same(*both(tiny(family), rows_of(lengths)), tolerance=1e-5)
+    # In fp64 rounding hides nothing that is left out or added.
+    assert_same(*both(tiny(family).double(), rows_of(lengths)), tolerance=1e-13)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_in_bf16_the_error_of_the_gradients_is_that_of_the_padded_model(family: str) -> None:
+    """Medians over batches: a unit of DistilBERT's head that rounding switches stands out."""
+    model, errors = tiny(family), []
+    for seed in range(7):
+        rows = rows_of((40, 12, 90, 3), seed)
+        exact = outcome(model, pad(rows))
+        errors.append([gradient_error(exact, other) for other in both(model, rows, bf16=True)])
+    padded, packed = np.median(errors, axis=0)
+    assert packed < 1.3 * padded, f"packed {packed:.4f}, padded {padded:.4f}"
+    assert packed < 0.02
+
+
+def gradient_error(exact: Outcome, other: Outcome) -> float:
+    """The norm of the difference over that of the exact gradient."""
+    difference = sum(float((other[2][n] - g).square().sum()) for n, g in exact[2].items())
+    return float((difference / sum(float(g.square().sum()) for g in exact[2].values())) ** 0.5)
+
+
+@pytest.fixture(scope="module", params=["sample", "real"])
+def word_pieces(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[UnpaddedRows, int]]:
+    """Reviews in word pieces, cut at 384, and how many pieces there are."""
+    import pyarrow.parquet as pq
+
+    hub = ROOT / "sample/hub"
+    reviews = hub / "datasets/cardproof/sample-reviews/plain_text/test-00000-of-00001.parquet"
+    base = hub / "cardproof/sample-distilbert"
+    if request.param == "real":
+        hub = request.getfixturevalue("mirror")
+        reviews = hub / "datasets/stanfordnlp/imdb/plain_text/test-00000-of-00001.parquet"
+        base = hub / "distilbert/distilbert-base-uncased"
+    table = pq.read_table(reviews).take(list(range(0, 1000, 125)))
+    tokenizer = load_word_pieces(base)
+    folder = tmp_path_factory.mktemp("tokens")
+    batch = table["text"].to_pylist(), table["label"].to_pylist()
+    store = write_tokens([batch], tokenizer, 384, folder)
+    yield UnpaddedRows(store), tokenizer.get_vocab_size()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_reviews_in_word_pieces_give_the_padded_models_gradients(
+    family: str, word_pieces: tuple[UnpaddedRows, int]
+) -> None:
+    rows, pieces = word_pieces
+    model = tiny(family, pieces=pieces)
+    assert_same(*both(model, [rows[i] for i in range(len(rows))]), tolerance=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_fifty_steps_have_the_padded_models_losses(family: str) -> None:
+    model = tiny(family, width=32)
+    start = {name: value.clone() for name, value in model.state_dict().items()}
+    padded = losses_of_fifty_steps(model, pad)
+    model.load_state_dict(start)
+    with without_padding(model):
+        packed = losses_of_fifty_steps(model, collate_packed)
+    difference = np.abs(packed - padded) / padded
+    assert difference.max() < 1e-3, f"max {difference.max():.1e}, mean {difference.mean():.1e}"
+
+
+def losses_of_fifty_steps(
+    model: PreTrainedModel, collate: Callable[[Any], dict[str, torch.Tensor]]
+) -> NDArray[np.float64]:
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    losses = []
+    for step in range(50):
+        loss = model(**collate(rows_of((9, 40, 3, 25), seed=step))).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(float(loss.detach()))
+    return np.array(losses)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_with_dropout_losses_are_distributed_as_the_padded_models(family: str) -> None:
+    model, rows = tiny(family, p=0.3, width=32), rows_of((12, 30, 5, 18))
+    with torch.no_grad():
+        padded = [seeded(model, pad(rows), seed) for seed in range(250)]
+        with without_padding(model):
+            packed = [seeded(model, collate_packed(rows), seed) for seed in range(250, 500)]
+    test = stats.ks_2samp(padded, packed)
+    spread = np.std(packed) / np.std(padded)
+    assert test.pvalue > 0.01, f"{test}, means {np.mean(padded):.4f}, {np.mean(packed):.4f}"
+    assert 0.8 < spread < 1.25
+
+
+def seeded(model: PreTrainedModel, batch: dict[str, torch.Tensor], seed: int) -> float:
+    torch.manual_seed(seed)
+    return float(model(**batch).loss)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("p", [0.1, 0.2, 0.5])
+def test_masks_drop_with_their_probability_and_independently(dtype: torch.dtype, p: float) -> None:
+    torch.manual_seed(0)
+    dropout = Dropout(p, MaskBits())
+    x = torch.ones(1000, 1001, dtype=dtype)
+    kept = apply_mask(x, dropout.keep_mask(x)).double()
+    signs = apply_signs_(x.clone(), dropout.sign_mask(x)).double()
+    realised = 1 - 1 / dropout.scale(dtype)
+    assert realised == pytest.approx(p, abs=2**-15)
+    assert set(np.unique(kept.numpy())) == {0, 1}
+    assert set(np.unique(signs.numpy())) == {-1, 1}
+    flat = torch.stack([kept.flatten(), (signs.flatten() + 1) / 2]) - (1 - realised)
+    deviation = (realised * (1 - realised) / x.numel()) ** 0.5
+    assert flat.mean(dim=1).abs().max() < 4 * deviation
+    # Neighbours share a word of random bits; rows and the two masks share a generator.
+    for a, b in [(flat[0, lag:], flat[0, : -lag or None]) for lag in (1, 2, 3, 4, 1001)] + [
+        (flat[0], flat[1])
+    ]:
+        correlation = (a * b).mean() / (realised * (1 - realised))
+        assert abs(correlation) < 4 / x.numel() ** 0.5
+
+
+def test_attention_with_dropout_has_the_gradients_of_its_masks() -> None:
+    """Against attention written out, with the masks that the same generator state gives."""
+    lengths, p = (5, 1, 9), 0.4
+    offsets = torch.tensor([0, *np.cumsum(lengths)], dtype=torch.int32)
+    q, k, v, g = torch.randn(4, sum(lengths), 2, 8, generator=torch.Generator().manual_seed(1))
+    tensors = [t.clone().requires_grad_() for t in (q, k, v)]
+    torch.manual_seed(5)
+    output = attend(tensors[0], tensors[1], tensors[2], (offsets, offsets), Dropout(p, MaskBits()))
+    torch.autograd.backward(output, g)
+    actual = [output, *(t.grad for t in tensors)]
+
+    torch.manual_seed(5)
+    dropout = Dropout(p, MaskBits())
+    plain = [t.clone().requires_grad_() for t in (q, k, v)]
+    parts = []
+    for a, b in zip(offsets.tolist(), offsets[1:].tolist(), strict=False):
+        of_q, of_k, of_v = (t[a:b].transpose(0, 1) for t in plain)
+        weights = (of_q @ of_k.mT / 8**0.5).softmax(-1)
+        kept = dropout.sign_mask(weights) == 0
+        parts.append((weights * kept * dropout.scale(q.dtype) @ of_v).transpose(0, 1))
+    torch.autograd.backward(torch.cat(parts), g)
+    for expected, other in zip([torch.cat(parts), *(t.grad for t in plain)], actual, strict=True):
+        assert expected is not None
+        assert other is not None
+        difference = (other - expected).abs()
+        assert difference.max() < 1e-6, f"max {difference.max():.1e}, mean {difference.mean():.1e}"
+
+
+def test_a_state_of_torchs_generator_repeats_the_masks_to_the_bit() -> None:
+    model, batch = tiny("distilbert", p=0.1), collate_packed(rows_of(LENGTHS))
+    with without_padding(model):
+        state = torch.get_rng_state()
+        first, second = outcome(model, batch), outcome(model, batch)
+        torch.set_rng_state(state)
+        again = outcome(model, batch)
+    assert first[0] == again[0] != second[0]
+    assert all(torch.equal(g, again[2][name]) for name, g in first[2].items())
+
+
+def test_ragged_attention_is_that_of_each_review() -> None:
+    """The path for CUDA, on a CPU: its arithmetic, not its kernels."""
+    offsets = torch.tensor([0, 5, 6, 15], dtype=torch.int32)
+    first = torch.arange(4, dtype=torch.int32)
+    q, k, v = torch.randn(3, 15, 2, 8, generator=torch.Generator().manual_seed(1))
+    for queries, starts in ((q, offsets), (q[:3], first)):
+        expected = attend(queries, k, v, (starts, offsets), None)
+        difference = (_attend_ragged(queries, k, v, (starts, offsets), 0.0) - expected).abs()
+        assert difference.max() < 1e-6, f"max {difference.max():.1e}, mean {difference.mean():.1e}"
+
+
+def test_outside_the_context_the_model_is_the_librarys_own(tmp_path: Path) -> None:
+    model, rows = tiny("bert"), rows_of((4, 9))
+    names = list(model.state_dict())
+    before = outcome(model, pad(rows))[0]
+    with without_padding(model):
+        model(**collate_packed(rows))
+        assert list(model.state_dict()) == names
+        model.save_pretrained(tmp_path)
+        with pytest.raises(TypeError, match="a packed batch has"):
+            model(**pad(rows))
+    assert "forward" not in vars(model)
+    assert outcome(model, pad(rows))[0] == before
+    assert BertForSequenceClassification.from_pretrained(tmp_path).config.architectures == [
+        "BertForSequenceClassification"
+    ]
+
+
+def electra() -> PreTrainedModel:
+    config = ElectraConfig(
+        vocab_size=200, embedding_size=16, hidden_size=16, num_hidden_layers=1,
+        num_attention_heads=2, intermediate_size=32,
+    )  # fmt: skip
+    return ElectraForSequenceClassification(config)
+
+
+def test_another_family_trains_on_padded_batches_and_says_so(
+    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokenizer = load_tokenizer(tiny_base)
+    texts = ["good film", "the plot was bad", "very good", "bad"]
+    store = write_tokens([(texts, [1, 0, 1, 0])], load_word_pieces(tiny_base), 16, tmp_path)
+    arguments = TrainingArguments(
+        output_dir=str(tmp_path), use_cpu=True, max_steps=2, per_device_train_batch_size=2
+    )
+    tables = TrainingTables(tmp_path / "curve.csv", tmp_path / "epochs.csv", 1)
+    result = train_classifier(electra(), tokenizer, store, None, arguments, tables)
+    assert result.steps == 2
+    assert "padded batches: electra is not DistilBERT or BERT" in capsys.readouterr().out
+    chosen = choose_batching(tiny("bert"), tokenizer, arguments)
+    assert chosen.reason.startswith("without padding")
+
+
+@pytest.mark.parametrize(
+    ("change", "device", "why"),
+    [
+        ({}, "cpu", None),
+        ({}, "cuda", None),
+        ({}, "mps", "mps is neither a CPU nor CUDA"),
+        ({"is_decoder": True}, "cpu", "a decoder's attention is causal"),
+        ({"problem_type": "regression"}, "cpu", "only one label out of several"),
+    ],
+)
+def test_what_needs_padding(change: dict[str, Any], device: str, why: str | None) -> None:
+    model = tiny("bert")
+    for name, value in change.items():
+        setattr(model.config, name, value)
+    said = why_padded(model, device)
+    assert (said is None) if why is None else (said or "").startswith(why)
+
+
+def test_rows_are_laid_end_to_end() -> None:
+    batch = pack_rows([np.array([5, 6, 7], dtype=np.uint16), np.array([8], dtype=np.uint16)])
+    assert batch["input_ids"].tolist() == [5, 6, 7, 8]
+    assert batch["position_ids"].tolist() == [0, 1, 2, 0]
+    assert batch["offsets"].tolist() == [0, 3, 4]
+    assert next(iter(collate_packed([(np.array([1]), 0)]))) == "labels"
+
+
+@pytest.mark.parametrize(
+    "batches", [lambda n: batches_by_tokens(n, 10), lambda n: batches_by_rows(n, 2)]
+)
+def test_batches_hold_every_row_once_longest_first(
+    batches: Callable[[NDArray[np.int64]], list[NDArray[np.int64]]],
+) -> None:
+    lengths = np.array([3, 12, 5, 5, 1, 2])
+    made = batches(lengths)
+    assert np.concatenate(made).tolist() == [1, 2, 3, 0, 5, 4]
+    assert all(lengths[b].sum() <= 10 or len(b) == 1 for b in batches_by_tokens(lengths, 10))
+    assert batches(np.array([], dtype=np.int64)) == []
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_logits_do_not_depend_on_the_other_rows_of_a_batch(family: str) -> None:
+    model, rows = tiny(family).eval(), [ids for ids, _ in rows_of(LENGTHS)]
+    with torch.inference_mode():
+        together = packed_logits(model, **pack_rows(rows))
+        alone = torch.cat([model(torch.from_numpy(r)[None]).logits for r in rows])
+    difference = (together - alone).abs()
+    assert difference.max() < 1e-5, f"max {difference.max():.1e}, mean {difference.mean():.1e}"

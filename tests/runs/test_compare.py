@@ -1,0 +1,598 @@
+"""Runs side by side: the pure parts with made-up runs, and the command on real ones."""
+
+import copy
+import csv
+import io
+import json
+import time
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from numpy.typing import NDArray
+from ruamel.yaml import YAML
+
+from cardproof.cli.compare import main
+from cardproof.evaluation.statistics import bootstrap_interval, holm, mcnemar_exact
+from cardproof.pages.compare import tables
+from cardproof.pages.compare.figure import draw, published
+from cardproof.pages.compare.render import headline, render_markdown, render_page
+from cardproof.pages.compare.tables import Comparison
+from cardproof.pages.compare.writing import write_comparison
+from cardproof.recipe.params import resolve
+from cardproof.runs.groups import Group, group_runs
+from cardproof.runs.paired import Pair, compare_groups
+from cardproof.runs.reading import LeftOut, Run, Scored, UnavailableError, read_run
+from tests.conftest import ROOT
+from tests.conftest import Run as RunCommand
+
+RAW: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
+
+
+def changed(**overrides: object) -> dict[str, Any]:
+    """params.yaml with other values; `train__seed=1` is train.seed, `card="grojeda"` the card."""
+    raw = copy.deepcopy(RAW)
+    for key, value in overrides.items():
+        section, _, field = key.partition("__")
+        if field:
+            raw[section][field] = value
+        else:
+            raw[section] = value
+    return raw
+
+
+def made_run(
+    name: str,
+    accuracy: float = 0.9,
+    right: NDArray[np.bool_] | None = None,
+    rows: str = "a",
+    code: dict[str, str] | None = None,
+    **overrides: object,
+) -> Run:
+    """A run with made-up figures; `right` marks the scored rows it has right."""
+    if right is not None:
+        accuracy = float(right.mean())
+    figures = {"accuracy": accuracy, "loss": 0.3, "f1_binary": accuracy}
+    scored = None if right is None else Scored(rows, f"{len(right):,} test rows of {rows}", right)
+    return Run(
+        name=name,
+        commit="0" * 40,
+        recipe=resolve(changed(**overrides)),
+        metrics={f"evaluate.{key}": value for key, value in figures.items()},
+        precision="fp32",
+        code=code or {"cardproof/training/trainer.py": "1"},
+        scored=scored,
+    )
+
+
+def marks(share: float, rows: int = 200, seed: int = 0) -> NDArray[np.bool_]:
+    """Rows of which a share is right, in an order of its own for each seed."""
+    order = np.random.default_rng(seed).permutation(rows)
+    return np.asarray(order < round(share * rows))
+
+
+def compared(*runs: Run, left_out: tuple[LeftOut, ...] = ()) -> Comparison:
+    grouping = group_runs(runs)
+    return Comparison(grouping, compare_groups(grouping.groups), left_out)
+
+
+def only_pair(*runs: Run) -> Pair:
+    (pair,) = compared(*runs).paired.pairs
+    return pair
+
+
+# Reading a run out of files
+
+
+def files(**replaced: bytes | None) -> dict[str, bytes]:
+    """The files of a finished run; `replaced` by path with / as __ and . as _dot_, None: absent."""
+    split = {"train_rows": 1800, "test_rows": 4}
+    evaluate = {"rows": 4, "accuracy": 0.75, "loss": 0.5, "f1_binary": 0.8}
+    table = pa.table(
+        {
+            "row": [0, 1, 2, 3],
+            "label": [0, 0, 1, 1],
+            "logit_negative": [1.0, -1.0, -1.0, -1.0],
+            "logit_positive": [-1.0, 1.0, 1.0, 1.0],
+            "other": ["x"] * 4,
+        }
+    )
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    present: dict[str, bytes | None] = {
+        "params.yaml": (ROOT / "params.yaml").read_bytes(),
+        "dvc.lock": lock(),
+        "metrics/split.json": json.dumps(split).encode(),
+        "metrics/tokenize.json": b"{}",
+        "metrics/train.json": json.dumps({"steps": 450}).encode(),
+        "metrics/evaluate.json": json.dumps(evaluate).encode(),
+        "metrics/evaluate_time.json": b"{}",
+        "model/training.json": b'{"precision": "fp32"}',
+        "data/predictions/test.parquet": buffer.getvalue(),
+    }
+    named = {k.replace("__", "/").replace("_dot_", "."): v for k, v in replaced.items()}
+    return {k: v for k, v in (present | named).items() if v is not None}
+
+
+def lock(params: object = None, model: str = "m") -> bytes:
+    """A dvc.lock of two stages; `params` are those that training ran with."""
+    params = {"card": "sample", "train": RAW["train"]} if params is None else params
+    code = [{"path": "cardproof/training/trainer.py", "md5": "1"}]
+    report = [{"path": "cardproof/claims/judge.py", "md5": "9"}]
+    stages = {
+        "train": {
+            "deps": code,
+            "params": {"params.yaml": params},
+            "outs": [{"path": "model", "md5": "m"}],
+        },
+        "evaluate": {"deps": [{"path": "model", "md5": model}]},
+        "report": {"deps": report, "params": {"params.yaml": {"verdict": "another"}}},
+    }
+    return json.dumps({"schema": "2.0", "stages": stages}).encode()  # JSON is YAML
+
+
+def read(**replaced: bytes | None) -> Run | LeftOut:
+    present = files(**replaced)
+
+    def content(path: str) -> bytes:
+        if path not in present:
+            raise UnavailableError(f"{path} is not there")
+        return present[path]
+
+    return read_run("a-run", "0" * 40, content)
+
+
+def read_whole(**replaced: bytes | None) -> Run:
+    run = read(**replaced)
+    assert isinstance(run, Run), run.reason
+    return run
+
+
+def left_out(**replaced: bytes | None) -> str:
+    found = read(**replaced)
+    assert isinstance(found, LeftOut)
+    return found.reason
+
+
+def test_a_run_is_read_with_its_figures_its_code_and_its_rows() -> None:
+    run = read_whole()
+    assert run.metrics["evaluate.accuracy"] == 0.75
+    assert run.metrics["train.steps"] == 450
+    assert (run.seed, run.precision, run.remarks) == (42, "fp32", ())
+    assert run.code == {"cardproof/training/trainer.py": "1"}  # not the code that only judges
+    assert run.scored
+    assert run.scored.right.tolist() == [True, False, True, True]
+    assert run.scored.what == "4 test rows of sample"
+
+
+def test_what_is_missing_is_named_and_not_fatal() -> None:
+    run = read_whole(data__predictions__test_dot_parquet=None, model__training_dot_json=None)
+    assert (run.scored, run.precision) == (None, None)
+    assert "data/predictions/test.parquet is not there: no paired test" in run.remarks
+    assert any("model/training.json" in remark for remark in run.remarks)
+    assert "metrics/train.json is not there" in read_whole(metrics__train_dot_json=None).remarks
+    nan = b'{"accuracy": 0.75, "loss": NaN}'
+    assert read_whole(metrics__evaluate_dot_json=nan).remarks == (
+        "metrics/evaluate.json: loss: no finite number",
+    )
+    for content in (b"PAR1", b"", files()["data/predictions/test.parquet"][:-9]):
+        remarks = read_whole(data__predictions__test_dot_parquet=content).remarks
+        assert remarks == ("data/predictions/test.parquet is of another version: no paired test",)
+
+
+def test_another_versions_files_are_left_out_with_the_first_fault() -> None:
+    older = YAML(typ="safe", pure=True)
+    raw = {key: value for key, value in RAW.items() if key != "verdict"}
+    buffer = io.BytesIO()
+    older.dump(raw, buffer)
+    reason = left_out(params_dot_yaml=buffer.getvalue())
+    assert reason == "its params.yaml is of another version: verdict: missing; add it"
+    assert left_out(params_dot_yaml=b"[1") == "its params.yaml is not readable as YAML"
+    assert left_out(params_dot_yaml=b"- 1") == "its params.yaml holds no mapping of keys"
+    assert left_out(dvc_dot_lock=None) == "dvc.lock is not there"
+    assert "nothing was scored" in left_out(metrics__evaluate_dot_json=None)
+    assert "nothing was scored" in left_out(metrics__evaluate_dot_json=b"[]")
+
+
+def test_figures_of_another_run_than_params_says_are_left_out() -> None:
+    ran = {"card": "sample", "train": RAW["train"] | {"epochs": 3}}
+    reason = left_out(dvc_dot_lock=lock(ran))
+    assert "train.epochs is null, it ran with 3" in reason
+    assert "dvc repro" in reason
+    assert "evaluate did not run on the model" in left_out(dvc_dot_lock=lock(model="another"))
+
+
+def test_logits_that_contradict_the_metrics_are_not_paired() -> None:
+    run = read_whole(metrics__evaluate_dot_json=b'{"accuracy": 0.5}')
+    assert run.scored is None
+    assert "another accuracy" in run.remarks[0]
+
+
+def test_rows_are_the_same_only_with_the_same_numbers_labels_and_reviews() -> None:
+    def rows(column: str, values: list[int]) -> str:
+        table = pq.read_table(io.BytesIO(files()["data/predictions/test.parquet"]))
+        at = table.column_names.index(column)
+        buffer = io.BytesIO()
+        pq.write_table(table.set_column(at, column, pa.array(values)), buffer)
+        figures = json.dumps({"loss": 0.5}).encode()
+        run = read_whole(
+            data__predictions__test_dot_parquet=buffer.getvalue(),
+            metrics__evaluate_dot_json=figures,
+        )
+        assert run.scored
+        return run.scored.rows
+
+    assert rows("row", [0, 1, 2, 3]) == rows("label", [0, 0, 1, 1])
+    assert rows("row", [0, 1, 2, 4]) != rows("row", [0, 1, 2, 3])
+    assert rows("label", [0, 1, 1, 1]) != rows("label", [0, 0, 1, 1])
+
+
+# Groups
+
+
+def test_runs_that_differ_in_their_seed_only_are_one_group() -> None:
+    runs = [made_run(f"seed-{s}", 0.8 + s / 100, train__seed=s) for s in (3, 1, 2)]
+    runs.append(made_run("other", train__seed=1, train__epochs=1))
+    groups = group_runs(runs).groups
+    assert [group.label for group in groups] == [
+        "Embedded sample",
+        "Embedded sample, train.epochs=1",
+    ]
+    assert groups[0].seeds == [1, 2, 3]
+    summary = groups[0].summary("evaluate.accuracy")
+    assert summary
+    assert summary.n == 3
+    assert tables.mean_and_sd(summary) == "0.8200 ± 0.0100"
+
+
+def test_a_label_names_card_and_deviations() -> None:
+    overrides: dict[str, Any] = {"model__base": "minilm", "data__limit": 2000}
+    run = made_run(
+        "x", card="grojeda", train__betas=[0.9, 0.99], train__load_best=False, **overrides
+    )
+    (group,) = group_runs([run]).groups
+    assert group.label == (
+        "grojeda, data.limit=2000, model.base=minilm, train.betas=[0.9,0.99], train.load_best=false"
+    )
+
+
+def test_one_run_under_several_names_counts_once() -> None:
+    right = marks(0.9)
+    runs = [made_run("HEAD", 0.9), made_run("named", right=right), made_run("workspace", 0.9)]
+    grouping = group_runs(runs)
+    assert [run.name for run in grouping.groups[0].runs] == ["named"]  # it has the logits
+    assert grouping.same == [
+        "HEAD is the same run as named",
+        "workspace is the same run as named",
+    ]
+
+
+def test_a_seed_run_twice_with_other_figures_is_no_further_seed() -> None:
+    grouping = group_runs([made_run("here", 0.9), made_run("there", 0.91)])
+    assert [run.name for run in grouping.groups[0].runs] == ["here"]
+    (out,) = grouping.left_out
+    assert out.name == "there"
+    assert "a repeat is not another seed" in out.reason
+
+
+def test_other_code_is_no_repeat_and_is_told_apart() -> None:
+    newer = made_run("newer", 0.91, code={"cardproof/training/trainer.py": "2"}, train__seed=1)
+    grouping = group_runs([made_run("older", 0.9), newer])
+    assert sorted(group.label for group in grouping.groups) == [
+        "Embedded sample",
+        "Embedded sample, as of newer",
+    ]
+    (note,) = grouping.notes
+    assert "cardproof/training/trainer.py" in note
+
+
+def test_what_a_device_forces_on_a_run_makes_another_group() -> None:
+    wanted = made_run("x", card="deepaxion")
+    (group,) = group_runs([wanted]).groups
+    assert group.label == "DeepAxion, in fp32"
+    claim = group.claim("accuracy")
+    assert claim
+    assert claim.verdict.word == "not comparable"
+
+
+def test_runs_judged_by_different_claims_are_said_to_be() -> None:
+    raw = changed(train__seed=2)
+    raw["cards"]["sample"]["claims"]["accuracy"] = "0.5"
+    other = made_run("b", train__seed=2)
+    other = Run(**{**vars(other), "recipe": resolve(raw)})
+    assert "judged by those of a" in group_runs([made_run("a", train__seed=1), other]).notes[0]
+
+
+def test_missing_figures_are_counted() -> None:
+    runs = [made_run(f"seed-{s}", right=marks(0.9, seed=s), train__seed=s) for s in range(4)]
+    metrics = {k: v for k, v in runs[0].metrics.items() if k != "evaluate.loss"}
+    without = [Run(**{**vars(r), "metrics": metrics, "scored": None}) for r in runs[:2]]
+    (group,) = group_runs([*without, *runs[2:]]).groups
+    assert tables.missing_figures(group) == ["2 of 4 runs without loss, logits"]
+    (row,) = tables.group_rows([group])
+    assert (row["loss_n"], row["accuracy_n"]) == (2, 4)
+    (bare,) = group_runs([Run(**{**vars(runs[0]), "metrics": {}})]).groups
+    assert tables.main_table([bare]).rows[0][2] == "-"
+    assert draw([bare]) is None
+
+
+# Paired tests
+
+
+def test_mcnemar_compares_the_runs_of_the_first_shared_seed() -> None:
+    runs = {s: marks(0.9, seed=s) for s in (1, 2, 3, 4)}
+    others = {s: marks(0.8, seed=10 + s) for s in (3, 2, 5)}
+    pair = only_pair(
+        *(made_run(f"a-{s}", right=r, train__seed=s) for s, r in runs.items()),
+        *(made_run(f"b-{s}", right=r, train__seed=s, train__epochs=1) for s, r in others.items()),
+    )
+    assert pair.models == ("a-2 (seed 2)", "b-2 (seed 2)")
+    assert pair.mcnemar == mcnemar_exact(runs[2], others[2])
+    assert not pair.by_seed  # seed 5 is in one group only
+    assert pair.runs == (4, 3)
+    mean = np.mean([*runs.values()], axis=0) - np.mean([*others.values()], axis=0)
+    assert pair.difference == pytest.approx(0.1)
+    expected = bootstrap_interval(mean, 0)
+    assert pair.over_rows.low == pytest.approx(expected.low, abs=0.003)
+    assert pair.over_rows.high == pytest.approx(expected.high, abs=0.003)
+
+
+def test_shared_seeds_are_paired() -> None:
+    # seeds differ a lot, the groups by the same 4 points or so in each: only pairing shows it
+    shares = {1: 0.60, 2: 0.70, 3: 0.80, 4: 0.90}
+    gains = {1: 0.04, 2: 0.03, 3: 0.05, 4: 0.04}
+    runs = [
+        *(made_run(f"a-{s}", right=marks(x + gains[s]), train__seed=s) for s, x in shares.items()),
+        *(
+            made_run(f"b-{s}", right=marks(x), train__seed=s, train__epochs=1)
+            for s, x in shares.items()
+        ),
+        made_run("a-9", right=marks(0.1), train__seed=9),  # has no partner
+    ]
+    pair = only_pair(*runs)
+    assert pair.by_seed
+    assert pair.runs == (4, 4)
+    # by hand: differences 4, 3, 5, 4 points; mean 4, sd 0.8165; t(3; 0.975) = 3.1824
+    assert pair.difference == pytest.approx(0.04)
+    assert pair.over_seeds
+    assert pair.over_seeds.low == pytest.approx(0.04 - 3.1824 * 0.008165 / 2, abs=1e-5)
+    assert pair.p_seeds == pytest.approx(0.00226, abs=1e-4)
+    assert pair.said == "recipes differ"
+
+
+def test_a_single_seed_speaks_of_models_only() -> None:
+    pair = only_pair(
+        made_run("a", right=marks(0.95)), made_run("b", right=marks(0.6), train__epochs=1)
+    )
+    assert pair.p_seeds_holm is None
+    assert pair.said == "these models differ"
+    same = marks(0.9)
+    equal = only_pair(made_run("a", right=same), made_run("b", right=same, train__epochs=1))
+    assert (equal.difference, equal.mcnemar.p, equal.said) == (0, 1, "not shown")
+
+
+def test_equal_seeds_leave_nothing_to_test_with() -> None:
+    runs = [
+        made_run(f"{e}-{s}", right=marks(share), train__seed=s, train__epochs=e)
+        for e, share in ((1, 0.9), (3, 0.8))
+        for s in (1, 2)
+    ]
+    pair = only_pair(*runs)
+    assert pair.over_seeds is None
+    assert pair.p_seeds_holm is None
+
+
+def test_p_values_are_corrected_over_all_pairs() -> None:
+    runs = [
+        made_run(f"{e}-{s}", right=marks(0.9 - e / 40, seed=s), train__seed=s, train__epochs=e)
+        for e in (1, 3, 4)
+        for s in (1, 2, 5)
+    ]
+    pairs = compared(*runs).paired.pairs
+    assert len(pairs) == 3
+    assert [p.p_mcnemar_holm for p in pairs] == pytest.approx(holm([p.mcnemar.p for p in pairs]))
+    raw = [p.p_seeds for p in pairs if p.p_seeds is not None]
+    assert [p.p_seeds_holm for p in pairs if p.p_seeds is not None] == pytest.approx(holm(raw))
+
+
+def test_different_rows_are_refused_and_said() -> None:
+    comparison = compared(
+        made_run("a", right=marks(0.9, 1000)),
+        made_run("b", right=marks(0.9), rows="b", train__epochs=1),
+        made_run("c", train__epochs=3),
+    )
+    assert comparison.paired.pairs == []
+    said = tables.refusals(comparison.paired)
+    assert any("scored on different rows: 1,000 test rows of a, and 200 test rows of b" in s
+               for s in said)  # fmt: skip
+    assert any("no logits of Embedded sample, train.epochs=3 at hand" in s for s in said)
+    assert len(tables.pair_rows(comparison.paired)) == 3
+    assert "No two groups could be paired" in render_markdown(comparison, None)
+
+
+# 1 run, 200 runs, hostile names
+
+
+def test_one_run_is_a_table_and_a_figure(tmp_path: Path) -> None:
+    comparison = compared(made_run("alone", right=marks(0.9)))
+    text = write_comparison(comparison, tmp_path)
+    assert headline(comparison) == "1 run in 1 group."
+    assert "There is one group: nothing to pair it with." in text
+    assert (tmp_path / "comparison.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_two_hundred_runs_in_seconds(tmp_path: Path) -> None:
+    recipes = {e: made_run("x", train__epochs=e).recipe for e in range(1, 51)}
+    runs = []
+    for epochs, recipe in recipes.items():
+        for seed in range(4):
+            run = made_run("x", right=marks(0.7 + epochs / 250, 1000, seed))
+            train = recipe.train.model_copy(update={"seed": seed})
+            seeded = recipe.model_copy(update={"train": train})
+            runs.append(Run(**{**vars(run), "name": f"e{epochs}-s{seed}", "recipe": seeded}))
+    started = time.monotonic()
+    comparison = compared(*runs)
+    write_comparison(comparison, tmp_path)
+    assert time.monotonic() - started < 20
+    assert headline(comparison).startswith("200 runs in 50 groups.")
+    assert len(comparison.paired.pairs) == 49
+    scope = comparison.paired.scope
+    assert "Of 1,225 pairs the 49 with the most accurate group" in scope
+    assert "train.epochs=50" in scope
+    with (tmp_path / "runs.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 200
+    assert len(compare_groups(comparison.groups[:11], all_pairs=True).pairs) == 55
+
+
+class _Elements(HTMLParser):
+    """Collects each element's name and what it links to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value or "" for key, value in attrs if key in ("src", "href")]
+
+
+def test_hostile_names_stay_text(tmp_path: Path) -> None:
+    hostile = "<script>alert(1)</script>|$x$ `a` [b](http://c)\x1b[31m\n# d"
+    raw = changed()
+    raw["cards"]["sample"]["title"] = hostile
+    run = made_run(f"{hostile}-1", right=marks(0.9))
+    run = Run(**{**vars(run), "recipe": resolve(raw)})
+    comparison = compared(
+        run, made_run("b", right=marks(0.8), train__epochs=1), left_out=(LeftOut(hostile, hostile),)
+    )
+    markdown = write_comparison(comparison, tmp_path)
+    assert "<script" not in markdown
+    assert "\x1b" not in markdown
+    assert "\n# d" not in markdown
+    header, rule, *rows = [line for line in markdown.splitlines() if line.startswith("|")][:4]
+    assert {line.replace("\\|", "").count("|") for line in (header, rule, *rows)} == {11}
+    page = render_page(comparison, draw(comparison.groups))
+    elements = _Elements()
+    elements.feed(page)
+    assert "script" not in elements.tags
+    assert all(link.startswith("data:image/png") for link in elements.links)
+    assert "&lt;script&gt;" in page
+
+
+def test_published_runs_stand_behind_runs_on_imdb_only() -> None:
+    (sample,) = group_runs([made_run("a")]).groups
+    assert published(sample) is None
+    full = made_run("b", card="grojeda")
+    rows = dict(full.metrics) | {"split.train_rows": 22_500}
+    (grojeda,) = group_runs([Run(**{**vars(full), "metrics": rows})]).groups
+    assert published(grojeda)
+    (limited,) = group_runs(
+        [Run(**{**vars(full), "metrics": rows | {"split.train_rows": 800}})]
+    ).groups
+    assert published(limited) is None
+    assert drawn(sample).endswith("No grey band stands behind runs on other reviews than IMDb's.")
+    assert "Grey: published runs" in drawn(grojeda)
+    assert "fewer than five runs" in drawn(limited)
+
+
+def drawn(group: Group) -> str:
+    """What is said below the figure of one group."""
+    drawing = draw([group])
+    assert drawing
+    return drawing.caption
+
+
+# The command
+
+
+MINIATURE = ("-S", "train.max_steps=6", "-S", "data.limit=60", "-S", "tokenize.max_length=32")
+
+
+@pytest.fixture(scope="module")
+def repository(make_repository: Callable[[], Path], run: RunCommand) -> Path:
+    """A copy with three finished experiments, two of one setting, and one that waits."""
+    folder = make_repository()
+    for name, rate, seed in (("slow-1", 0.0001, 1), ("slow-2", 0.0001, 2), ("fast-1", 0.002, 1)):
+        settings = (*MINIATURE, "-S", f"train.learning_rate={rate}", "-S", f"train.seed={seed}")
+        # up to evaluate: the report of each run is not what is compared
+        done = run("dvc", "exp", "run", "-n", name, *settings, "evaluate", cwd=folder)
+        assert done.returncode == 0, done.stderr[-3000:]
+    waiting = ("dvc", "exp", "run", "--queue", "-n", "waiting", "-S", "train.seed=3")
+    assert run(*waiting, cwd=folder).returncode == 0
+    return folder
+
+
+def state(folder: Path, run: RunCommand) -> list[str]:
+    """What Git and DVC say of a folder."""
+    commands = (
+        ("git", "status", "--porcelain"),
+        ("git", "rev-parse", "HEAD"),
+        ("git", "for-each-ref"),
+        ("git", "diff"),
+    )
+    return [run(*command, cwd=folder).stdout for command in commands]
+
+
+def test_experiments_are_compared_without_touching_the_workspace(
+    repository: Path, run: RunCommand
+) -> None:
+    before = state(repository, run)
+    done = run("python", "-m", "cardproof", "compare", cwd=repository)
+    assert done.returncode == 0, done.stderr
+    assert state(repository, run) == before
+    folder = repository / "comparison"
+    assert done.stdout.startswith((folder / "comparison.md").read_text())
+    with (folder / "comparison.csv").open() as file:
+        groups = {row["group"]: row for row in csv.DictReader(file)}
+    small = "data.limit=60, tokenize.max_length=32"
+    slow = groups[f"Embedded sample, {small}, train.learning_rate=0.0001, train.max_steps=6"]
+    fast = groups[f"Embedded sample, {small}, train.learning_rate=0.002, train.max_steps=6"]
+    assert (slow["seeds"], fast["seeds"]) == ("1 2", "1")
+    with (folder / "pairs.csv").open() as file:
+        pairs = list(csv.DictReader(file))
+    (tested,) = [pair for pair in pairs if pair["shown"] != "not tested"]
+    assert tested["rows"] == "60 test rows of sample"
+    assert {tested["model_a"], tested["model_b"]} == {"fast-1 (seed 1)", "slow-1 (seed 1)"}
+    difference = abs(float(fast["accuracy_mean"]) - float(slow["accuracy_mean"]))
+    assert abs(float(tested["difference"])) == pytest.approx(difference)
+    assert {pair["reason"] for pair in pairs if pair["shown"] == "not tested"} == {
+        "no logits of Embedded sample at hand"  # HEAD's are in nobody's cache here
+    }
+    assert "workspace is the same run as fast-1" in done.stdout
+    assert "waiting: queued, not run yet" in done.stdout
+    assert (folder / "comparison.png").stat().st_size > 1000
+
+
+def test_names_are_taken_and_unknown_ones_refused_with_a_suggestion(
+    repository: Path, run: RunCommand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(repository)
+    folder = ["--out", str(tmp_path / "out")]
+    assert main([*folder, "slow-1", "fast-1"]) == 0
+    assert "these" in (text := capsys.readouterr().out) or "not shown" in text
+    assert main([*folder, "slow-3"]) == 2
+    assert "did you mean slow-" in capsys.readouterr().err
+    assert main([*folder, "waiting"]) == 1
+    assert "dvc queue start" in capsys.readouterr().err
+
+
+def test_outside_of_a_repository_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([]) == 2
+    assert "no DVC repository" in capsys.readouterr().err
+
+
+def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--help"])
+    assert stopped.value.code == 0
+    assert "cardproof compare main" in capsys.readouterr().out

@@ -1,0 +1,329 @@
+"""A training run that is cut off goes on as if nothing had happened."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from transformers import TrainerCallback, TrainerControl
+
+from cardproof.errors import CardproofError, StoppedError
+from cardproof.model.loading import load_classifier, load_tokenizer
+from cardproof.training import checkpointing as resume
+from cardproof.training.checkpointing import checkpoint_folder, last_whole_checkpoint, run_key
+from cardproof.training.logs import TrainingTables
+from cardproof.training.pruning import forget_finished
+from cardproof.training.trainer import Refinements, train_classifier, training_arguments
+from tests.conftest import ROOT
+from tests.training.test_trainer import CPU, recipe, reviews
+
+
+class CutError(Exception):
+    """Stands for a process that ends without a word."""
+
+
+class CutOff(TrainerCallback):  # type: ignore[misc]
+    """Ends the training at a step, or while it saves at that step, as nothing could prevent."""
+
+    def __init__(self, step: int, moment: str) -> None:
+        self.step, self.moment = step, moment
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step == self.step and self.moment == "step":
+            raise CutError
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step == self.step and self.moment == "save":
+            raise CutError
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step == self.step and self.moment == "evaluate":
+            raise CutError
+
+
+def train(base: Path, folder: Path, cut: CutOff | None = None, **changes: Any) -> dict[str, bytes]:
+    """Train as stages.train does; the bytes of what comes of it."""
+    settings = recipe(logging_steps=4, **changes)
+    stores = []
+    for name, rows, seed in (("a", 42, 1), ("b", 20, 2)):
+        shutil.rmtree(folder / name, ignore_errors=True)
+        stores.append(reviews(base, folder / name, rows, seed))
+    model, tokenizer = load_classifier(base, settings.seed, None), load_tokenizer(base)
+    tables = TrainingTables(folder / "curve.csv", folder / "epochs.csv", settings.logging_steps)
+    with checkpoint_folder(folder / "checkpoints", "key") as checkpoints:
+        arguments = training_arguments(settings, 8, CPU, settings.load_best, checkpoints)
+        if cut:
+            extra_callbacks.append(cut)
+        validation = stores[1] if settings.load_best else None
+        train_classifier(
+            model, tokenizer, stores[0], validation, arguments, tables,
+            Refinements(settings.layer_decay, settings.average_last),
+        )  # fmt: skip
+        model.save_pretrained(folder / "model")
+    files = ("curve.csv", "epochs.csv", "model/model.safetensors")
+    return {name: (folder / name).read_bytes() for name in files}
+
+
+extra_callbacks: list[TrainerCallback] = []  # train_classifier itself takes none
+
+
+@pytest.fixture(autouse=True)
+def saves_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resume, "FIRST_SAVE", 0.0)
+    monkeypatch.setattr(resume, "SAVE_SHARE", 1e9)
+    extra_callbacks.clear()
+    original = resume.CheckpointKeeper.__init__
+
+    def with_cuts(self: Any, trainer: Any, *rest: Any) -> None:
+        original(self, trainer, *rest)
+        for cut in extra_callbacks:
+            trainer.add_callback(cut)
+
+    monkeypatch.setattr(resume.CheckpointKeeper, "__init__", with_cuts)
+
+
+@pytest.mark.parametrize(
+    "cuts",
+    [
+        [(2, "step")],
+        [(7, "save"), (7, "step"), (19, "evaluate")],
+        [(11, "save"), (12, "step")],
+        [(11, "evaluate"), (22, "save"), (33, "evaluate")],
+        [(30, "step"), (33, "save")],
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("load_best", [True, False])
+def test_a_run_cut_off_ends_with_the_bytes_of_an_undisturbed_one(
+    tiny_base: Path, tmp_path: Path, cuts: list[tuple[int, str]], load_best: bool
+) -> None:
+    end_as_undisturbed(tiny_base, tmp_path, cuts, load_best=load_best)
+
+
+def test_a_mean_of_weights_goes_on_too(tiny_base: Path, tmp_path: Path) -> None:
+    refined = {"load_best": False, "layer_decay": 0.8, "average_last": 0.5}
+    end_as_undisturbed(tiny_base, tmp_path, [(16, "step"), (25, "step"), (33, "save")], **refined)
+
+
+def end_as_undisturbed(
+    tiny_base: Path, tmp_path: Path, cuts: list[tuple[int, str]], **settings: Any
+) -> None:
+    for name in ("whole", "cut"):
+        (tmp_path / name).mkdir()
+    whole = train(tiny_base, tmp_path / "whole", **settings)
+    for cut in cuts:
+        try:
+            train(tiny_base, tmp_path / "cut", CutOff(*cut), **settings)
+        except CutError:
+            assert (tmp_path / "cut/checkpoints/key").is_dir()
+        extra_callbacks.clear()
+    assert train(tiny_base, tmp_path / "cut", **settings) == whole
+    for name in ("whole", "cut"):
+        forget_finished(tmp_path / name / "checkpoints")
+        assert not (tmp_path / name / "checkpoints/key").exists()
+
+
+def cut_at(base: Path, folder: Path, step: int) -> list[Path]:
+    """The checkpoints left by a run that was cut off, the newest last."""
+    folder.mkdir(exist_ok=True)
+    with pytest.raises(CutError):
+        train(base, folder, CutOff(step, "step"))
+    extra_callbacks.clear()
+    found = (folder / "checkpoints/key").glob("checkpoint-*")
+    return sorted(found, key=lambda p: int(p.name.partition("-")[2]))
+
+
+def test_it_goes_on_and_does_not_start_again(
+    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoints = cut_at(tiny_base, tmp_path, 20)
+    assert [p.name for p in checkpoints][-1] == "checkpoint-19"
+    assert len(checkpoints) <= 3
+    train(tiny_base, tmp_path)
+    assert "going on from checkpoint-19" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "optimizer.pt", "cardproof.json"])
+@pytest.mark.parametrize("damage", ["truncated", "one bit", "missing"])
+def test_a_damaged_checkpoint_is_named_and_never_used(
+    tiny_base: Path, tmp_path: Path, file: str, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    newest = cut_at(tiny_base, tmp_path, 9)[-1]
+    content = (newest / file).read_bytes()
+    if damage == "missing":
+        (newest / file).unlink()
+    elif damage == "truncated":
+        (newest / file).write_bytes(content[: len(content) // 2])
+    else:
+        (newest / file).write_bytes(content[:99] + bytes([content[99] ^ 1]) + content[100:])
+    found = last_whole_checkpoint(newest.parent)
+    assert found is not None
+    assert found.name == "checkpoint-7"
+    said = capsys.readouterr().out
+    assert f"{newest.name} cannot be used" in said
+    assert file in said
+    assert not newest.exists()
+
+
+def test_without_its_best_checkpoint_a_run_is_not_gone_on_from(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    newest = cut_at(tiny_base, tmp_path, 20)[-1]
+    best = Path(json.loads((newest / "trainer_state.json").read_text())["best_model_checkpoint"])
+    assert best.name == "checkpoint-11"
+    (best / "model.safetensors").write_bytes(b"")
+    assert last_whole_checkpoint(newest.parent) is None
+
+
+@pytest.mark.parametrize("max_steps", [-1, 20], ids=["all epochs", "ends within an epoch"])
+@pytest.mark.parametrize("load_best", [True, False])
+def test_a_finished_run_whose_model_was_lost_goes_on_too(
+    tiny_base: Path,
+    tmp_path: Path,
+    load_best: bool,
+    max_steps: int,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    whole = train(tiny_base, tmp_path, load_best=load_best, max_steps=max_steps)
+    shutil.rmtree(tmp_path / "model")
+    assert train(tiny_base, tmp_path, load_best=load_best, max_steps=max_steps) == whole
+    if max_steps < 0:
+        assert capsys.readouterr().out.count("going on from checkpoint-") == 1
+
+
+def test_the_seconds_between_checkpoints_can_be_set(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(resume.SAVE_VARIABLE, "1000")
+    assert not cut_at(tiny_base, tmp_path / "a", 9)
+    monkeypatch.setenv(resume.SAVE_VARIABLE, "often")
+    with pytest.raises(CardproofError, match="'often'; make it a number of seconds"):
+        train(tiny_base, tmp_path / "a")
+
+
+def test_saving_takes_its_share_of_the_time_also_after_an_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second a step, two seconds a save, and one by the Trainer itself after each epoch."""
+    now = 0.0
+    monkeypatch.setattr(resume, "FIRST_SAVE", 5.0)
+    monkeypatch.setattr(resume, "SAVE_SHARE", 0.02)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    trainer: Any = SimpleNamespace(_tr_loss=0.0)
+    tables: Any = None
+    keeper = resume.CheckpointKeeper(trainer, tables, 1_000)
+    arguments: Any = SimpleNamespace(output_dir=tmp_path, should_save=False, device=None)
+    saved = [0]
+    for step in range(1, 3_001):
+        now += 1
+        state: Any = SimpleNamespace(global_step=step)
+        control = TrainerControl()
+        keeper.on_step_end(arguments, state, control)
+        if control.should_save or step % 1_000 == 0:
+            saved.append(step)
+            now += 2
+            keeper.on_save(arguments, state, control)
+    assert {1_000, 2_000, 3_000} < set(saved)
+    assert max(np.diff(saved)) <= 2 / 0.02
+    assert 2 * len(saved) <= 0.02 * now + 2 * 5  # the first, and those after an epoch, on top
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from cardproof.training import checkpointing as resume
+from tests.training.test_checkpointing import train
+resume.FIRST_SAVE, resume.SAVE_SHARE = 0.0, 1e9
+train(Path(sys.argv[1]), Path(sys.argv[2]), epochs=16.0)
+"""
+
+
+def start(base: Path, folder: Path) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-c", SCRIPT, str(base), str(folder)]
+    log = (folder / "log").open("ab")
+    return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+
+
+def wait_for_rows(path: Path, rows: int) -> None:
+    deadline = time.monotonic() + 60
+    while not path.is_file() or path.read_bytes().count(b"\n") < rows:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_killed_and_interrupted_for_real(tiny_base: Path, tmp_path: Path) -> None:
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    whole = train(tiny_base, tmp_path / "whole", epochs=16.0)
+    folder = tmp_path / "killed"
+    killed = start(tiny_base, folder)
+    wait_for_rows(folder / "curve.csv", 40)
+    os.kill(killed.pid, signal.SIGKILL)
+    assert killed.wait(30) == -signal.SIGKILL
+    (folder / "curve.csv").unlink()
+    stopped = start(tiny_base, folder)
+    wait_for_rows(folder / "curve.csv", 90)
+    os.kill(stopped.pid, signal.SIGINT)
+    assert stopped.wait(30) == 1
+    assert "`dvc repro` goes on from there" in (folder / "log").read_text()
+    assert train(tiny_base, folder, epochs=16.0) == whole
+    assert (folder / "log").read_text().count("going on from") == 1
+
+
+def test_a_signal_in_the_last_epoch_or_at_its_end_is_heeded(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "whole").mkdir()
+    whole = train(tiny_base, tmp_path / "whole")
+
+    class Signal(TrainerCallback):  # type: ignore[misc]
+        def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.global_step + 1 in (11, 30):
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    folder = tmp_path / "stopped"
+    folder.mkdir()
+    for stopped_at in (11, 30):
+        extra_callbacks.append(Signal())
+        with pytest.raises(StoppedError, match=f"after step {stopped_at} of 33"):
+            train(tiny_base, folder)
+        extra_callbacks.clear()
+    assert train(tiny_base, folder) == whole
+
+
+def test_the_key_is_of_settings_inputs_and_code(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/x").write_text("1")
+    key = run_key({"seed": 1}, [tmp_path / "a"])
+    assert key == run_key({"seed": 1}, [tmp_path / "a"])
+    assert key != run_key({"seed": 2}, [tmp_path / "a"])
+    (tmp_path / "a/x").write_text("2")
+    assert key != run_key({"seed": 1}, [tmp_path / "a"])
+
+
+def test_two_processes_at_the_same_run_do_not_share_checkpoints(tmp_path: Path) -> None:
+    with checkpoint_folder(tmp_path, "key") as first:
+        with checkpoint_folder(tmp_path, "key") as second:
+            assert second != first
+        forget_finished(tmp_path)
+        assert first.is_dir()
+        assert not second.exists()
+    forget_finished(tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+def test_what_nobody_came_back_to_is_bounded(tmp_path: Path) -> None:
+    for i in range(12):
+        (tmp_path / f"old{i:02}").mkdir()
+        os.utime(tmp_path / f"old{i:02}", (i, i))
+    with checkpoint_folder(tmp_path, "key"):
+        kept = [*(f"old{i:02}" for i in range(5, 12)), "key"]
+        assert sorted(p.name for p in tmp_path.iterdir()) == sorted(kept)
