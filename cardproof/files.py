@@ -1,7 +1,7 @@
 """Files that appear whole or not at all: written beside their place, then renamed into it.
 
-What one stage writes for another comes with the sums of its files, which the other checks: DVC
-itself trusts a file whose time and size it knows, and the objects of its own cache.
+What one stage writes for another comes with the checksums of its files, which the other verifies:
+DVC itself trusts a file whose time and size it knows, and the objects of its own cache.
 """
 
 import errno
@@ -22,7 +22,7 @@ from cardproof.errors import CardproofError
 Scalar = str | int | float | bool | None
 
 
-SUMS = "sums.json"  # in a folder: the sha256 of each other file in it
+CHECKSUMS = "sums.json"  # in a folder: the sha256 of each other file in it
 
 _GIVE_RIGHT = "give this user the right to it"
 _REMEDIES = {
@@ -168,33 +168,33 @@ def working_folder(final: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def summed_folder(final: Path) -> Iterator[Path]:
-    """A `working_folder` that gets the sums of its files, for `check_sums` of a later stage."""
+def checksummed_folder(final: Path) -> Iterator[Path]:
+    """A `working_folder` that gets the checksums of its files, for `verify_checksums` later."""
     with working_folder(final) as folder:
         yield folder
         files = sorted(p for p in folder.rglob("*") if p.is_file())
         sums = {p.relative_to(folder).as_posix(): sha256_of(p) for p in files}
-        write_json(folder / SUMS, sums)
+        write_json(folder / CHECKSUMS, sums)
 
 
-def check_sums(folder: Path, maker: str) -> None:
-    """Hold each file of a folder against the sum that was written beside it.
+def verify_checksums(folder: Path, maker: str) -> None:
+    """Compare each file of a folder with the checksum that was written beside it.
 
     Args:
-        folder: made by `summed_folder`.
+        folder: made by `checksummed_folder`.
         maker: the stage that makes it, for the advice.
 
     Raises:
-        DamagedError: a file is missing or is another; it is named, with both sums.
+        DamagedError: a file is missing or is another; it is named, with both checksums.
     """
     advice = f"\n`dvc repro -f -s {maker}` makes it again, then `dvc repro` goes on."
     if not folder.is_dir():
         raise DamagedError(f"{folder} is not there.{advice}")
     try:
-        sums = json.loads((folder / SUMS).read_text(encoding="utf-8"))
+        sums = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
         expected = {folder / name: str(value) for name, value in sums.items()}
     except (OSError, ValueError, AttributeError) as error:
-        raise DamagedError(f"{folder / SUMS} cannot be read: {error}.{advice}") from error
+        raise DamagedError(f"{folder / CHECKSUMS} cannot be read: {error}.{advice}") from error
     found = {path: sha256_of(path) if path.is_file() else "no file" for path in expected}
     if wrong := [path for path in expected if found[path] != expected[path]]:
         lines = [

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cardproof.errors import CardproofError, StoppedError
-from cardproof.files import check_sums, disk_errors
+from cardproof.files import disk_errors, verify_checksums
 from cardproof.recipe.params import ParamsError, load_recipe
 
 EXIT_FAILED = 1
@@ -52,7 +52,7 @@ def run_stage(
             if reads:
                 load_recipe()  # a fault of params.yaml is told before one of a file
             for folder, maker in (reads or {}).items():
-                check_sums(Path(folder), maker)
+                verify_checksums(Path(folder), maker)
             work()
     except ParamsError as error:
         sys.exit(_fail(error, EXIT_PARAMS))

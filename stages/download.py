@@ -12,7 +12,7 @@ from pathlib import Path
 from cardproof.data.hub import MIRROR_VARIABLE, PinnedFile, Repository, fetch
 from cardproof.data.imdb_archive import Pins, find_archive, import_archive
 from cardproof.data.user_files import import_reviews
-from cardproof.files import summed_folder
+from cardproof.files import checksummed_folder
 from cardproof.recipe.params import Archive, Base, File, Recipe, Reviews, load_recipe
 from cardproof.stage import run_stage
 
@@ -49,7 +49,7 @@ def _fetch(repository: Repository, folder: Path, mirrors: list[Path]) -> None:
 
 def _import_own(recipe: Recipe, root: Path) -> None:
     """Turn the user's files into reviews, and say what is in them."""
-    with summed_folder(REVIEWS) as folder:
+    with checksummed_folder(REVIEWS) as folder:
         for name, file in (("train", recipe.reviews.train), ("test", recipe.reviews.test)):
             source = root / Path(file.path).expanduser()
             imported = import_reviews(source, folder / f"{name}.parquet", file.sha256)
@@ -73,7 +73,7 @@ def _archive_instead(repository: Repository, mirrors: list[Path]) -> Path | None
 
 def _import_archive(archive: Path, pins: Archive) -> None:
     """Turn the original archive into the pinned reviews, and say which archive it was."""
-    with summed_folder(REVIEWS) as folder:
+    with checksummed_folder(REVIEWS) as folder:
         source, written = import_archive(archive, folder, Pins(pins.md5, pins.train, pins.test))
     for split, of_split in written.items():
         print(f"{REVIEWS / split}.parquet: {of_split.rows:,} reviews from {source}")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cardproof.files import summed_folder, write_json
+from cardproof.files import checksummed_folder, write_json
 from cardproof.recipe.params import load_recipe
 from cardproof.stage import run_stage
 from cardproof.tables import write_csv
@@ -37,7 +37,7 @@ def main() -> None:
     model = load_classifier(Path("model"), recipe.train.seed, recipe.card.labels)
     scored = recipe.split.scored_set
     logits = {}
-    with summed_folder(Path("data/predictions")) as folder:
+    with checksummed_folder(Path("data/predictions")) as folder:
         for name in dict.fromkeys([scored, recipe.split.validation_set or scored]):
             store = open_tokens(Path("data/tokens") / name)
             logits[name] = predict_logits(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cardproof.files import scratch_folder, summed_folder, write_json
+from cardproof.files import checksummed_folder, scratch_folder, write_json
 from cardproof.recipe.params import load_recipe
 from cardproof.stage import run_stage
 
@@ -28,7 +28,7 @@ def main() -> None:
             limit=recipe.data.limit,
             test_limit=recipe.data.test_limit,
         )
-        with summed_folder(Path("data/split")) as folder:
+        with checksummed_folder(Path("data/split")) as folder:
             for name, reviews in sets.items():
                 reviews.to_parquet(folder / f"{name}.parquet")
                 print(f"{name}: {len(reviews):,} reviews")

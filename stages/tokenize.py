@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cardproof.files import summed_folder, write_json
+from cardproof.files import checksummed_folder, write_json
 from cardproof.recipe.params import load_recipe
 from cardproof.stage import run_stage
 
@@ -20,7 +20,7 @@ def main() -> None:
 
     tokenizer = load_word_pieces(Path("data/base"))
     stores = {}
-    with summed_folder(Path("data/tokens")) as folder:
+    with checksummed_folder(Path("data/tokens")) as folder:
         for path in sorted(Path("data/split").glob("*.parquet")):
             rows = pq.read_metadata(path).num_rows
             (folder / path.stem).mkdir()

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from cardproof.files import summed_folder, write_json
+from cardproof.files import checksummed_folder, write_json
 from cardproof.recipe.params import Recipe, load_recipe
 from cardproof.stage import run_stage
 from cardproof.training.distributed.launch import ALONE, Process, launch, settle, this_process
@@ -91,7 +91,7 @@ def _train(recipe: Recipe, device: "Device", process: Process) -> None:
         )
         if process.rank > 0:
             return
-        with summed_folder(Path("model")) as folder:
+        with checksummed_folder(Path("model")) as folder:
             model.save_pretrained(folder)
             tokenizer.model_max_length = recipe.tokenize.max_length
             tokenizer.save_pretrained(folder)

@@ -1,8 +1,8 @@
 """Hold every output and every object of DVC's cache against its sum: `cardproof verify`.
 
 DVC itself trusts a file whose time and size it knows, and the objects of its cache: a bit that
-flips there goes into the next run unseen. The stages check what they read (`check_sums`); this
-reads every byte of the rest too. It also finds what DVC leaves when it is killed in the middle of
+flips there goes into the next run unseen. The stages verify what they read (`verify_checksums`);
+this reads every byte of the rest too. It also finds what DVC leaves when it is killed in the middle of
 writing dvc.lock or its file of locks, after which it refuses to run. Not for use while DVC runs.
 """
 

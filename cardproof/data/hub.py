@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cardproof.errors import CardproofError
-from cardproof.files import disk_errors, sha256_of, summed_folder
+from cardproof.files import checksummed_folder, disk_errors, sha256_of
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -149,7 +149,7 @@ def fetch(
         SourceError: a file has the wrong sum, or no source has it; `folder` is as it was.
     """
     try:
-        with summed_folder(folder) as work:
+        with checksummed_folder(folder) as work:
             sources = _from_all_mirrors(repository, mirrors, work)
             missing = [file for file, source in sources.items() if source is None]
             if missing:

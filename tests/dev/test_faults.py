@@ -19,9 +19,9 @@ from cardproof.cli.verify import cut_off_records, damaged_objects, damaged_outpu
 from cardproof.files import (
     DamagedError,
     FilesError,
-    check_sums,
+    checksummed_folder,
     disk_errors,
-    summed_folder,
+    verify_checksums,
     working_folder,
 )
 from dev.faults import damage, disk, kills
@@ -74,23 +74,23 @@ def test_each_stage_checks_every_folder_that_it_reads(stage: str) -> None:
 def test_sums_name_what_is_damaged_missing_or_not_there(tmp_path: Path) -> None:
     folder = tmp_path / "tokens"
     with pytest.raises(DamagedError, match=r"tokens is not there.\n`dvc repro -f -s tokenize`"):
-        check_sums(folder, "tokenize")
-    with summed_folder(folder) as work:
+        verify_checksums(folder, "tokenize")
+    with checksummed_folder(folder) as work:
         (work / "train").mkdir()
         for name in ("train/a", "train/b", "c"):
             (work / name).write_bytes(name.encode() * 99)
-    check_sums(folder, "tokenize")
+    verify_checksums(folder, "tokenize")
     damage.flip(folder / "train/a", random.Random(0))
     (folder / "c").unlink()
     with pytest.raises(DamagedError, match=r"expected sha256 [0-9a-f]{64}\n") as caught:
-        check_sums(folder, "tokenize")
+        verify_checksums(folder, "tokenize")
     for words in ("train/a is not as tokenize wrote it", "no file", "`dvc repro -f -s tokenize`"):
         assert words in str(caught.value)
     assert "train/b" not in str(caught.value)
     for text in ("{", "[]"):
         (folder / "sums.json").write_text(text)
         with pytest.raises(DamagedError, match=r"sums\.json cannot be read"):
-            check_sums(folder, "tokenize")
+            verify_checksums(folder, "tokenize")
 
 
 @pytest.mark.parametrize(

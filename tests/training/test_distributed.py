@@ -19,7 +19,7 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from cardproof.files import summed_folder
+from cardproof.files import checksummed_folder
 from cardproof.model.unpadded.batches import pack_rows
 from cardproof.recipe.params import ParamsError, resolve
 from cardproof.tables import read_csv
@@ -47,9 +47,9 @@ def calm_base(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def workplace(folder: Path, base: Path, **train: object) -> Path:
     """What the training stage reads: 41 reviews are five batches of 8 and a last one of 1."""
     folder.mkdir(parents=True)
-    with summed_folder(folder / "data/base") as made:
+    with checksummed_folder(folder / "data/base") as made:
         shutil.copytree(base, made, dirs_exist_ok=True)
-    with summed_folder(folder / "data/tokens") as made:
+    with checksummed_folder(folder / "data/tokens") as made:
         reviews(base, made / "train", 41, 1)
         reviews(base, made / "validation", 17, 2)
     yaml = YAML()
