@@ -31,7 +31,7 @@ def main() -> None:
             (folder / f"{name}.png").write_bytes(png)
         write_text_atomic(folder / "index.html", render_page(run, figures))
     with working_folder(Path("upload")) as folder:
-        shutil.copytree("model", folder, ignore=shutil.ignore_patterns(CHECKSUMS), dirs_exist_ok=True)
+        shutil.copytree("model", folder, ignore=lambda *_: [CHECKSUMS], dirs_exist_ok=True)
         write_text_atomic(folder / "README.md", render_model_card(run))
     judged = judge_claims(recipe, [run.metrics], run.provenance["precision"])
     write_json(Path("metrics/claims.json"), claim_metrics(judged))

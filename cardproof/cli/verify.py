@@ -2,8 +2,8 @@
 
 DVC itself trusts a file whose time and size it knows, and the objects of its cache: a bit that
 flips there goes into the next run unseen. The stages verify what they read (`verify_checksums`);
-this reads every byte of the rest too. It also finds what DVC leaves when it is killed in the middle of
-writing dvc.lock or its file of locks, after which it refuses to run. Not for use while DVC runs.
+this reads every byte of the rest too. It also finds what DVC leaves when it is killed in the middle
+of writing dvc.lock or its file of locks, after which it refuses to run. Not for use while DVC runs.
 """
 
 import argparse
