@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cardproof.errors import CardproofError, StoppedError
-from cardproof.files import disk_errors, verify_checksums
-from cardproof.recipe.params import ParamsError, load_recipe
+from cardproof.files import verify_checksums, disk_errors
+from cardproof.recipe.faults import RecipeError
 
 EXIT_FAILED = 1
-EXIT_PARAMS = 2
+EXIT_RECIPE = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
@@ -25,7 +25,7 @@ def run_stage(
 ) -> None:
     """Run a stage as a command and exit.
 
-    Exit code 2 is a fault of params.yaml, 1 any other error whose message says what to do.
+    Exit code 2 is a fault of the recipe, 1 any other error whose message says what to do.
 
     Args:
         name: of the stage.
@@ -40,8 +40,8 @@ def run_stage(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=f"examples:\n  dvc repro {name}          run what changed, up to this stage\n"
         f"  python -m stages.{name}   run this stage alone, on the outputs at hand\n\n"
-        "It reads params.yaml in the working directory and takes no options: what can be\n"
-        "changed is a parameter, so that DVC sees it.",
+        "It takes no options: what can be changed is a parameter in params.yaml, so that DVC\n"
+        "sees it. `dvc repro download` reads that file and writes data/recipe/ for the others.",
     )
     parser.parse_args()
     if not network:
@@ -49,13 +49,11 @@ def run_stage(
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     try:
         with disk_errors(Path.cwd()):
-            if reads:
-                load_recipe()  # a fault of params.yaml is told before one of a file
             for folder, maker in (reads or {}).items():
                 verify_checksums(Path(folder), maker)
             work()
-    except ParamsError as error:
-        sys.exit(_fail(error, EXIT_PARAMS))
+    except RecipeError as error:
+        sys.exit(_fail(error, EXIT_RECIPE))
     except StoppedError as error:
         sys.exit(_fail(error, EXIT_INTERRUPTED))
     except CardproofError as error:

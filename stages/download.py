@@ -1,4 +1,6 @@
-"""Fetch the reviews and the base, known by their sha256, from a mirror folder or from the hub.
+"""Resolve the recipe, and fetch the reviews and the base that it names, known by their sha256.
+
+params.yaml, cards/ and sources.yaml are checked before anything is touched.
 
 The sample is embedded, in sample/hub. All else comes from the folder that CARDPROOF_MIRROR names,
 laid out like the hub, or from the hub (HF_ENDPOINT is respected). The IMDb reviews may also lie
@@ -13,7 +15,9 @@ from cardproof.data.hub import MIRROR_VARIABLE, PinnedFile, Repository, fetch
 from cardproof.data.imdb_archive import Pins, find_archive, import_archive
 from cardproof.data.user_files import import_reviews
 from cardproof.files import checksummed_folder
-from cardproof.recipe.params import Archive, Base, File, Recipe, Reviews, load_recipe
+from cardproof.recipe.load import load_recipe
+from cardproof.recipe.schema import Archive, Base, File, Recipe, Reviews
+from cardproof.recipe.stages import write_stage_recipes
 from cardproof.stage import run_stage
 
 EMBEDDED = Path("sample/hub")
@@ -21,13 +25,14 @@ REVIEWS = Path("data/reviews")
 
 
 def main() -> None:
-    """Fetch the reviews into data/reviews and the base into data/base."""
+    """Write data/reviews, data/base and, when they are there, data/recipe/<stage>.json."""
     recipe = load_recipe()
+    _say(recipe)
     # A queued run works in a folder of its own: a relative name is meant from the original.
     root = Path(os.environ.get("DVC_ROOT", "."))
     named = os.environ.get(MIRROR_VARIABLE)
     mirrors = [root / named] if named else []
-    if recipe.own_reviews:
+    if recipe.user_reviews:
         _import_own(recipe, root)
     else:
         repository = _reviews_repository(recipe.reviews)
@@ -37,6 +42,15 @@ def main() -> None:
         else:
             _fetch(repository, REVIEWS, mirrors)
     _fetch(_base_repository(recipe.base), Path("data/base"), mirrors)
+    write_stage_recipes(recipe)
+
+
+def _say(recipe: Recipe) -> None:
+    print(f"card {recipe.name}: reviews {recipe.reviews_name}, base {recipe.base_name}")
+    for deviation in recipe.deviations:
+        print(
+            f"  deviates from the card: {deviation.key} is {deviation.ours}, not {deviation.card}"
+        )
 
 
 def _fetch(repository: Repository, folder: Path, mirrors: list[Path]) -> None:

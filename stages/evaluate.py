@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardproof.files import checksummed_folder, write_json
-from cardproof.recipe.params import load_recipe
+from cardproof.recipe.stages import EvaluateRecipe, read_stage_recipe
 from cardproof.stage import run_stage
 from cardproof.tables import write_csv
 
@@ -18,12 +18,12 @@ READS = {"model": "train", "data/split": "split", "data/tokens": "tokenize"}
 
 def main() -> None:
     """Write data/predictions/<set>.parquet, metrics/evaluate*.json and the plots' data."""
-    recipe = load_recipe()
+    recipe = read_stage_recipe(EvaluateRecipe)
     import numpy as np
     import pyarrow.parquet as pq
 
+    from cardproof.evaluation.inference import TIMED_CALLS, predict_logits, time_per_example
     from cardproof.model.devices import choose_device, keep_freed_memory
-    from cardproof.model.inference import TIMED_CALLS, predict_logits, time_per_example
     from cardproof.model.loading import load_classifier, load_tokenizer, quiet_transformers
     from cardproof.model.tokens import open_tokens
     from cardproof.training.pruning import checkpoint_root, forget_finished
@@ -31,24 +31,24 @@ def main() -> None:
     forget_finished(checkpoint_root())
     keep_freed_memory()
     quiet_transformers()
-    device = choose_device(recipe.train.precision)
+    device = choose_device(recipe.precision)
     print(f"evaluating on {device.name} in {device.precision}: {device.reason}")
     tokenizer = load_tokenizer(Path("model"))
-    model = load_classifier(Path("model"), recipe.train.seed, recipe.card.labels)
-    scored = recipe.split.scored_set
+    model = load_classifier(Path("model"))
+    scored = recipe.sets[0]
     logits = {}
     with checksummed_folder(Path("data/predictions")) as folder:
-        for name in dict.fromkeys([scored, recipe.split.validation_set or scored]):
+        for name in recipe.sets:
             store = open_tokens(Path("data/tokens") / name)
             logits[name] = predict_logits(
-                model, store, recipe.evaluate.batch_size, device, tokenizer.pad_token_id
+                model, store, recipe.batch_size, device, tokenizer.pad_token_id
             )
             _write_predictions(name, logits[name], folder)
     labels = np.asarray(open_tokens(Path("data/tokens") / scored).labels)
     _write_figures(labels, logits[scored])
     rows = pq.ParquetFile(Path("data/split") / f"{scored}.parquet")
     texts = next(rows.iter_batches(TIMED_CALLS, columns=["text"]))["text"].to_pylist()
-    timed = time_per_example(model, tokenizer, texts, recipe.tokenize.max_length, device)
+    timed = time_per_example(model, tokenizer, texts, recipe.max_length, device)
     write_json(Path("metrics/evaluate_time.json"), timed)
 
 

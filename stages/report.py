@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 
 from cardproof.files import CHECKSUMS, working_folder, write_json, write_text_atomic
-from cardproof.recipe.params import load_recipe
+from cardproof.recipe.schema import Recipe
+from cardproof.recipe.stages import read_stage_recipe
 from cardproof.stage import run_stage
 
 READS = {
@@ -17,8 +18,8 @@ READS = {
 
 def main() -> None:
     """Write report/ (page, figures), upload/ (model, README.md), metrics of claims and analysis."""
-    recipe = load_recipe()
-    from cardproof.claims.judge import claim_metrics, judge_claims
+    recipe = read_stage_recipe(Recipe)
+    from cardproof.claims.judge import judge_claims, summarise_run
     from cardproof.pages.report.behaviour import analyse, behaviour_metrics
     from cardproof.pages.report.figures import draw_figures
     from cardproof.pages.report.render import render_model_card, render_page
@@ -34,7 +35,7 @@ def main() -> None:
         shutil.copytree("model", folder, ignore=lambda *_: [CHECKSUMS], dirs_exist_ok=True)
         write_text_atomic(folder / "README.md", render_model_card(run))
     judged = judge_claims(recipe, [run.metrics], run.provenance["precision"])
-    write_json(Path("metrics/claims.json"), claim_metrics(judged))
+    write_json(Path("metrics/summary.json"), summarise_run(run.metrics, judged))
     write_json(Path("metrics/analysis.json"), behaviour_metrics(analyse(run)))
     for c in judged:
         print(f"{c.name}: claimed {c.printed}, measured {c.shown or 'nothing'}: {c.verdict.word}")

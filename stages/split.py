@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from cardproof.files import checksummed_folder, scratch_folder, write_json
-from cardproof.recipe.params import load_recipe
+from cardproof.files import scratch_folder, checksummed_folder, write_json
+from cardproof.recipe.stages import SplitRecipe, read_stage_recipe
 from cardproof.stage import run_stage
 
 SCRATCH = Path(".dvc/tmp/split")  # ignored by Git; what lies there is of this machine only
@@ -13,7 +13,7 @@ READS = {"data/reviews": "download"}
 
 def main() -> None:
     """Write data/split/<set>.parquet (text, label, row) and metrics/split.json."""
-    recipe = load_recipe()
+    recipe = read_stage_recipe(SplitRecipe)
     from datasets import disable_progress_bars
 
     from cardproof.data.reviews import read_reviews
@@ -25,8 +25,8 @@ def main() -> None:
             read_reviews(Path("data/reviews/train.parquet"), scratch),
             read_reviews(Path("data/reviews/test.parquet"), scratch),
             recipe.split,
-            limit=recipe.data.limit,
-            test_limit=recipe.data.test_limit,
+            limit=recipe.limit,
+            test_limit=recipe.test_limit,
         )
         with checksummed_folder(Path("data/split")) as folder:
             for name, reviews in sets.items():

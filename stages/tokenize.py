@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from cardproof.files import checksummed_folder, write_json
-from cardproof.recipe.params import load_recipe
+from cardproof.recipe.schema import Tokenize
+from cardproof.recipe.stages import read_stage_recipe
 from cardproof.stage import run_stage
 
 READS = {"data/base": "download", "data/split": "split"}
@@ -11,7 +12,7 @@ READS = {"data/base": "download", "data/split": "split"}
 
 def main() -> None:
     """Write data/tokens/<set>/ (ids, offsets, labels, full lengths) and metrics/tokenize.json."""
-    recipe = load_recipe()
+    recipe = read_stage_recipe(Tokenize)
     import pyarrow.parquet as pq
     from tqdm import tqdm
 
@@ -27,9 +28,9 @@ def main() -> None:
             stores[path.stem] = write_tokens(
                 tqdm(read_batches(path), path.stem, -(-rows // BATCH), unit="k reviews"),
                 tokenizer,
-                recipe.tokenize.max_length,
+                recipe.max_length,
                 folder / path.stem,
-                recipe.tokenize.cut,
+                recipe.truncation,
             )
         facts = describe_tokens(stores)
     write_json(Path("metrics/tokenize.json"), facts)

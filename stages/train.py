@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from cardproof.files import checksummed_folder, write_json
-from cardproof.recipe.params import Recipe, load_recipe
+from cardproof.recipe.stages import TrainRecipe, read_stage_recipe
 from cardproof.stage import run_stage
 from cardproof.training.distributed.launch import ALONE, Process, launch, settle, this_process
 
@@ -24,7 +24,7 @@ READS = {"data/base": "download", "data/tokens": "tokenize"}
 
 def main() -> None:
     """Write model/, plots/epochs.csv, plots/training_curve.csv and the metrics of training."""
-    recipe = load_recipe()
+    recipe = read_stage_recipe(TrainRecipe)
     process = this_process()
     if recipe.processes > 1 and process == ALONE:
         launch("stages.train", recipe.processes)
@@ -42,7 +42,7 @@ def main() -> None:
         _train(recipe, device, process)
 
 
-def _train(recipe: Recipe, device: "Device", process: Process) -> None:
+def _train(recipe: TrainRecipe, device: "Device", process: Process) -> None:
     """Train, in company or alone; the first process writes what comes of it."""
     from cardproof.model.loading import load_classifier, load_tokenizer
     from cardproof.model.tokens import open_tokens
@@ -50,14 +50,13 @@ def _train(recipe: Recipe, device: "Device", process: Process) -> None:
     from cardproof.training.distributed.process_group import check_alike
     from cardproof.training.pruning import checkpoint_root
     from cardproof.training.trainer import (
-        Refinements,
         steps_per_epoch,
         train_classifier,
         training_arguments,
     )
 
     train_set = open_tokens(Path("data/tokens/train"))
-    validation = recipe.split.validation_set
+    validation = recipe.validation_set
     validation_set = open_tokens(Path("data/tokens") / validation) if validation else None
     per_epoch = steps_per_epoch(len(train_set), recipe.train.batch_size)
     print(
@@ -65,7 +64,7 @@ def _train(recipe: Recipe, device: "Device", process: Process) -> None:
     )
 
     tokenizer = load_tokenizer(Path("data/base"))
-    model = load_classifier(Path("data/base"), recipe.train.seed, recipe.card.labels)
+    model = load_classifier(Path("data/base"), recipe.train.seed, recipe.labels)
     key = run_key(_decisive(recipe, device), [Path("data/base"), Path("data/tokens")])
     check_alike(key)
     with (
@@ -74,7 +73,7 @@ def _train(recipe: Recipe, device: "Device", process: Process) -> None:
     ):
         arguments = training_arguments(
             recipe.train,
-            recipe.evaluate.batch_size,
+            recipe.evaluation_batch_size,
             device,
             validation is not None,
             checkpoints,
@@ -87,13 +86,12 @@ def _train(recipe: Recipe, device: "Device", process: Process) -> None:
             validation_set,
             arguments,
             tables,
-            Refinements(recipe.train.layer_decay, recipe.train.average_last),
         )
         if process.rank > 0:
             return
         with checksummed_folder(Path("model")) as folder:
             model.save_pretrained(folder)
-            tokenizer.model_max_length = recipe.tokenize.max_length
+            tokenizer.model_max_length = recipe.max_length
             tokenizer.save_pretrained(folder)
             write_json(folder / "training.json", _provenance(recipe, device))
         _write_metrics(result, train_rows=len(train_set), parameters=model.num_parameters())
@@ -109,19 +107,19 @@ def _tables(logging_steps: int, process: Process) -> Iterator["TrainingTables"]:
         yield TrainingTables(plots / "training_curve.csv", plots / "epochs.csv", logging_steps)
 
 
-def _decisive(recipe: Recipe, device: "Device") -> dict[str, object]:
+def _decisive(recipe: TrainRecipe, device: "Device") -> dict[str, object]:
     """What decides the weights, besides the files read: a run goes on only with the same."""
     return {
         "train": recipe.train.model_dump(),
-        "evaluation batch": recipe.evaluate.batch_size,
-        "validation": recipe.split.validation_set,
-        "labels": recipe.card.labels,
+        "evaluation batch": recipe.evaluation_batch_size,
+        "validation": recipe.validation_set,
+        "labels": recipe.labels,
         "processes": recipe.processes,
         **_provenance(recipe, device),
     }
 
 
-def _provenance(recipe: Recipe, device: "Device") -> dict[str, str | int]:
+def _provenance(recipe: TrainRecipe, device: "Device") -> dict[str, str | int]:
     """What the weights came from, beside the parameters: it travels with the model."""
     import platform
 
@@ -130,8 +128,7 @@ def _provenance(recipe: Recipe, device: "Device") -> dict[str, str | int]:
     import transformers
 
     return {
-        "card": recipe.name,
-        "base": recipe.base.repository,
+        "base": recipe.base,
         "device": device.name,
         "precision": device.precision,
         "precision_wanted": device.wanted,

@@ -7,11 +7,12 @@ from functools import partial
 from typing import Literal
 
 from cardproof.claims.verdicts import Verdict, judge
-from cardproof.recipe.params import Claims, Recipe, VerdictRules
 from cardproof.recipe.reported import PrintedFigure, is_blank, parse_figure, print_like
+from cardproof.recipe.schema import Claims, Recipe, VerdictRules
 
 MEBIBYTE = 2**20
 EPOCH_FIELDS = ("training_loss", "epoch", "step", "validation_loss", "accuracy")
+_AVERAGED = ("f1", "precision", "recall")
 HEADLINES = ("accuracy", "loss", "f1", "precision", "recall")
 
 Metrics = Mapping[str, float]  # of one run, by "<file>.<key>": "evaluate.accuracy"
@@ -245,23 +246,44 @@ def _margin_and_sd(kind: Kind, rules: VerdictRules) -> tuple[float, float | None
     return 0.0, None
 
 
-def claim_metrics(judged: Sequence[JudgedClaim]) -> dict[str, float]:
-    """Flat metrics of the headline claims: claimed, measured, difference, and two marks (0 or 1).
+def summarise_run(metrics: Metrics, judged: Sequence[JudgedClaim]) -> dict[str, float | str]:
+    """The figures that people compare runs by, the most asked for first; rounded for a table.
 
-    `inside` marks a claim that meets our prediction interval, `comparable` one that this run may
-    be laid against.
+    Args:
+        metrics: of the run.
+        judged: its card's claims.
+
+    Returns:
+        By short names. `claimed` and `verdict` are of accuracy, `claimed_loss` and `loss_verdict`
+        of the loss; F1, precision and recall are averaged as the card averages them. What the
+        card does not claim has no key.
     """
-    figures: dict[str, float] = {}
-    for c in judged:
-        if c.key not in HEADLINES or c.measured is None:
-            continue
-        figures[f"{c.key}_measured"] = c.measured
-        if c.claimed is not None and c.difference is not None:
-            figures[f"{c.key}_claimed"] = c.claimed.value
-            figures[f"{c.key}_difference"] = c.difference
-            figures[f"{c.key}_inside"] = int(bool(c.inside))
-            figures[f"{c.key}_comparable"] = int(c.verdict.word != "not comparable")
-    return figures
+    claims = {c.key: c for c in judged}
+    averaging = next((c.metric.rpartition("_")[2] for k, c in claims.items() if k == "f1"), None)
+    scores = {k: metrics.get(f"evaluate.{k}_{averaging or 'binary'}") for k in _AVERAGED}
+    accuracy, loss = claims.get("accuracy"), claims.get("loss")
+    figures: dict[str, float | str | None] = {
+        "accuracy": metrics.get("evaluate.accuracy"),
+        "claimed": accuracy.claimed.value if accuracy and accuracy.claimed else None,
+        "verdict": accuracy.verdict.word if accuracy else None,
+        "loss": metrics.get("evaluate.loss"),
+        "f1": scores["f1"],
+        "claimed_loss": loss.claimed.value if loss and loss.claimed else None,
+        "loss_verdict": loss.verdict.word if loss else None,
+        "precision": scores["precision"],
+        "recall": scores["recall"],
+        "roc_auc": metrics.get("evaluate.roc_auc"),
+        "calibration_error": metrics.get("evaluate.calibration_error"),
+        "scored_rows": metrics.get("evaluate.rows"),
+        "train_rows": metrics.get("train.train_rows"),
+        "steps": metrics.get("train.steps"),
+        "best_epoch": metrics.get("train.best_epoch"),
+    }
+    return {
+        key: round(value, 5) if isinstance(value, float) else value
+        for key, value in figures.items()
+        if value is not None
+    }
 
 
 def claimed_epochs(claims: Claims) -> list[list[float]]:

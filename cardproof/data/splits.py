@@ -5,7 +5,7 @@ from datasets import Dataset
 from cardproof.data.duplicates import repeats_earlier, stands_in, text_key
 from cardproof.data.reviews import draw_balanced
 from cardproof.errors import CardproofError
-from cardproof.recipe.params import Split
+from cardproof.recipe.schema import Split
 
 BATCH = 1000  # reviews held as text at once
 DEFAULT_SEED = 42  # for drawing `data.limit` rows where the split itself has no seed

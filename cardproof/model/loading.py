@@ -70,14 +70,16 @@ def _word_pieces(folder: Path) -> "Tokenizer":
     return tokenizer
 
 
-def load_classifier(folder: Path, seed: int, labels: list[str] | None) -> "PreTrainedModel":
+def load_classifier(
+    folder: Path, seed: int = 0, labels: list[str] | None = None
+) -> "PreTrainedModel":
     """Load a base with a two-class head; one that the base lacks is drawn with `seed`.
 
     So is one in the place of a head with more or fewer classes.
 
     Args:
         folder: a checkpoint in the hub's format, with safetensors weights.
-        seed: of the new head's weights.
+        seed: of the new head's weights, where there is one.
         labels: names of classes 0 and 1; None keeps those of the base's config.
 
     Raises:

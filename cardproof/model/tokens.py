@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-Cut = Literal["head_and_tail"]
+Truncation = Literal["head", "head_and_tail"]
 Reviews = tuple[Sequence[str], Sequence[int]]  # texts and labels, equally many
 
 BATCH = 1000  # reviews read and tokenized at once
@@ -72,7 +72,7 @@ def write_tokens(
     tokenizer: "Tokenizer",
     max_length: int,
     folder: Path,
-    cut: Cut | None = None,
+    truncation: Truncation = "head",
 ) -> TokenStore:
     """Tokenize reviews into `folder` (which must exist), batch by batch, and open the result.
 
@@ -86,9 +86,9 @@ def write_tokens(
         tokenizer: without a cut of its own.
         max_length: tokens that are kept of a review, [CLS] and [SEP] included.
         folder: where to write.
-        cut: which part of a longer review is kept; None: its head.
+        truncation: which part of a longer review is kept.
     """
-    shorten = _keep_head_and_tail if cut == "head_and_tail" else _keep_head
+    shorten = _keep_head_and_tail if truncation == "head_and_tail" else _keep_head
     dtype = np.dtype(np.uint16 if tokenizer.get_vocab_size() <= 2**16 else np.uint32)
     full_lengths: list[int] = []
     labels: list[int] = []

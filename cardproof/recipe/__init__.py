@@ -1,1 +1,1 @@
-"""A card's recipe: what params.yaml asks for, checked, and figures as cards report them."""
+"""A card's recipe: the files that say what to run, checked, and figures as cards report them."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cardproof.data.duplicates import repeats_earlier, stands_in
 from cardproof.errors import CardproofError
 from cardproof.model.tokens import open_tokens
-from cardproof.recipe.params import Recipe
+from cardproof.recipe.schema import Recipe
 from cardproof.tables import read_csv
 
 Rows = list[dict[str, float | None]]

@@ -9,7 +9,8 @@ from typing import Any
 
 from cardproof.claims.judge import HEADLINES, JudgedClaim, judge_claims
 from cardproof.evaluation.statistics import Summary, summarise
-from cardproof.recipe.params import Recipe, as_override
+from cardproof.recipe.load import as_override
+from cardproof.recipe.schema import Recipe
 from cardproof.runs.reading import LeftOut, Run
 
 

@@ -14,12 +14,15 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from cardproof.errors import CardproofError
-from cardproof.recipe.params import ParamsError, Recipe, resolve
+from cardproof.recipe.schema import Recipe
+from cardproof.recipe.stages import FOLDER, parse_recipe
 
 METRICS = ("split", "tokenize", "train", "evaluate", "evaluate_time")
 COLUMNS = ("row", "label", "logit_negative", "logit_positive")
-# Stages whose code and parameters change nothing that was measured, only what is said of it.
-_JUDGING = ("check", "report")
+RECIPE = f"{FOLDER}/report.json"
+JUDGING = "report"  # the stage that measures nothing: it says what the figures mean
+    "report"  # the stage whose code changes nothing that was measured, only what is said of it
+)
 
 Read = Callable[[str], bytes]  # the bytes of a file by its path from the root, or UnavailableError
 
@@ -85,15 +88,13 @@ class LeftOut:
 def read_run(name: str, commit: str, read: Read) -> Run | LeftOut:
     """Read a run of this version of the project, or say why it is none."""
     try:
-        raw = _parse_yaml(read("params.yaml"), "params.yaml")
-        recipe = resolve(raw)
-        stages = _parse_yaml(read("dvc.lock"), "dvc.lock").get("stages") or {}
-    except ParamsError as error:
-        more = f" (and {len(error.faults) - 1} more)" if len(error.faults) > 1 else ""
-        return LeftOut(name, f"its params.yaml is of another version: {error.faults[0]}{more}")
+        recipe = parse_recipe(read(RECIPE))
+        stages = _read_stages(read)
+    except ValueError:
+        return LeftOut(name, f"its {RECIPE} is of another version")
     except UnavailableError as error:
         return LeftOut(name, str(error))
-    outdated = _outdated(stages, raw)
+    outdated = _outdated(stages, read)
     if outdated:
         return LeftOut(name, f"its figures are of another run: {outdated}; `dvc repro` renews them")
     metrics, remarks = _read_metrics(read)
@@ -104,44 +105,45 @@ def read_run(name: str, commit: str, read: Read) -> Run | LeftOut:
     return Run(name, commit, recipe, metrics, precision, _code(stages), scored, tuple(remarks))
 
 
-def _parse_yaml(content: bytes, path: str) -> dict[str, Any]:
+def _read_stages(read: Read) -> dict[str, Any]:
+    """The stages of dvc.lock; none where it is not there, as in a record of a run."""
     try:
-        parsed = YAML(typ="safe", pure=True).load(content.decode("utf-8"))  # YAML 1.2, as DVC's
+        content = read("dvc.lock")
+    except UnavailableError:
+        return {}
+    try:
+        # YAML 1.2, as DVC's
+        parsed = YAML(typ="safe", pure=True).load(content.decode("utf-8"))
     except (YAMLError, ValueError, RecursionError) as error:  # ValueError: bytes, dates, numbers
-        raise UnavailableError(f"its {path} is not readable as YAML") from error
+        raise UnavailableError("its dvc.lock is not readable as YAML") from error
     if not isinstance(parsed, dict):
-        raise UnavailableError(f"its {path} holds no mapping of keys")
-    return parsed
+        raise UnavailableError("its dvc.lock holds no mapping of keys")
+    return parsed.get("stages") or {}
 
 
-def _outdated(stages: dict[str, Any], raw: dict[str, Any]) -> str:
-    """What params.yaml or an earlier stage says otherwise than the run did; empty if nothing."""
+def _outdated(stages: dict[str, Any], read: Read) -> str:
+    """What a file or an earlier stage says otherwise than the run did; empty if nothing."""
     outs = {o["path"]: o.get("md5") for s in stages.values() for o in s.get("outs", [])}
     for name, stage in stages.items():
-        if name in _JUDGING:
+        if name == JUDGING:
             continue
-        for key, ran in stage.get("params", {}).get("params.yaml", {}).items():
-            now = _look_up(raw, key)
-            if now != ran:
-                return f"params.yaml was changed after it ({_changed(key, ran, now)})"
         for dep in stage.get("deps", []):
-            if outs.get(dep["path"], dep.get("md5")) != dep.get("md5"):
-                return f"{name} did not run on the {dep['path']} that is there"
+            path, ran = dep["path"], dep.get("md5")
+            if path == "params.yaml" and _md5(read, path) != ran:
+                return "params.yaml was changed after it"
+            if path.startswith(f"{FOLDER}/") and _md5(read, path) != ran:
+                return f"{name} did not run on the {path} that is there"
+            if outs.get(path, ran) != ran:
+                return f"{name} did not run on the {path} that is there"
     return ""
 
 
-def _look_up(raw: object, key: str) -> object:
-    for part in key.split("."):
-        raw = raw.get(part) if isinstance(raw, dict) else None
-    return raw
-
-
-def _changed(key: str, ran: object, now: object) -> str:
-    """The first single value that differs, by its key."""
-    if isinstance(ran, dict) and isinstance(now, dict):
-        inner = next(k for k in [*ran, *now] if ran.get(k) != now.get(k))
-        return _changed(f"{key}.{inner}", ran.get(inner), now.get(inner))
-    return f"{key} is {json.dumps(now)}, it ran with {json.dumps(ran)}"
+def _md5(read: Read, path: str) -> str:
+    """The checksum that DVC notes of a file; empty where it is not there."""
+    try:
+        return hashlib.md5(read(path), usedforsecurity=False).hexdigest()
+    except UnavailableError:
+        return ""
 
 
 def _code(stages: dict[str, Any]) -> dict[str, str]:
@@ -149,7 +151,7 @@ def _code(stages: dict[str, Any]) -> dict[str, str]:
         dep["path"]: dep.get("md5", "")
         for name, stage in stages.items()
         for dep in stage.get("deps", [])
-        if name not in _JUDGING and dep["path"].startswith(("cardproof", "stages"))
+        if name != JUDGING and dep["path"].startswith(("cardproof", "stages"))
     }
 
 
@@ -211,7 +213,7 @@ def _read_scored(
     source = recipe.reviews.test if name == "test" else recipe.reviews.train
     if source.sha256 is None:
         remarks.append(
-            f"reviews.{recipe.reviews_name} has no sha256 in params.yaml: no paired test"
+            f"reviews.{recipe.reviews_name} has no sha256 in sources.yaml: no paired test"
         )
         return None
     digest = hashlib.sha256(source.sha256.encode())

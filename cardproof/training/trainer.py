@@ -24,7 +24,7 @@ from cardproof.model.devices import Device
 from cardproof.model.tokens import TokenStore
 from cardproof.model.unpadded.batches import UnpaddedRows, collate_packed
 from cardproof.model.unpadded.model import describe_batches, why_padded, without_padding
-from cardproof.recipe.params import Train
+from cardproof.recipe.schema import Train
 from cardproof.training.averaging import WeightAverage
 from cardproof.training.checkpointing import CheckpointKeeper, common_checkpoint
 from cardproof.training.distributed.batches import OwnDropout, WholeBatchTrainer, sharing_rows

@@ -13,8 +13,8 @@ LOADED = {
     "split": ("datasets", "pyarrow.parquet", "cardproof.data.reviews", "cardproof.data.splits"),
     "tokenize": ("pyarrow.parquet", "tokenizers", "tqdm", "cardproof.model.loading",
                  "cardproof.model.tokens"),
-    "evaluate": ("transformers", "pyarrow.parquet", "sklearn.metrics", "cardproof.model.inference",
-                 "cardproof.evaluation.metrics"),
+    "evaluate": ("transformers", "pyarrow.parquet", "sklearn.metrics",
+                 "cardproof.evaluation.inference", "cardproof.evaluation.metrics"),
 }  # fmt: skip
 
 

@@ -107,7 +107,7 @@ def _padded(model: Any, device: Device, settings: Settings) -> Classify:
 
 def _ours(model: Any, device: Device, settings: Settings) -> Classify:
     """What the stages tokenize and evaluate do."""
-    from cardproof.model.inference import predict_logits
+    from cardproof.evaluation.inference import predict_logits
 
     tokenizer = load_word_pieces(Path(settings.word_pieces))
 

@@ -20,7 +20,7 @@ from transformers import (
 from cardproof.model.devices import choose_device, keep_freed_memory
 from cardproof.model.loading import load_tokenizer, quiet_transformers
 from cardproof.model.tokens import TokenStore, open_tokens
-from cardproof.recipe.params import Train
+from cardproof.recipe.schema import Train
 from cardproof.training import checkpointing as resume
 from cardproof.training.logs import TrainingTables
 from cardproof.training.trainer import train_classifier, training_arguments

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cardproof.model.inference import predict_logits
+from cardproof.evaluation.inference import predict_logits
 from cardproof.model.loading import (
     CheckpointError,
     load_classifier,

@@ -18,7 +18,7 @@ from cardproof.errors import CardproofError
 from cardproof.model.devices import Device, choose_device, nearest_precision
 from cardproof.model.loading import load_classifier, load_tokenizer, load_word_pieces
 from cardproof.model.tokens import TokenStore, write_tokens
-from cardproof.recipe.params import Train
+from cardproof.recipe.schema import Train
 from cardproof.tables import read_csv
 from cardproof.training.layer_rates import layer_wise_optimizer
 from cardproof.training.logs import TrainingTables

@@ -12,7 +12,7 @@ from cardproof.evaluation.metrics import Floats
 from cardproof.evaluation.statistics import wilson_interval
 from cardproof.pages.drawing import CARD, GREY, INK, OURS, SCALED, SOFT, finish, to_png
 from cardproof.pages.report.behaviour import analyse
-from cardproof.recipe.params import Claims
+from cardproof.recipe.schema import Claims
 from cardproof.runs.facts import Rows, RunFacts
 
 

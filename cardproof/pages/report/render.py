@@ -13,7 +13,8 @@ from cardproof.claims.judge import JudgedClaim, judge_claims, judge_epochs
 from cardproof.evaluation.intervals import score_intervals
 from cardproof.evaluation.statistics import Interval
 from cardproof.pages.report.behaviour import describe
-from cardproof.recipe.params import Recipe, as_override
+from cardproof.recipe.load import as_override
+from cardproof.recipe.schema import Recipe
 from cardproof.runs.facts import RunFacts
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -68,10 +69,10 @@ def list_settings(run: RunFacts) -> list[Setting]:
 
 
 def _setting(recipe: Recipe, key: str, card: object, ours: object) -> Setting:
-    silent = recipe.card.silent.get(key, "")
-    same = "assumed" if silent else "stated"
+    unspecified = recipe.card.unspecified.get(key)
+    same = "assumed" if unspecified else "stated"
     status = same if card == ours else _changed(recipe, key)
-    return Setting(key, _show(card), _show(ours), status, silent)
+    return Setting(key, _show(card), _show(ours), status, unspecified.reason if unspecified else "")
 
 
 def _changed(recipe: Recipe, key: str) -> str:
@@ -118,7 +119,7 @@ def render_page(run: RunFacts, figures: dict[str, bytes]) -> str:
 def render_model_card(run: RunFacts) -> str:
     """README.md for the hub: front matter with model-index, then what the run is and showed."""
     data = ModelCardData(
-        language=None if run.recipe.own_reviews else "en",
+        language=None if run.recipe.user_reviews else "en",
         license=run.recipe.card.license,
         library_name="transformers",
         pipeline_tag="text-classification",
