@@ -21,8 +21,6 @@ METRICS = ("split", "tokenize", "train", "evaluate", "evaluate_time")
 COLUMNS = ("row", "label", "logit_negative", "logit_positive")
 RECIPE = f"{FOLDER}/report.json"
 JUDGING = "report"  # the stage that measures nothing: it says what the figures mean
-    "report"  # the stage whose code changes nothing that was measured, only what is said of it
-)
 
 Read = Callable[[str], bytes]  # the bytes of a file by its path from the root, or UnavailableError
 
