@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cardproof.errors import CardproofError, StoppedError
-from cardproof.files import verify_checksums, disk_errors
+from cardproof.files import disk_errors, verify_checksums
 from cardproof.recipe.faults import RecipeError
 
 EXIT_FAILED = 1

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cardproof.files import scratch_folder, checksummed_folder, write_json
+from cardproof.files import checksummed_folder, scratch_folder, write_json
 from cardproof.recipe.stages import SplitRecipe, read_stage_recipe
 from cardproof.stage import run_stage
 

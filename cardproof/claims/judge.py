@@ -27,8 +27,7 @@ _STEPS = (*_TRAINED_ROWS, "train.batch_size", "train.epochs", "train.max_steps")
 _SCORE = (
     *_ROWS, "model", "tokenize", "train.learning_rate", "train.scheduler", "train.warmup_steps",
     "train.weight_decay", "train.betas", "train.epsilon", "train.batch_size", "train.epochs",
-    "train.max_steps", "train.precision", "train.load_best", "train.layer_decay",
-    "train.average_last",
+    "train.max_steps", "train.precision", "train.load_best",
 )  # fmt: skip
 
 
