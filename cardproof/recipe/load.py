@@ -116,7 +116,7 @@ def resolve(raw: RawFiles) -> Recipe:
     sources, found = validate(SourcesFile, raw.sources, SOURCES)
     defaults, more = validate(DefaultsFile, raw.defaults, DEFAULTS)
     more += _default_faults(defaults) if defaults else []
-    cards, of_cards = _complete_cards(raw.cards, defaults)
+    cards, of_cards = _complete_cards(raw.cards, None if more else defaults)
     faults += found + more + of_cards + _name_faults(raw)
     if faults or file is None or sources is None or defaults is None:
         raise RecipeError(faults)

@@ -29,8 +29,8 @@ class Setting:
         key: as in params.yaml.
         card: the card's value, or the one assumed for it.
         ours: this run's.
-        status: "stated", "assumed" (the card does not state it), "another reading" (it leaves that open,
-            and ours is not the assumed value either), "another seed" or "deviates".
+        status: "stated", "assumed" (the card does not state it), "another reading" (it leaves that
+            open, and ours is not the assumed value either), "another seed" or "deviates".
         remark: the assumption or the reason of a deviation.
     """
 

@@ -1,20 +1,23 @@
 """Any value of any key: a list of faults or a recipe that can be run, never another error."""
 
 import copy
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from ruamel.yaml import YAML
 
 from cardproof.model.devices import Device
-from cardproof.recipe.params import ParamsError, Recipe, load_recipe, resolve
+from cardproof.recipe.faults import RecipeError
+from cardproof.recipe.load import RawFiles, load_recipe, resolve
+from cardproof.recipe.schema import Recipe
 from cardproof.training.trainer import training_arguments
-from tests.conftest import ROOT
+from tests.recipe.files import raw_files
+from tests.recipe.test_load import copy_recipe_files
 
-RAW: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
+RAW = dataclasses.asdict(raw_files())
 CPU = Device("cpu", "fp32", "fp32", "")
 
 Path_ = tuple[str | int, ...]
@@ -33,7 +36,8 @@ def paths(value: object, path: Path_ = ()) -> list[Path_]:
     return found
 
 
-PATHS = paths(RAW)
+# A file that is no mapping is refused as it is read.
+PATHS = [p for p in paths(RAW) if len(p) > 1 and not (p[0] == "cards" and len(p) == 2)]
 SCALARS = (
     st.none()
     | st.booleans()
@@ -64,8 +68,8 @@ def holder_of(raw: Any, path: Path_) -> Any:
 def resolved(raw: dict[str, Any]) -> Recipe | None:
     """The recipe, or None if there are faults; what can be run is taken as far as it is cheap."""
     try:
-        recipe = resolve(raw)
-    except ParamsError as error:
+        recipe = resolve(RawFiles(**raw))
+    except RecipeError as error:
         assert error.faults
         assert all("\n" not in fault for fault in error.faults)
         return None
@@ -76,10 +80,11 @@ def resolved(raw: dict[str, Any]) -> Recipe | None:
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(path=st.sampled_from(PATHS), value=VALUES)
-@example(path=("train", "learning_rate"), value=10**400)
-@example(path=("cards",), value={1: None})
-@example(path=("data",), value={"\n": None})
-@example(path=("data",), value={"int": None})
+@example(path=("params", "train", "learning_rate"), value=10**400)
+@example(path=("params", "data"), value={"\n": None})
+@example(path=("params", "data"), value={"int": None})
+@example(path=("cards", "template", "inferred"), value={"split.seed": {"value": [], "reason": "x"}})
+@example(path=("defaults", "claims"), value={})
 @example(path=("cards", "sample", "claims", "accuracy"), value="about 94")
 def test_any_value_of_any_key(path: Path_, value: object) -> None:
     raw = copy.deepcopy(RAW)
@@ -93,7 +98,8 @@ def test_any_value_of_any_key(path: Path_, value: object) -> None:
     card=st.sampled_from(list(RAW["cards"])),
 )
 def test_any_key_left_out(path: Path_, card: str) -> None:
-    raw = copy.deepcopy(RAW) | {"card": card}
+    raw = copy.deepcopy(RAW)
+    raw["params"]["card"] = card
     del holder_of(raw, path)[path[-1]]
     resolved(raw)
 
@@ -106,7 +112,9 @@ def test_any_key_left_out(path: Path_, card: str) -> None:
             [
                 p
                 for p in PATHS
-                if len(p) == 2 and p[0] in ("data", "split", "train", "tokenize", "evaluate")
+                if len(p) == 3
+                and p[:1] == ("params",)
+                and p[1] in ("data", "split", "train", "tokenize", "evaluate")
             ]
         ),
         SCALARS,
@@ -114,13 +122,14 @@ def test_any_key_left_out(path: Path_, card: str) -> None:
     ),
 )
 def test_any_override_of_any_card(card: str, overrides: dict[Path_, object]) -> None:
-    raw = copy.deepcopy(RAW) | {"card": card}
+    raw = copy.deepcopy(RAW)
+    raw["params"]["card"] = card
     for path, value in overrides.items():
         holder_of(raw, path)[path[-1]] = value
     recipe = resolved(raw)
     if recipe is not None:
         stated = {d.key for d in recipe.deviations}
-        assert stated <= {".".join(map(str, p)) for p, v in overrides.items() if v is not None}
+        assert stated <= {".".join(map(str, p[1:])) for p, v in overrides.items() if v is not None}
 
 
 @settings(max_examples=200, deadline=None)
@@ -133,7 +142,10 @@ def test_any_override_of_any_card(card: str, overrides: dict[Path_, object]) -> 
 @example(content=b"? [a]\n: b")
 @example(content=b"[" * 5000)
 def test_any_bytes_as_the_file(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
-    path = tmp_path_factory.getbasetemp() / "params.yaml"
-    path.write_bytes(content)
-    with pytest.raises(ParamsError):
-        load_recipe(path)
+    folder = tmp_path_factory.getbasetemp() / "recipe"
+    if not folder.is_dir():
+        folder.mkdir()
+        copy_recipe_files(folder)
+    (folder / "params.yaml").write_bytes(content)
+    with pytest.raises(RecipeError):
+        load_recipe(folder)
