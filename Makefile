@@ -1,33 +1,54 @@
-# Everything is run from here; `make help` lists the targets.
+# Everything is run from here, with bash and POSIX tools (Linux, macOS, Windows through WSL);
+# `make help` lists the targets.
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
 export PATH := $(BIN):$(PATH)
-READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+LOCKED := $(PIP) --no-deps --require-hashes
 
+# The build of torch that a new .venv gets; on a GPU host, the one for its driver:
+#   make setup TORCH="torch==2.13.0 --index-url URL"
+TORCH := torch==2.13.0
 # What only torch's CUDA build needs: torch is installed on its own line, before the lock file.
 CUDA_ONLY := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas \
 	nvidia-cuda-cccl nvidia-cuda-cupti nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cudnn-cu13 \
 	nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver nvidia-cusparse \
 	nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx
-TORCH := torch==2.13.0
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --no-header
+
+# A file in .venv says that a set-up ended, and by its name of which locks: another lock, or a
+# set-up that was interrupted, is set up again, and pip leaves alone what is installed.
+READY := $(VENV)/.ready-$(firstword $(shell cksum < requirements.lock))
+READY_DEV := $(VENV)/.ready-dev-$(firstword $(shell cat requirements.lock requirements-dev.lock | cksum))
+
 # One more than there are cores: many tests wait for DVC's queue, or for a process to end.
-WORKERS := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
+WORKERS = $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 
 .DEFAULT_GOAL := help
 .PHONY: help setup repro compare bench faults test lint types check lock clean results
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) ## make .venv with the pinned packages
+setup: $(READY) ## make .venv with the pinned packages and the cardproof command
 
-$(READY): requirements.lock
+# A package that pip was killed in lacks its RECORD, but would pass for installed: forget it.
+$(READY):
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Python 3.11 or newer is needed, this is {v[0]}.{v[1]}; run make PYTHON=python3.11 $(MAKECMDGOALS)")'
+	@rm -f $(VENV)/.ready*
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@find $(VENV)/lib* -type d -name '*.dist-info' ! -exec test -s {}/RECORD \; -prune -exec rm -r {} +
+	$(PIP) $(TORCH)
+	$(LOCKED) -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(READY_DEV): $(READY)
+	@rm -f $(VENV)/.ready-dev*
+	$(LOCKED) -r requirements-dev.lock
 	@touch $@
 
 repro: $(READY) ## run the pipeline: what changed, and what depends on it
@@ -43,25 +64,27 @@ bench: $(READY) ## measure speed, memory and growth: half an hour, the machine t
 faults: $(READY) ## kill, fill and damage the pipeline for real: half an hour
 	python -m dev.faults --kills 30 --seed 0
 
-test: $(READY) ## run the whole test suite
+test: $(READY_DEV) ## run the whole test suite
 	OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
-lint: $(READY) ## check format and style
+lint: $(READY_DEV) ## check format and style
 	ruff format --check .
 	ruff check .
 
-types: $(READY) ## check types
+types: $(READY_DEV) ## check types
 	mypy
 
 check: lint types test ## lint, types and tests
 
-lock: ## resolve pyproject.toml into requirements.lock (needs uv)
-	echo '$(TORCH)' | uv pip compile --quiet pyproject.toml --group dev --universal \
-		--python-version 3.11 --generate-hashes --no-annotate --no-header \
-		--constraints - $(CUDA_ONLY:%=--no-emit-package %) --output-file requirements.lock
+lock: ## resolve pyproject.toml into the two lock files (needs uv)
+	echo '$(firstword $(TORCH))' | $(COMPILE) pyproject.toml --extra run --extra s3 --constraints - \
+		$(CUDA_ONLY:%=--no-emit-package %) --output-file requirements.lock
+	$(COMPILE) --group dev --constraints requirements.lock \
+		$$(sed -n 's/^\([a-z0-9.-]*\)==[^;]*$$/--no-emit-package \1/p' requirements.lock) \
+		--output-file requirements-dev.lock
 
 results: $(READY) ## rebuild the pages of results from the committed records
 	python -m dev.study
 
 clean: ## remove what a run left behind, not its records in Git or DVC's cache
-	rm -rf report upload model data/reviews data/base data/split data/tokens data/predictions data/checked.txt
+	rm -rf report upload model data/reviews data/base data/split data/tokens data/predictions data/recipe

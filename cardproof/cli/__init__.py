@@ -1,24 +1,89 @@
-"""The `cardproof` command: one subcommand a module of this folder."""
+"""The `cardproof` command: each module of this folder is one subcommand.
 
+A subcommand is imported when it is asked for, so that `cardproof audit` starts without torch and
+runs where the pipeline's packages are not installed.
+"""
+
+import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from cardproof import __version__
+from cardproof.errors import CardproofError
+
 COMMANDS = {
-    "audit": "what a model card's own figures prove",
-    "compare": "put runs side by side",
-    "verify": "hold every output and DVC's cache against their checksums",
-    "share": "send every run to the DVC remote",
+    "audit": "check a model card against its own figures",
+    "add": "draft a recipe, cards/NAME.yaml, from a model card",
+    "compare": "put finished runs side by side",
+    "verify": "read every output and DVC's cache, and name what is damaged",
+    "share": "send every run to a DVC remote",
 }
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
+
+_EXAMPLES = """\
+examples:
+  cardproof audit README.md             what a card's figures give away; no model, no data
+  cardproof add README.md               draft cards/NAME.yaml, for dvc exp run -S card=NAME
+  cardproof compare main my-experiment  two runs, with paired tests
+  cardproof verify --remove             remove damaged files; dvc repro makes them again
+  cardproof share team                  every run to the DVC remote "team"
+
+`cardproof COMMAND --help` tells more. audit and add need few packages (pip install .), the others
+the pipeline's (pip install '.[run]', or make setup).
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the subcommand that the first argument names; its exit code."""
-    name, *rest = [*(sys.argv[1:] if arguments is None else arguments), "--help"][:1] + list(
-        (sys.argv[1:] if arguments is None else arguments)[1:]
+    """Run the subcommand that the first argument names.
+
+    Args:
+        arguments: without the program's name; None for those of the command line.
+
+    Returns:
+        The exit code: the subcommand's own, or 1 for an error that ended it, 2 for a package that
+        is not installed, 130 for Ctrl-C, 141 if nobody reads on (`cardproof ... | head`).
+    """
+    options = _parser().parse_args((sys.argv[1:] if arguments is None else arguments) or ["--help"])
+    try:
+        code = int(import_module(f"cardproof.cli.{options.command}").main(options.arguments))
+        sys.stdout.flush()
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "cardproof":
+            raise
+        print(
+            f"error: `cardproof {options.command}` needs the package {error.name}; the extra `run` "
+            "has it: pip install '.[run]' in a clone of the project, or `make setup` there",
+            file=sys.stderr,
+        )
+        return EXIT_USAGE
+    except BrokenPipeError:
+        # Python flushes once more as it ends, and would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except (CardproofError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    commands = "".join(f"  {name:8} {what}\n" for name, what in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="cardproof",
+        usage="cardproof COMMAND ...",
+        description="Re-run published model cards, and check what they claim.",
+        epilog=f"commands:\n{commands}\n{_EXAMPLES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    if name not in COMMANDS:
-        lines = [f"  {command:9} {what}" for command, what in COMMANDS.items()]
-        print("usage: cardproof COMMAND ...\n\n" + "\n".join(lines))
-        return 0 if name in ("-h", "--help") else 2
-    return int(import_module(f"cardproof.cli.{name}").main(rest) or 0)
+    parser.add_argument("--version", action="version", version=f"cardproof {__version__}")
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help=argparse.SUPPRESS)
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser

@@ -17,7 +17,7 @@ EXIT_UNREADABLE = 2
 _EPILOG = """\
 examples:
   cardproof audit README.md             print the findings of a card
-  cardproof audit cards/*.md --json     the same of several, for programs
+  cardproof audit *.md --json           the same of several, for programs
   cardproof audit README.md --markdown  print the findings as a page's section
   curl -L URL | cardproof audit -       read a card from standard input
   cardproof audit README.md --strict    fail if the card contradicts itself
@@ -28,7 +28,7 @@ read.
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Audit the cards named on the command line; the exit code."""
     parser = argparse.ArgumentParser(
         prog="cardproof audit",
@@ -70,7 +70,3 @@ def _read(card: str) -> bytes:
         return sys.stdin.buffer.read(most)
     with Path(card).open("rb") as stream:
         return stream.read(most)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

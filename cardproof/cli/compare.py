@@ -5,11 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cardproof.errors import CardproofError
-
 EXIT_NOTHING = 1
 EXIT_UNKNOWN = 2
-EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 _EPILOG = """\
 examples:
@@ -26,7 +23,7 @@ repository is not there.
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Compare the revisions named on the command line; the exit code."""
     options = _parser().parse_args(arguments)
     from cardproof.runs.revisions import RevisionError
@@ -36,12 +33,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RevisionError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_UNKNOWN
-    except (CardproofError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_NOTHING
-    except KeyboardInterrupt:
-        print("error: interrupted; nothing was written", file=sys.stderr)
-        return EXIT_INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,7 +95,3 @@ def _compare(options: argparse.Namespace) -> int:
     print(write_comparison(comparison, options.out))
     print(f"open {options.out / 'comparison.html'}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,4 @@
-"""Sends every run in the run cache, with all its files, to the DVC remote.
-
-    cardproof share            to the default remote
-    cardproof share NAME       to another
+"""Send every run in the run cache, with all its files, to a DVC remote.
 
 `dvc push --run-cache` sends the records of all runs, but of their files only those that the
 workspace names and DVC keeps: an experiment's model stays behind, and so do the metrics, which
@@ -10,12 +7,17 @@ and `dvc exp run --pull` take it from there.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from cardproof.errors import CardproofError
+
+_EPILOG = """\
+examples:
+  cardproof share       to the default remote
+  cardproof share team  to another one
+"""
 
 
 class ShareError(CardproofError):
@@ -52,20 +54,15 @@ def share_runs(repository: Path, remote: str | None = None) -> tuple[int, int]:
     return len(runs), len(sent.transferred)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run as a command."""
+def main(arguments: Sequence[str]) -> int:
+    """Share the runs of the repository here with the remote named on the command line."""
     parser = argparse.ArgumentParser(
         prog="cardproof share",
         description=__doc__,
+        epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("remote", nargs="?", help="a DVC remote; without it the default one")
-    try:
-        runs, files = share_runs(Path(), parser.parse_args(arguments).remote)
-    except ShareError as error:
-        sys.exit(f"error: {error}")
+    runs, files = share_runs(Path(), parser.parse_args(arguments).remote)
     print(f"{runs} runs are in the remote; {files} files were new to it")
-
-
-if __name__ == "__main__":
-    main()
+    return 0

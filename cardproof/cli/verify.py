@@ -1,9 +1,9 @@
-"""Hold every output and every object of DVC's cache against its sum: `cardproof verify`.
+"""Read every output and every object of DVC's cache, and compare them with their checksums.
 
 DVC itself trusts a file whose time and size it knows, and the objects of its cache: a bit that
-flips there goes into the next run unseen. The stages verify what they read (`verify_checksums`);
-this reads every byte of the rest too. It also finds what DVC leaves when it is killed in the middle
-of writing dvc.lock or its file of locks, after which it refuses to run. Not for use while DVC runs.
+flips there goes into the next run unseen. The stages check what they read; this reads every byte
+of the rest too. It also finds what DVC leaves when it is killed in the middle of writing dvc.lock
+or its file of locks, after which it refuses to run. Not for use while DVC runs.
 """
 
 import argparse
@@ -19,10 +19,20 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from cardproof.errors import CardproofError
+
+EXIT_DAMAGED = 1
+
+_EPILOG = """\
+examples:
+  cardproof verify           name what is damaged; exit code 1 if anything is
+  cardproof verify --remove  remove it; then `dvc repro` makes it again
+"""
+
 
 @dataclass(frozen=True)
 class Damage:
-    """A file that has not the sum that DVC noted for it (MD5, which is DVC's), or is cut off."""
+    """A file that differs from the checksum that DVC noted for it (DVC's MD5), or is cut off."""
 
     path: Path
     why: str
@@ -91,7 +101,7 @@ def damaged_outputs(root: Path, cache: Path) -> Iterator[Damage]:
 
 
 def _files_of(out: dict[str, str], cache: Path) -> list[tuple[str, str]]:
-    """Paths and sums of an output's files; none where no sum is noted or the cache lists none."""
+    """Paths and checksums of an output's files: none if it has none, or the cache has no list."""
     noted = out.get("md5") or ""
     if not noted.endswith(".dir"):
         return [(out["path"], noted)] if noted else []
@@ -111,20 +121,23 @@ def _compare(path: Path, expected: str) -> Iterator[Damage]:
             yield Damage(path, f"expected md5 {expected}\n  found md5    {found}")
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Name what is damaged and exit with 1, or remove it and exit with 0."""
+def main(arguments: Sequence[str]) -> int:
+    """Name what is damaged and return 1, or remove it and return 0."""
     parser = argparse.ArgumentParser(
         prog="cardproof verify",
         description=__doc__,
+        epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="examples:\n  cardproof verify            name what is damaged\n"
-        "  cardproof verify --remove   remove it; then `dvc repro` makes it again",
     )
     parser.add_argument("--remove", action="store_true", help="remove what is damaged")
     remove = parser.parse_args(arguments).remove
+    from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo
 
-    repo = Repo()
+    try:
+        repo = Repo()
+    except NotDvcRepoError as error:
+        raise CardproofError(f"{error}; run this in a clone of the project") from error
     root, cache = Path(repo.root_dir), Path(repo.cache.local.path)
     damages = [*cut_off_records(root), *damaged_objects(cache), *damaged_outputs(root, cache)]
     for damage in damages:
@@ -132,15 +145,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if remove:
             damage.path.unlink()
     if not damages:
-        print(f"every output in {root} and every object in {cache} has its sum")
+        print(f"every output in {root} and every object in {cache} matches its checksum")
     elif remove:
         print(f"removed {len(damages)} files; `dvc repro` makes again what it needs")
     else:
-        sys.exit(
-            f"{len(damages)} files are damaged, or changed since DVC saw them. `cardproof "
-            "verify --remove` removes them, then `dvc repro` makes them again."
+        print(
+            f"{len(damages)} files are damaged, or changed since DVC saw them; `cardproof verify "
+            "--remove` removes them, then `dvc repro` makes them again",
+            file=sys.stderr,
         )
-
-
-if __name__ == "__main__":
-    main()
+        return EXIT_DAMAGED
+    return 0
