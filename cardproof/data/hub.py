@@ -1,16 +1,20 @@
-"""Gets pinned files: a file is what its sha256 says it is, wherever it comes from.
+"""Gets pinned files, none of them twice: a file is what its sha256 says, wherever it comes from.
 
-Sources are asked in this order: mirror folders, what the hub's client has in its cache, the hub.
+Asked in this order: mirror folders, the cache of the hub's client (HF_HOME and HF_HUB_CACHE are
+respected), the hub. What the hub sends goes into that cache, so the next card and the user's
+other programs find it there.
 
-The client's own `hf_hub_download` (huggingface_hub 2.4) goes on after a break only inside one
-call: when the call fails it deletes what it has received, over plain HTTP and over xet alike. So
-this module calls the function below it, `http_get`, with a partial file that is kept in
-`HF_HOME/cardproof` until every file of the repository is there. Bytes that broke off, or that
-came whole before another file failed, are then not fetched twice.
+The client's `hf_hub_download` (huggingface_hub 2.4) resumes a download only inside one call: it
+writes to a file of a random name and deletes that when the call fails. So a file is received here,
+by the client's `http_get` under the client's lock, into a partial file that the next call resumes,
+and is then entered in the cache by the layout that the client documents.
+
+A data folder gets copies: a hard link would let DVC, which makes its files read-only, or an edit in
+place reach into the user's cache. Where the file system can (btrfs, xfs), a copy shares the blocks.
 """
 
-import hashlib
 import io
+import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -20,14 +24,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cardproof.errors import CardproofError
-from cardproof.files import checksummed_folder, disk_errors, sha256_of
+from cardproof.files import disk_errors, sha256_of, checksummed_folder
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 MIRROR_VARIABLE = "CARDPROOF_MIRROR"
 RANGE_NOT_SATISFIABLE = 416
-_BLOCK = 1 << 20
 _RUNS_CODE = frozenset(
     (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".h5", ".msgpack")
 )
@@ -39,40 +42,11 @@ class SourceError(CardproofError):
 
 @dataclass(frozen=True)
 class PinnedFile:
-    """A file of a repository, known by its sum.
-
-    Args:
-        path: where it is in the repository, with forward slashes.
-        sha256: what it must be.
-        target: its name in the folder it is fetched to; None keeps its own.
-
-    Raises:
-        SourceError: a name is not safe, its format can run code, or the sum is no sha256.
-    """
+    """A file of a repository: its path there, its sha256, and its name in the data folder."""
 
     path: str
     sha256: str
-    target: str | None = None
-
-    def __post_init__(self) -> None:
-        _check_name(self.path, "path")
-        if self.target is not None:
-            _check_name(self.target, "target")
-            if "/" in self.target:
-                raise SourceError(f"target {self.target!r}: must be a name without folders")
-        for name in (self.path, self.name):
-            if Path(name).suffix.lower() in _RUNS_CODE:
-                raise SourceError(
-                    f"{name}: refused, loading this format can run code (pickle can run code). "
-                    "Pin the .safetensors file of the repository instead."
-                )
-        if not re.fullmatch("[0-9a-f]{64}", self.sha256):
-            raise SourceError(f"{self.path}: sha256 {self.sha256!r} is not 64 digits of 0-9a-f")
-
-    @property
-    def name(self) -> str:
-        """Its file name in the folder it is fetched to."""
-        return self.target or self.path.rpartition("/")[2]
+    name: str
 
 
 @dataclass(frozen=True)
@@ -86,8 +60,8 @@ class Repository:
         files: what to fetch.
 
     Raises:
-        SourceError: the name is not safe, the revision is no commit, or two files would get the
-            same name.
+        SourceError: a name is not safe, a format can run code, the revision is no commit, or two
+            files would get the same name.
     """
 
     kind: Literal["dataset", "model"]
@@ -96,19 +70,25 @@ class Repository:
     files: tuple[PinnedFile, ...]
 
     def __post_init__(self) -> None:
-        _check_name(self.name, "repository")
         if self.revision is not None and not re.fullmatch("[0-9a-f]{40}", self.revision):
             raise SourceError(
                 f"{self.name}: revision {self.revision!r} must be a commit, 40 digits of 0-9a-f: "
                 "a branch or a tag can move"
             )
         taken: dict[str, PinnedFile] = {}
+        for name in (self.name, *(file.path for file in self.files)):
+            _check_name(name)
         for file in self.files:
+            if Path(file.path).suffix.lower() in _RUNS_CODE:
+                raise SourceError(
+                    f"{file.path}: refused, loading this format can run code (pickle can run "
+                    "code). Pin the .safetensors file of the repository instead."
+                )
             other = taken.setdefault(file.name.casefold(), file)  # macOS holds A and a to be one
             if other is not file:
                 raise SourceError(
                     f"{self.name}: {other.path} and {file.path} would both become {file.name}; "
-                    "give one of them another target"
+                    "keep one of them"
                 )
 
     def layout(self, file: PinnedFile) -> str:
@@ -117,19 +97,18 @@ class Repository:
         return f"{prefix}{self.name}/{file.path}"
 
 
-@dataclass(frozen=True)
-class Fetched:
-    """A file in place: where it is, where it came from, how many bytes it has."""
+def _check_name(name: str) -> None:
+    """Refuse a name that could lead out of the folder that it is put in."""
+    parts = name.split("/")
+    if "\\" in name or not name.isprintable() or any(part in ("", ".", "..") for part in parts):
+        raise SourceError(
+            f"{name!r}: must be a plain relative name: parts joined by /, none of them empty, . or "
+            ".., no backslash"
+        )
 
-    path: Path
-    source: str
-    size: int
 
-
-def fetch(
-    repository: Repository, folder: Path, *, mirrors: Sequence[Path], offline: bool = False
-) -> list[Fetched]:
-    """Put the files of a repository into a folder: all of them, each with its pinned sum, or none.
+def fetch(repository: Repository, folder: Path, *, mirrors: Sequence[Path]) -> dict[str, str]:
+    """Put the files of a repository into a folder: all, each with its pinned checksum, or none.
 
     A folder that is there already is replaced. A dead hub is given up after 23 seconds of pauses
     between six tries, each of at most HF_HUB_ETAG_TIMEOUT (10 s); a silent download after six
@@ -140,183 +119,187 @@ def fetch(
         repository: what to fetch.
         folder: where to; files lie flat in it, by `PinnedFile.name`.
         mirrors: folders laid out like the hub, asked first, in order.
-        offline: do not ask the hub; its client's cache is still used.
 
     Returns:
-        The files in the repository's order.
+        Where each file came from, by its name in the folder.
 
     Raises:
-        SourceError: a file has the wrong sum, or no source has it; `folder` is as it was.
+        SourceError: a file has the wrong checksum, or no source has it; `folder` is as it was.
+        FilesError: a disk is full or not writable; likewise.
     """
     try:
         with checksummed_folder(folder) as work:
-            sources = _from_all_mirrors(repository, mirrors, work)
-            missing = [file for file, source in sources.items() if source is None]
+            sources = _from_mirrors(repository, mirrors, work)
+            missing = [file for file in repository.files if file not in sources]
             if missing:
-                sources |= _from_hub(repository, missing, work, mirrors, offline)
-            sizes = {file: (work / file.name).stat().st_size for file in sources}
-    except OSError as error:  # of this machine: a full disk, a file that may not be read
+                sources |= _from_hub(repository, missing, work, mirrors)
+    except OSError as error:  # of this machine, such as a file that may not be read
         raise SourceError(
-            f"{repository.name}: {error}. {folder} is as it was; mend the cause and run again."
+            f"{repository.name}: {error}. {folder} is as it was; fix the cause and run again."
         ) from error
-    return [
-        Fetched(folder / file.name, source or "", sizes[file]) for file, source in sources.items()
-    ]
+    return {file.name: sources[file] for file in repository.files}
 
 
-def _check_name(name: str, what: str) -> None:
-    """Refuse a name that could lead out of the folder that it is put in."""
-    parts = name.split("/")
-    if "\\" in name or not name.isprintable() or any(part in ("", ".", "..") for part in parts):
+def find_in_mirror(mirror: Path, name: str) -> Path | None:
+    """The file or folder of that name in a mirror, or None.
+
+    Raises:
+        SourceError: it is a link that leads out of the mirror.
+    """
+    found = mirror / name
+    if not found.resolve().is_relative_to(mirror.resolve()):
         raise SourceError(
-            f"{what} {name!r}: must be a plain relative name: parts joined by /, none of them "
-            "empty, . or .., no backslash"
+            f"{found}: refused, a link leads out of the mirror, to {found.resolve()}. "
+            "Put the file itself there."
         )
+    return found if found.is_file() or found.is_dir() else None
 
 
-def _from_all_mirrors(
+def _from_mirrors(
     repository: Repository, mirrors: Sequence[Path], work: Path
-) -> dict[PinnedFile, str | None]:
-    """Copy what the mirrors have: what each file came from, None for one that no mirror has.
+) -> dict[PinnedFile, str]:
+    """Copy each file from the first mirror that has it; where those found came from.
 
     Raises:
         SourceError: with every wrong file, and what is missing besides.
     """
-    sources: dict[PinnedFile, str | None] = {}
+    sources: dict[PinnedFile, str] = {}
     wrong = []
     for file in repository.files:
-        try:
-            sources[file] = _from_mirrors(repository, file, mirrors, work)
-        except SourceError as error:
-            wrong.append(str(error))
+        name = repository.layout(file)
+        places = ((mirror, find_in_mirror(mirror, name)) for mirror in mirrors)
+        mirror, found = next((p for p in places if p[1] and p[1].is_file()), (None, None))
+        if found is None:
+            continue
+        sources[file] = f"mirror {mirror}"
+        actual = _copy(found, work / file.name)
+        if actual != file.sha256:
+            wrong.append(
+                f"{found}: wrong file in the mirror.\n{_both(file, actual)}\n"
+                "Replace it by the pinned file, or remove it to have the next source asked."
+            )
     if wrong:
-        missing = [repository.layout(file) for file, source in sources.items() if source is None]
+        missing = [repository.layout(file) for file in repository.files if file not in sources]
         besides = [f"No mirror has {', '.join(missing)}."] if missing else []
         raise SourceError("\n".join(wrong + besides))
     return sources
 
 
-def _from_mirrors(
-    repository: Repository, file: PinnedFile, mirrors: Sequence[Path], work: Path
-) -> str | None:
-    """Copy the file from the first mirror that has it; the mirror's description, or None."""
-    for mirror in mirrors:
-        found = mirror / repository.layout(file)
-        if not found.resolve().is_relative_to(mirror.resolve()):
-            raise SourceError(
-                f"{found}: refused, a link leads out of the mirror, to {found.resolve()}. "
-                "Put the file itself there."
-            )
-        if not found.is_file():
-            continue
-        actual = _copy(found, work / file.name)
-        if actual != file.sha256:
-            raise SourceError(
-                f"{found}: wrong file in the mirror.\n"
-                f"  expected sha256 {file.sha256}\n  found sha256    {actual}\n"
-                "Replace it by the pinned file, or remove it to have the next source asked."
-            )
-        return f"mirror {mirror}"
-    return None
-
-
 def _copy(source: Path, target: Path) -> str:
-    """Copy and hash in one reading; the sum of what was written."""
-    digest = hashlib.sha256()
-    with source.open("rb") as reader, target.open("wb") as writer:
-        while block := reader.read(_BLOCK):
-            digest.update(block)
-            writer.write(block)
-    return digest.hexdigest()
+    """Copy a file, sharing its blocks where the file system can; the checksum of the copy."""
+    with source.open("rb", buffering=0) as reader, target.open("wb", buffering=0) as writer:
+        # Not on macOS, and not between all file systems: the plain copy does what is left.
+        with suppress(AttributeError, OSError):
+            while os.copy_file_range(reader.fileno(), writer.fileno(), 1 << 30):
+                pass
+        shutil.copyfileobj(reader, writer, 1 << 20)
+    return sha256_of(target)
+
+
+def _both(file: PinnedFile, actual: str) -> str:
+    return f"  expected sha256 {file.sha256}\n  found sha256    {actual}"
 
 
 def _from_hub(
-    repository: Repository,
-    files: Sequence[PinnedFile],
-    work: Path,
-    mirrors: Sequence[Path],
-    offline: bool,
-) -> dict[PinnedFile, str | None]:
-    """Get the files that no mirror has; what each came from."""
+    repository: Repository, files: Sequence[PinnedFile], work: Path, mirrors: Sequence[Path]
+) -> dict[PinnedFile, str]:
+    """Get the files that no mirror has from the client's cache or the hub; what each came from."""
     if repository.revision is None:
         said = "the hub was not asked: this repository is not on the hub (it has no revision)"
         raise _no_source(repository, files, mirrors, said)
-    sources: dict[PinnedFile, str | None] = {
-        file: "the hub's cache" for file in files if _from_cache(repository, file, work)
-    }
-    missing = [file for file in files if file not in sources]
-    if not missing:
-        return sources
-    if offline:
-        raise _no_source(repository, missing, mirrors, "the hub was not asked: offline")
-    from huggingface_hub import constants
-
-    with disk_errors(Path(constants.HF_HOME)):
-        _download_all(repository, missing, work, mirrors)
-    return sources | {file: f"hub {constants.ENDPOINT}" for file in missing}
-
-
-def _from_cache(repository: Repository, file: PinnedFile, work: Path) -> bool:
-    """Copy the file from the cache of the hub's client, if it is there and is the right one."""
-    from huggingface_hub import try_to_load_from_cache
-
-    cached = try_to_load_from_cache(
-        repository.name, file.path, revision=repository.revision, repo_type=repository.kind
-    )
-    # A wrong file is left alone: other projects share the cache, and it is the pin that may be
-    # wrong. It is not used.
-    return isinstance(cached, str) and _copy(Path(cached), work / file.name) == file.sha256
-
-
-def _download_all(
-    repository: Repository, files: Sequence[PinnedFile], work: Path, mirrors: Sequence[Path]
-) -> None:
-    """Download the files to the partial store, and when all are there, move them to `work`."""
     import httpx2  # the HTTP client of huggingface_hub 2
-    from huggingface_hub import constants
+    from huggingface_hub import constants, try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
+
+    cache = Path(constants.HF_HUB_CACHE).expanduser()
+    sources: dict[PinnedFile, str] = {}
+    for index, file in enumerate(files):
+        found: object = try_to_load_from_cache(
+            repository.name, file.path, cache, repository.revision, repository.kind
+        )
+        known = isinstance(found, str)
+        sources[file] = "the hub's cache" if known else f"hub {constants.ENDPOINT}"
+        try:
+            with disk_errors(cache):
+                path = Path(str(found)) if known else _download(repository, file, cache)
+        except (httpx2.HTTPError, httpx2.InvalidURL, HFValidationError, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # of this machine: nothing the hub said
+            said = f"{sources[file]}, asked for {file.path}: {_in_words(error)}"
+            raise _no_source(repository, files[index:], mirrors, said) from error
+        actual = _copy(path, work / file.name)
+        if actual != file.sha256:
+            raise _refused_cached(path, file, actual)
+    return sources
+
+
+def _refused_cached(pointer: Path, file: PinnedFile, actual: str) -> SourceError:
+    """Remove a damaged file from the client's cache, and nothing else; the error to raise."""
+    blob = pointer.parent / pointer.readlink() if pointer.is_symlink() else pointer
+    if blob.name == actual:  # by that name the hub announced it: the cache is right
+        advice = "The hub announced it with that checksum: correct the pinned one."
+    else:
+        pointer.unlink(missing_ok=True)
+        blob.unlink(missing_ok=True)
+        advice = "It was removed from the cache; run again to download it afresh."
+    return SourceError(
+        f"{pointer}: the hub's cache holds another file than the pinned one.\n"
+        f"{_both(file, actual)}\n{advice}"
+    )
+
+
+def _download(repository: Repository, file: PinnedFile, cache: Path) -> Path:
+    """Download a file into the client's cache, from where an earlier call stopped; its path there.
+
+    Of several processes that want it, one downloads and the others wait.
+    """
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.file_download import repo_folder_name
     from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]  # public, unmarked
 
-    name = f"{repository.kind}--{repository.name.replace('/', '--')}"
-    store = Path(constants.HF_HOME) / "cardproof" / name
-    store.parent.mkdir(parents=True, exist_ok=True)
-    with WeakFileLock(store.with_name(f"{name}.lock")):
-        store.mkdir(exist_ok=True)  # under the lock: another process removes it when it is done
-        for index, file in enumerate(files):
-            try:
-                _download(repository, file, store)
-            except (httpx2.HTTPError, httpx2.InvalidURL, HFValidationError, OSError) as error:
-                if isinstance(error, OSError) and error.errno is not None:
-                    raise  # of this machine, such as a full disk: nothing the hub said
-                said = f"hub {constants.ENDPOINT}, asked for {file.path}: {_in_words(error)}"
-                raise _no_source(repository, files[index:], mirrors, said) from error
-        for file in files:
-            shutil.move(_part(store, file), work / file.name)
-        with suppress(OSError):
-            store.rmdir()  # stays if it holds parts of files that are no longer pinned
+    name, kind = repository.name, repository.kind
+    url = hf_hub_url(name, file.path, repo_type=kind, revision=repository.revision)
+    # This request is retried on 5xx, 429 and broken connections; http_get on 429 and the last.
+    announced = get_hf_file_metadata(
+        url, timeout=constants.HF_HUB_ETAG_TIMEOUT, retry_on_errors=True
+    )
+    etag, commit = announced.etag or "", announced.commit_hash or ""
+    if commit != repository.revision or not re.fullmatch(r"\w[\w.-]*", etag):
+        raise SourceError(
+            f"{url}: answered without the pinned X-Repo-Commit or a plain ETag, as no hub does; "
+            "check HF_ENDPOINT"
+        )
+    storage = repo_folder_name(repo_id=name, repo_type=kind)
+    lock, blob = cache / ".locks" / storage / f"{etag}.lock", cache / storage / "blobs" / etag
+    pointer = cache / storage / "snapshots" / commit / file.path
+    for path in (lock, blob, pointer):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with WeakFileLock(lock):
+        if not blob.exists() and not pointer.exists():
+            part = blob.with_name(f"{etag}.incomplete")  # `hf cache prune` knows that name
+            _complete(part, url, file, announced.size)
+            part.replace(blob)
+        if not pointer.exists():
+            _link(pointer, blob)
+    return pointer
 
 
-def _part(store: Path, file: PinnedFile) -> Path:
-    return store / f"{file.sha256[:16]}-{file.name}.incomplete"
+def _link(pointer: Path, blob: Path) -> None:
+    """Have a snapshot's file lead to its blob, or be it where there are no links, as the client."""
+    pointer.unlink(missing_ok=True)  # it led to a blob that is gone
+    try:
+        pointer.symlink_to(os.path.relpath(blob, pointer.parent))
+    except OSError:
+        blob.replace(pointer)
 
 
-def _download(repository: Repository, file: PinnedFile, store: Path) -> None:
-    """Complete the part of a file, from where an earlier call broke off."""
-    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
-
-    part = _part(store, file)
+def _complete(part: Path, url: str, file: PinnedFile, size: int | None) -> None:
+    """Append to a partial file what it lacks, and check it; a wrong one is removed."""
     if part.exists() and sha256_of(part) == file.sha256:
         return
-    url = hf_hub_url(
-        repository.name, file.path, repo_type=repository.kind, revision=repository.revision
-    )
-    # This request is retried on 5xx, 429 and broken connections; http_get on 429 and the last.
-    size = get_hf_file_metadata(
-        url, timeout=constants.HF_HUB_ETAG_TIMEOUT, retry_on_errors=True
-    ).size
-    with suppress(_TooLongError), _BoundedFile(part, size) as stream:
+    with _BoundedFile(part, size) as stream:
         if size is None or stream.tell() >= size:
-            stream.truncate(0)  # as long as the file and not the file: no use going on
+            stream.truncate(0)  # as long as the file and not the file: nothing to resume
         _receive(url, stream, size, file.name)
     actual, received = sha256_of(part), part.stat().st_size
     if actual != file.sha256:
@@ -324,9 +307,9 @@ def _download(repository: Repository, file: PinnedFile, store: Path) -> None:
         announced = "" if size in (None, received) else f", having announced {size:,}"
         raise SourceError(
             f"{url}: the hub sent another file than the pinned one, {received:,} bytes{announced}."
-            f"\n  expected sha256 {file.sha256}\n  found sha256    {actual}\n"
+            f"\n{_both(file, actual)}\n"
             "It was removed; run again to download it afresh. If that does not help, compare the "
-            "pinned sum with the one that the hub shows for the file."
+            "pinned checksum with the one that the hub shows for the file."
         )
 
 
@@ -346,28 +329,19 @@ def _receive(url: str, stream: "_BoundedFile", size: int | None, name: str) -> N
             expected_size=size,
             displayed_filename=name,
         )
-    except HfHubHTTPError as error:
-        if error.response.status_code == RANGE_NOT_SATISFIABLE:
-            stream.truncate(0)
-        raise
     except OSError as error:
-        # Of type OSError itself and without a number: another length than announced. The sum
+        if isinstance(error, HfHubHTTPError) and (
+            error.response.status_code == RANGE_NOT_SATISFIABLE
+        ):
+            stream.truncate(0)
+        # Of type OSError itself and without a number: another length than announced. The checksum
         # of what came tells more.
         if type(error) is not OSError or error.errno is not None:
             raise
 
 
-class _TooLongError(Exception):
-    """More bytes came than were announced."""
-
-
 class _BoundedFile(io.BufferedWriter):
-    """A file to append to that takes no more bytes than it may have: a hub could send on for ever.
-
-    Args:
-        path: the file.
-        limit: its bytes at most; None is no limit.
-    """
+    """A file to append to that takes no more bytes than announced: a hub could send without end."""
 
     def __init__(self, path: Path, limit: int | None) -> None:
         super().__init__(io.FileIO(path, "ab"))
@@ -376,7 +350,7 @@ class _BoundedFile(io.BufferedWriter):
     def write(self, data: "Buffer") -> int:
         """As a file's write."""
         if self._limit is not None and self.tell() + memoryview(data).nbytes > self._limit:
-            raise _TooLongError
+            raise OSError("more bytes came than were announced")
         return super().write(data)
 
 
@@ -398,10 +372,9 @@ def _in_words(error: Exception) -> str:
         httpx2.TimeoutException: "no answer in time (HF_HUB_ETAG_TIMEOUT and "
         "HF_HUB_DOWNLOAD_TIMEOUT set the seconds)",
         httpx2.ConnectError: f"cannot be reached ({error}); check the network and HF_ENDPOINT",
-        httpx2.TooManyRedirects: f"sent from one address to the next without end ({error}); check "
-        "HF_ENDPOINT",
+        httpx2.TooManyRedirects: f"redirects without end ({error}); check HF_ENDPOINT",
         httpx2.TransportError: f"the connection broke ({error}); what came is kept, run again to "
-        "go on from there",
+        "resume",
     }
     return next((text for kind, text in words.items() if isinstance(error, kind)), str(error))
 
@@ -410,8 +383,8 @@ _STATUS_WORDS = {
     401: "refused; log in with a valid token (HF_TOKEN)",
     403: "refused; log in with a token that may read it (HF_TOKEN)",
     404: "not found; check HF_ENDPOINT, the repository and the path",
-    RANGE_NOT_SATISFIABLE: "nothing to go on with after what came before, which was removed; run "
-    "again to download it afresh",
+    RANGE_NOT_SATISFIABLE: "nothing to resume from what came before, which was removed; run again "
+    "to download it afresh",
     429: "too many requests; try again later",
 }
 
@@ -422,17 +395,12 @@ def _no_source(
     """The error that says what each source said, and where to put which files."""
     lines = [f"{repository.name}: no source for {len(missing)} of {len(repository.files)} files:"]
     for mirror in mirrors:
-        lines.append(
-            f"  mirror {mirror}: {'has none of them' if mirror.is_dir() else 'no such folder'}"
-        )
-    lines.append(f"  {said}")
-    if mirrors:
-        lines.append("If the hub cannot help, put these files there by hand:")
-    else:
-        lines.append(
-            f"If the hub cannot help, set {MIRROR_VARIABLE} to a folder of yours and put these "
-            "files there by hand:"
-        )
+        has = "has none of them" if mirror.is_dir() else "no such folder"
+        lines.append(f"  mirror {mirror}: {has}")
+    by_hand = "put these files there by hand:"
+    if not mirrors:
+        by_hand = f"set {MIRROR_VARIABLE} to a folder of yours and {by_hand}"
+    lines += [f"  {said}", f"If the hub cannot help, {by_hand}"]
     for file in missing:
         place = repository.layout(file)
         lines += [f"  {mirrors[0] / place if mirrors else place}", f"    sha256 {file.sha256}"]

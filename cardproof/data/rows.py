@@ -1,4 +1,4 @@
-"""Labelled reviews that come as rows: one schema, one layout of the file, one sum over the rows.
+"""Labelled reviews that come as rows: one schema, one layout of the file, one checksum of rows.
 
 The hub's own files are copied byte for byte. Reviews from elsewhere become such a file here.
 """
@@ -26,7 +26,7 @@ class Written:
         rows: its reviews.
         positive: those with label 1.
         empty: those whose text has no characters.
-        sha256: the sum over the rows: each row is hashed as its label, a blank, the number of
+        sha256: the checksum over the rows: each row is hashed as its label, a blank, the number of
             bytes of its text in UTF-8, a line feed, and those bytes.
     """
 

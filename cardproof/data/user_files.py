@@ -1,4 +1,4 @@
-"""Reviews of one's own: a parquet, CSV or JSON lines file becomes reviews like the hub's, or none.
+"""User files: a parquet, CSV or JSON lines file becomes reviews like the hub's, or none.
 
 Texts are kept to the byte. CSV is read by the standard library's `csv` in strict mode: pyarrow's
 reader takes broken quoting for text, so that one lost quote joins two reviews into one. JSON lines
@@ -8,7 +8,6 @@ are read by `json`, which, like `csv`, lets an error name its line.
 import csv
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,71 +23,77 @@ COLUMNS = ("text", "label")
 Record = tuple[int, object, object]  # line or row, text, label: as the file has them
 
 
-class OwnReviewsError(CardproofError):
-    """Reviews of one's own that cannot be used as they are."""
+class UserFileError(CardproofError):
+    """User files that cannot be used as they are."""
 
 
-@dataclass(frozen=True)
-class Imported:
-    """What became of a file of one's own: its sum, and the reviews in it."""
+def checked_sha256(source: Path, sha256: str | None) -> str:
+    """The sha256 of a user file.
 
-    source: Path
-    sha256: str
-    written: Written
+    Args:
+        source: the file.
+        sha256: what it must be; None takes it as it is.
 
-    @property
-    def remarks(self) -> list[str]:
-        """What its owner may want to know, though nothing is wrong."""
-        found = []
-        if self.written.empty:
-            found.append(f"{self.written.empty:,} without text: kept, with their labels")
-        if self.written.positive in (0, self.written.rows):
-            only = "negative" if self.written.positive == 0 else "positive"
-            found.append(f"all {only}: scores that compare two classes have no value")
-        return found
+    Raises:
+        UserFileError: there is no such file, or it is another one.
+    """
+    if not source.is_file():
+        raise UserFileError(f"{source}: no such file; check its path in params.yaml")
+    try:
+        actual = sha256_of(source)
+    except OSError as error:
+        raise UserFileError(f"{source}: {error}. Fix the cause and run again.") from error
+    if sha256 not in (None, actual):
+        raise UserFileError(
+            f"{source}: not the file that params.yaml names.\n"
+            f"  expected sha256 {sha256}\n  found sha256    {actual}\n"
+            "Put the new checksum there if the file was changed on purpose."
+        )
+    return actual
 
 
-def import_reviews(source: Path, target: Path, sha256: str | None = None) -> Imported:
+def import_reviews(source: Path, target: Path) -> Written:
     """Turn a file of labelled reviews into parquet as the later stages read it.
 
     Args:
         source: .parquet, .csv or .jsonl (also .ndjson, .json), with the columns text and label;
             others are left out. Labels are 0 (negative) and 1 (positive).
         target: the parquet file to write.
-        sha256: what `source` must be; None takes it as it is.
 
     Raises:
-        OwnReviewsError: with file, line or row, value, and what to do; `target` may be half
+        UserFileError: with file, line or row, value, and what to do; `target` may be half
             written.
     """
     try:
-        if not source.is_file():
-            raise OwnReviewsError(f"{source}: no such file; check its path in params.yaml")
-        actual = sha256_of(source)
-        if sha256 not in (None, actual):
-            raise OwnReviewsError(
-                f"{source}: not the file that params.yaml names.\n"
-                f"  expected sha256 {sha256}\n  found sha256    {actual}\n"
-                "Put the new sum there if the file was changed on purpose."
-            )
         written = write_rows(read_reviews_file(source), target)
     except OSError as error:
-        raise OwnReviewsError(f"{source}: {error}. Mend the cause and run again.") from error
+        raise UserFileError(f"{source}: {error}. Fix the cause and run again.") from error
     if written.rows < 2:
         count = "1 review" if written.rows else "no reviews"
-        raise OwnReviewsError(f"{source}: holds {count}; 2 or more are needed")
-    return Imported(source, actual, written)
+        raise UserFileError(f"{source}: holds {count}; 2 or more are needed")
+    return written
+
+
+def remarks(written: Written) -> list[str]:
+    """What the owner of the reviews may want to know, though nothing is wrong."""
+    found = []
+    if written.empty:
+        found.append(f"{written.empty:,} without text: kept, with their labels")
+    if written.positive in (0, written.rows):
+        only = "negative" if written.positive == 0 else "positive"
+        found.append(f"all {only}: scores that compare two classes have no value")
+    return found
 
 
 def read_reviews_file(path: Path) -> Iterator[Row]:
     """The reviews of a parquet, CSV or JSON lines file, in its order, one after the other.
 
     Raises:
-        OwnReviewsError: at the first fault, with its line or row.
+        UserFileError: at the first fault, with its line or row.
     """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise OwnReviewsError(
+        raise UserFileError(
             f"{path}: format {path.suffix or 'without a suffix'!r} is not read; bring "
             f"{', '.join(_READERS)}, not compressed"
         )
@@ -109,19 +114,19 @@ def _text(where: str, text: object) -> str:
         try:
             text = text.decode()
         except UnicodeDecodeError as error:
-            raise OwnReviewsError(f"{where}: {_not_utf8(error)}") from error
+            raise UserFileError(f"{where}: {_not_utf8(error)}") from error
     if not isinstance(text, str):
         kind = "null" if text is None else f"of type {type(text).__name__}"
-        raise OwnReviewsError(f"{where}: text is {kind}; give it a text or leave the row out")
+        raise UserFileError(f"{where}: text is {kind}; give it a text or leave the row out")
     if len(text) > MAX_TEXT:
-        raise OwnReviewsError(
+        raise UserFileError(
             f"{where}: text has {len(text):,} characters, more than {MAX_TEXT:,}; is a quote "
             "lost? Else shorten it: the first 512 word pieces are read"
         )
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise OwnReviewsError(
+        raise UserFileError(
             f"{where}: text holds {text[error.start]!a} at character {error.start}, half of a "
             "surrogate pair and no character; write the whole pair or remove it"
         ) from error
@@ -137,7 +142,7 @@ def _not_utf8(error: UnicodeDecodeError) -> str:
 
 def _label_error(
     where: str, label: object, seen: set[int], rest: Iterator[Record]
-) -> OwnReviewsError:
+) -> UserFileError:
     """The error for a label that is not 0 or 1: all labels of the file, and how to map them."""
     found: dict[str, object] = {repr(value): value for value in sorted(seen)} | {repr(label): label}
     try:
@@ -145,10 +150,10 @@ def _label_error(
             found.setdefault(repr(other), other)
             if len(found) > MAX_LABELS:
                 break
-    except OwnReviewsError:
+    except UserFileError:
         pass  # a second fault; the label is the one to report
     shown = ", ".join(name if len(name) <= 40 else f"{name[:40]}..." for name in sorted(found))
-    return OwnReviewsError(
+    return UserFileError(
         f"{where}: label {_short(label)}; labels must be the whole numbers 0 (negative) and 1 "
         f"(positive).\n  The file's labels: {shown}\n  {_mapping_advice(list(found.values()))}"
     )
@@ -183,12 +188,12 @@ def _mapping_advice(labels: list[object]) -> str:
     return next((advice for known, advice in _MAPPINGS if names <= known), general)
 
 
-def _missing_columns(path: Path, names: list[str], remedy: str) -> OwnReviewsError | None:
+def _missing_columns(path: Path, names: list[str], remedy: str) -> UserFileError | None:
     wrong = [c for c in COLUMNS if names.count(c) != 1]
     if not wrong:
         return None
     has = ", ".join(map(_short, names)) or "none"
-    return OwnReviewsError(
+    return UserFileError(
         f"{path}: must have one column {' and one column '.join(wrong)}; its columns: {has}. "
         f"{remedy}"
     )
@@ -205,7 +210,7 @@ def _parquet_records(path: Path) -> Iterator[Record]:
                 raise fault
             kind = schema.field("text").type
             if kind not in (pa.string(), pa.large_string(), pa.string_view()):
-                raise OwnReviewsError(f"{path}: column text is of type {kind}; make it string")
+                raise UserFileError(f"{path}: column text is of type {kind}; make it string")
             number = 0
             for batch in file.iter_batches(GROUP_ROWS, columns=list(COLUMNS)):
                 texts = batch["text"].cast(pa.large_binary()).to_pylist()
@@ -216,7 +221,7 @@ def _parquet_records(path: Path) -> Iterator[Record]:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of this machine, not of the file
         reason = " ".join(str(error).split())
-        raise OwnReviewsError(
+        raise UserFileError(
             f"{path}: not readable as parquet: {reason}. Write it again."
         ) from error
 
@@ -235,7 +240,7 @@ def _csv_records(path: Path) -> Iterator[Record]:
         except StopIteration:
             break
         except csv.Error as error:
-            raise OwnReviewsError(f"{path}, line {line}: broken CSV: {error}. {quoting}") from error
+            raise UserFileError(f"{path}, line {line}: broken CSV: {error}. {quoting}") from error
         if not fields:
             continue  # a blank line
         if text is None or label is None:
@@ -244,7 +249,7 @@ def _csv_records(path: Path) -> Iterator[Record]:
                 raise fault
             text, label, width = fields.index("text"), fields.index("label"), len(fields)
         elif len(fields) != width:
-            raise OwnReviewsError(
+            raise UserFileError(
                 f"{path}, line {line}: {len(fields)} fields, the first line has {width}. {quoting}"
             )
         else:
@@ -259,11 +264,11 @@ def _json_records(path: Path) -> Iterator[Record]:
         try:
             record: Any = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise OwnReviewsError(
+            raise UserFileError(
                 f'{where}: no JSON: {error}. Write one object a line, {{"text": ..., "label": ...}}'
             ) from error
         if not isinstance(record, dict):
-            raise OwnReviewsError(
+            raise UserFileError(
                 f"{where}: a {type(record).__name__}, not an object. Write one object a line, e.g. "
                 "with jq -c '.[]'"
             )
@@ -279,7 +284,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         while data := file.readline(MAX_LINE + 1):
             number += 1
             if len(data) > MAX_LINE:
-                raise OwnReviewsError(
+                raise UserFileError(
                     f"{path}, line {number}: longer than {MAX_LINE:,} bytes; is this a text file "
                     "with a line for each review?"
                 )
@@ -287,7 +292,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                 # A byte order mark is no part of the first column's name.
                 yield number, data.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
-                raise OwnReviewsError(f"{path}, line {number}: {_not_utf8(error)}") from error
+                raise UserFileError(f"{path}, line {number}: {_not_utf8(error)}") from error
 
 
 _READERS: dict[str, Callable[[Path], Iterator[Record]]] = {

@@ -1,173 +1,47 @@
 """Getting pinned files, with the hub's real client against a hub of our own on loopback."""
 
 import errno
-import hashlib
 import json
 import os
 import random
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain, repeat
 from pathlib import Path
 from subprocess import PIPE
-from typing import Any
 
 import pytest
 
-from cardproof.data.hub import Fetched, PinnedFile, Repository, SourceError, fetch
-from cardproof.files import (
-    FilesError,
-    replace_folder,
-    working_folder,
-    write_json,
-    write_text_atomic,
-)
+from cardproof.data.hub import PinnedFile, Repository, SourceError, fetch
+from cardproof.files import FilesError
+from tests.data.loopback import HANG, REVISION, Handler, Hub, Seen, lead_client_to, sha
 
-REVISION = "0123456789abcdef0123456789abcdef01234567"
 MIB = 1 << 20
 # Longer than the 10 MiB blocks in which the client writes: a break inside one loses that block.
 LONG = random.Random(1).randbytes(13 * MIB)
 TRAIN = b"train reviews" * 100
 TEST = b"test reviews" * 100
-HANG = 0  # in place of a status: no answer at all
-
-
-def sha(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def repository(**files: bytes) -> Repository:
     """A dataset whose file train=b"..." is plain/train.parquet, and so on."""
-    pins = (PinnedFile(f"plain/{name}.parquet", sha(data)) for name, data in files.items())
+    pins = (
+        PinnedFile(f"plain/{name}.parquet", sha(data), f"{name}.parquet")
+        for name, data in files.items()
+    )
     return Repository("dataset", "someone/reviews", REVISION, tuple(pins))
+
+
+def cached(home: Path, name: str) -> Path:
+    """Where the client's cache has the file by its commit: a link to a blob."""
+    snapshots = home / "hf/hub/datasets--someone--reviews/snapshots"
+    return snapshots / REVISION / f"plain/{name}.parquet"
 
 
 def at_hub(name: str) -> str:
     return f"/datasets/someone/reviews/resolve/{REVISION}/plain/{name}.parquet"
-
-
-@dataclass(frozen=True)
-class Seen:
-    method: str
-    path: str
-    start: int | None  # of the Range header
-    token: str | None
-
-
-@dataclass
-class Hub:
-    """What the hub on loopback has, how it misbehaves, and what it was asked."""
-
-    url: str
-    files: dict[str, bytes] = field(default_factory=dict)
-    statuses: Iterator[int] = field(default_factory=lambda: iter(()))  # then 200 or 404
-    cuts: Iterator[int] = field(default_factory=lambda: iter(()))  # close after this offset
-    headers: dict[str, str] = field(default_factory=dict)  # of every error
-    seen: list[Seen] = field(default_factory=list)
-    release: threading.Event = field(default_factory=threading.Event)
-    answer: "Callable[[Handler, Seen], bool] | None" = None  # True: it has answered itself
-
-    def gets(self, name: str) -> list[int | None]:
-        """Where each download of the file started; None is a request for the whole."""
-        return [s.start for s in self.seen if s.method == "GET" and s.path == at_hub(name)]
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    hub: Hub
-
-    def do_HEAD(self) -> None:
-        self._answer(with_body=False)
-
-    def do_GET(self) -> None:
-        self._answer(with_body=True)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-    def _answer(self, with_body: bool) -> None:
-        if "/resolve/" not in self.path:  # the client asks for things of its own, once a process
-            self.send(404, {}, b"")
-            return
-        asked = self.headers["Range"]
-        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else None
-        token = self.headers["Authorization"]
-        self.hub.seen.append(seen := Seen(self.command, self.path, start, token))
-        if self.hub.answer and self.hub.answer(self, seen):
-            return
-        data = self.hub.files.get(self.path)
-        status = next(self.hub.statuses, 404 if data is None else 200)
-        if status == HANG:
-            self.hub.release.wait(10)
-        if status != 200 or data is None:
-            self.send(status or 500, self.hub.headers, b"")
-            return
-        head = {"ETag": f'"{sha(data)}"', "X-Repo-Commit": REVISION, "Accept-Ranges": "bytes"}
-        if start is not None:
-            head["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-        end = next(self.hub.cuts, len(data)) if with_body else 0
-        length = len(data) - (start or 0)
-        self.send(200 if start is None else 206, head, data[start or 0 : end], length)
-
-    def send(
-        self, status: int, headers: dict[str, str], body: bytes, length: int | None = None
-    ) -> None:
-        length = len(body) if length is None else length
-        self.close_connection = len(body) != length  # also what cuts a download off
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(length))
-        self.end_headers()
-        self.wfile.write(body)
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A hub on loopback that the client in this process is led to."""
-
-    class OwnHandler(Handler):
-        pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), OwnHandler)
-    OwnHandler.hub = hub = Hub(f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    lead_client_to(hub.url, tmp_path, monkeypatch)
-    yield hub
-    hub.release.set()
-    server.shutdown()
-    server.server_close()
-    thread.join(10)
-
-
-def lead_client_to(url: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do what HF_ENDPOINT and HF_HOME do: the client reads them once, when it is imported."""
-    from huggingface_hub import close_session, constants
-
-    template = "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "ENDPOINT", url)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + template)
-    monkeypatch.setattr(constants, "HF_HOME", str(home / "hf"))
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(home / "hf" / "hub"))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    close_session()  # an older one may have read other proxies
-
-
-@pytest.fixture(autouse=True)
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds the client would have slept between tries: up to 23 for one request."""
-    slept: list[float] = []
-    monkeypatch.setattr(time, "sleep", slept.append)
-    return slept
 
 
 @pytest.fixture
@@ -195,10 +69,7 @@ def fill_mirror(mirror: Path, **files: bytes) -> Path:
 def test_hub_files_replace_the_folder(hub: Hub, folder: Path, tmp_path: Path) -> None:
     hub.files = {at_hub("train"): TRAIN, at_hub("test"): TEST}
     fetched = fetch(repository(train=TRAIN, test=TEST), folder, mirrors=[])
-    assert fetched == [
-        Fetched(folder / "train.parquet", f"hub {hub.url}", len(TRAIN)),
-        Fetched(folder / "test.parquet", f"hub {hub.url}", len(TEST)),
-    ]
+    assert fetched == {name: f"hub {hub.url}" for name in ("train.parquet", "test.parquet")}
     found = {p.name: p.read_bytes() for p in folder.iterdir()}
     assert json.loads(found.pop("sums.json")) == {
         "test.parquet": sha(TEST),
@@ -207,48 +78,78 @@ def test_hub_files_replace_the_folder(hub: Hub, folder: Path, tmp_path: Path) ->
     assert found == {"train.parquet": TRAIN, "test.parquet": TEST}
     assert list(folder.parent.iterdir()) == [folder]
     assert not list((tmp_path / "hf").rglob("*.incomplete"))
+    for name, data in (("train", TRAIN), ("test", TEST)):
+        link = cached(tmp_path, name)
+        assert link.read_bytes() == data
+        assert link.resolve().name == sha(data)
+        assert link.resolve().stat().st_nlink == 1  # the folder has a copy, no link
+    assert {path: hub.sent[path] for path in hub.files} == {
+        path: len(data) for path, data in hub.files.items()
+    }
+
+
+def test_other_programs_find_what_was_fetched(hub: Hub, folder: Path, tmp_path: Path) -> None:
+    from huggingface_hub import hf_hub_download, scan_cache_dir
+
+    hub.files = {at_hub("train"): TRAIN}
+    fetch(repository(train=TRAIN), folder, mirrors=[])
+    asked = len(hub.seen)
+    path = hf_hub_download(
+        "someone/reviews", "plain/train.parquet", repo_type="dataset", revision=REVISION,
+        cache_dir=tmp_path / "hf/hub",
+    )  # fmt: skip
+    assert Path(path) == cached(tmp_path, "train")
+    assert len(hub.seen) == asked
+    (repo,) = scan_cache_dir(tmp_path / "hf/hub").repos
+    assert (repo.repo_id, repo.size_on_disk) == ("someone/reviews", len(TRAIN))
 
 
 def test_model_file_takes_its_target_name(hub: Hub, folder: Path) -> None:
     hub.files = {f"/someone/bert/resolve/{REVISION}/a/config.json": TEST}
-    pin = PinnedFile("a/config.json", sha(TEST), target="settings.json")
+    pin = PinnedFile("a/config.json", sha(TEST), "settings.json")
     fetch(Repository("model", "someone/bert", REVISION, (pin,)), folder, mirrors=[])
     assert (folder / "settings.json").read_bytes() == TEST
 
 
-def test_cut_once_goes_on_within_the_call(hub: Hub, folder: Path) -> None:
+def test_cut_once_resumes_within_the_call(hub: Hub, folder: Path) -> None:
     hub.files = {at_hub("train"): LONG}
     hub.cuts = iter([11 * MIB])
     fetch(repository(train=LONG), folder, mirrors=[])
-    assert hub.gets("train") == [None, 10 * MIB]
+    assert hub.gets(at_hub("train")) == [None, 10 * MIB]
     assert (folder / "train.parquet").read_bytes() == LONG
 
 
-def test_cut_always_goes_on_in_the_next_call(hub: Hub, folder: Path, pauses: list[float]) -> None:
+def test_cut_always_resumes_in_the_next_call(
+    hub: Hub, folder: Path, tmp_path: Path, pauses: list[float]
+) -> None:
     hub.files = {at_hub("train"): LONG}
     hub.cuts = repeat(11 * MIB)
-    with pytest.raises(SourceError, match=r"connection broke .*run again to go on from there"):
+    with pytest.raises(SourceError, match=r"connection broke .*run again to resume"):
         fetch(repository(train=LONG), folder, mirrors=[])
     assert_untouched(folder)
-    assert hub.gets("train") == [None] + 5 * [10 * MIB]  # it gives up
+    assert hub.gets(at_hub("train")) == [None] + 5 * [10 * MIB]  # it gives up
     assert sum(pauses) < 10
     hub.cuts = iter(())
     hub.seen.clear()
+    hub.sent.clear()
     fetch(repository(train=LONG), folder, mirrors=[])
-    assert hub.gets("train") == [10 * MIB]
+    assert hub.gets(at_hub("train")) == [10 * MIB]
+    assert hub.sent[at_hub("train")] == len(LONG) - 10 * MIB  # only the rest
     assert (folder / "train.parquet").read_bytes() == LONG
+    assert not list((tmp_path / "hf").rglob("*.incomplete"))
 
 
-def test_wrong_bytes_are_removed_and_fetched_afresh(hub: Hub, folder: Path) -> None:
+def test_wrong_bytes_are_removed_and_fetched_afresh(hub: Hub, folder: Path, tmp_path: Path) -> None:
     hub.files = {at_hub("train"): TEST}
     with pytest.raises(SourceError) as caught:
         fetch(repository(train=TRAIN), folder, mirrors=[])
     assert all(text in str(caught.value) for text in ("train.parquet", sha(TRAIN), sha(TEST)))
     assert_untouched(folder)
+    assert not [p for p in (tmp_path / "hf").rglob("*") if p.is_file() and p.stat().st_size > 64]
     hub.files = {at_hub("train"): TRAIN}
     hub.seen.clear()
     fetch(repository(train=TRAIN), folder, mirrors=[])
-    assert hub.gets("train") == [None]
+    assert hub.gets(at_hub("train")) == [None]
     assert (folder / "train.parquet").read_bytes() == TRAIN
 
 
@@ -261,13 +162,13 @@ def test_part_with_no_room_left_starts_over(
     with pytest.raises(SourceError):
         fetch(repository(train=LONG), folder, mirrors=[])
     (part,) = (tmp_path / "hf").rglob("*.incomplete")
-    part.rename(part.with_name(part.name.replace(sha(LONG)[:16], sha(TRAIN)[:16])))
+    part.rename(part.with_name(part.name.replace(sha(LONG), sha(TRAIN))))
     (part,) = (tmp_path / "hf").rglob("*.incomplete")
     part.write_bytes(b"x" * size)
     hub.files, hub.cuts = {at_hub("train"): TRAIN}, iter(())
     hub.seen.clear()
     fetch(repository(train=TRAIN), folder, mirrors=[])
-    assert hub.gets("train") == [None]
+    assert hub.gets(at_hub("train")) == [None]
     assert (folder / "train.parquet").read_bytes() == TRAIN
 
 
@@ -300,7 +201,7 @@ def test_redirects_without_end_are_given_up(hub: Hub, folder: Path, method: str)
         return seen.method == method
 
     hub.files, hub.answer = {at_hub("train"): TRAIN}, around
-    with pytest.raises(SourceError, match="sent from one address to the next without end"):
+    with pytest.raises(SourceError, match="redirects without end"):
         fetch(repository(train=TRAIN), folder, mirrors=[])
     assert len(hub.seen) <= 23
     assert_untouched(folder)
@@ -322,7 +223,7 @@ def test_a_slow_hub_is_waited_for_as_long_as_it_sends(
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.5)
     hub.files, hub.answer = {at_hub("train"): TRAIN}, trickle
     fetch(repository(train=TRAIN), folder, mirrors=[])
-    assert hub.gets("train") == [None]
+    assert hub.gets(at_hub("train")) == [None]
     assert (folder / "train.parquet").read_bytes() == TRAIN
 
 
@@ -339,7 +240,7 @@ def announcing(length: int, *, body: bytes | None = None) -> "Callable[[Handler,
     return answer
 
 
-def test_a_length_announced_too_long_does_not_matter_if_the_sum_is_right(
+def test_a_length_announced_too_long_does_not_matter_if_the_checksum_is_right(
     hub: Hub, folder: Path
 ) -> None:
     hub.files, hub.answer = {at_hub("train"): TRAIN}, announcing(len(TRAIN) + 50)
@@ -366,7 +267,7 @@ def test_another_length_than_announced_is_refused_and_fetched_afresh(
     hub.answer = None
     hub.seen.clear()
     fetch(repository(train=TRAIN), folder, mirrors=[])
-    assert hub.gets("train") == [None]
+    assert hub.gets(at_hub("train")) == [None]
     assert (folder / "train.parquet").read_bytes() == TRAIN
 
 
@@ -403,7 +304,7 @@ def cut_off_once(hub: Hub, folder: Path) -> None:
     hub.seen.clear()
 
 
-def test_a_hub_that_does_not_go_on_but_sends_all_again(hub: Hub, folder: Path) -> None:
+def test_a_hub_that_does_not_resume_but_sends_all_again(hub: Hub, folder: Path) -> None:
     def whole(handler: Handler, seen: Seen) -> bool:
         if seen.start:
             handler.send(200, {}, LONG)
@@ -412,11 +313,11 @@ def test_a_hub_that_does_not_go_on_but_sends_all_again(hub: Hub, folder: Path) -
     cut_off_once(hub, folder)
     hub.answer = whole
     fetch(repository(train=LONG), folder, mirrors=[])
-    assert hub.gets("train") == [10 * MIB]
+    assert hub.gets(at_hub("train")) == [10 * MIB]
     assert (folder / "train.parquet").read_bytes() == LONG
 
 
-def test_a_hub_that_has_nothing_to_go_on_with_is_asked_afresh_next_time(
+def test_a_hub_that_has_nothing_to_resume_from_is_asked_afresh_next_time(
     hub: Hub, folder: Path
 ) -> None:
     def nothing(handler: Handler, seen: Seen) -> bool:
@@ -426,11 +327,11 @@ def test_a_hub_that_has_nothing_to_go_on_with_is_asked_afresh_next_time(
 
     cut_off_once(hub, folder)
     hub.answer = nothing
-    with pytest.raises(SourceError, match=r"HTTP 416, nothing to go on with .*run again"):
+    with pytest.raises(SourceError, match=r"HTTP 416, nothing to resume from .*run again"):
         fetch(repository(train=LONG), folder, mirrors=[])
     assert_untouched(folder)
     fetch(repository(train=LONG), folder, mirrors=[])
-    assert hub.gets("train") == [10 * MIB, None]
+    assert hub.gets(at_hub("train")) == [10 * MIB, None]
     assert (folder / "train.parquet").read_bytes() == LONG
 
 
@@ -507,31 +408,71 @@ def test_second_file_failing_keeps_the_first_for_next_time(hub: Hub, folder: Pat
     assert_untouched(folder)
     hub.files[at_hub("test")] = TEST
     fetch(pinned, folder, mirrors=[])
-    assert hub.gets("train") == [None]
+    assert hub.gets(at_hub("train")) == [None]
     assert (folder / "train.parquet").read_bytes() == TRAIN
 
 
-def test_hub_cache_is_used_and_a_wrong_file_in_it_is_not(
+def test_what_the_user_has_in_the_hubs_cache_is_used(
+    hub: Hub, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants, hf_hub_download
+
+    hub.files = {at_hub("train"): TRAIN, at_hub("test"): TEST}
+    hf_hub_download(
+        "someone/reviews", "plain/train.parquet", repo_type="dataset", revision=REVISION,
+        cache_dir=tmp_path / "hf/hub",
+    )  # fmt: skip
+    hub.seen.clear()
+    fetched = fetch(repository(train=TRAIN, test=TEST), folder, mirrors=[])
+    assert fetched == {"train.parquet": "the hub's cache", "test.parquet": f"hub {hub.url}"}
+    assert hub.gets(at_hub("train")) == []
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    fetched = fetch(repository(train=TRAIN, test=TEST), folder, mirrors=[])
+    assert set(fetched.values()) == {"the hub's cache"}
+
+
+def test_a_damaged_file_in_the_hubs_cache_is_refused_and_removed(
     hub: Hub, folder: Path, tmp_path: Path
 ) -> None:
-    from huggingface_hub import hf_hub_download
-
-    hub.files = {at_hub("train"): TRAIN}
-    path = hf_hub_download(
-        "someone/reviews",
-        "plain/train.parquet",
-        repo_type="dataset",
-        revision=REVISION,
-        cache_dir=tmp_path / "hf" / "hub",
-    )
+    hub.files = {at_hub("train"): TRAIN, at_hub("test"): TEST}
+    pinned = repository(train=TRAIN, test=TEST)
+    fetch(pinned, tmp_path / "first", mirrors=[])
+    blob = cached(tmp_path, "train").resolve()
+    blob.write_bytes(b"damaged")
     hub.seen.clear()
-    fetched = fetch(repository(train=TRAIN), folder, mirrors=[], offline=True)
-    assert fetched[0].source == "the hub's cache"
-    assert not hub.seen
-    Path(path).write_bytes(TEST)
-    fetched = fetch(repository(train=TRAIN), folder, mirrors=[])
-    assert fetched[0].source == f"hub {hub.url}"
+    with pytest.raises(SourceError, match="the hub's cache holds another file") as caught:
+        fetch(pinned, folder, mirrors=[])
+    assert all(t in str(caught.value) for t in (sha(TRAIN), sha(b"damaged"), "was removed"))
+    assert_untouched(folder)
+    assert not blob.exists()
+    assert not cached(tmp_path, "train").is_symlink()
+    assert cached(tmp_path, "test").read_bytes() == TEST  # nothing else
+    fetch(pinned, folder, mirrors=[])
     assert (folder / "train.parquet").read_bytes() == TRAIN
+    assert hub.gets(at_hub("test")) == []
+
+
+def test_a_wrong_pin_costs_no_file_of_the_hubs_cache(
+    hub: Hub, folder: Path, tmp_path: Path
+) -> None:
+    hub.files = {at_hub("train"): TRAIN}
+    fetch(repository(train=TRAIN), tmp_path / "first", mirrors=[])
+    with pytest.raises(SourceError, match="correct the pinned one"):
+        fetch(repository(train=TEST), folder, mirrors=[])
+    assert_untouched(folder)
+    assert cached(tmp_path, "train").read_bytes() == TRAIN
+
+
+@pytest.mark.parametrize("head", [{"ETag": '"../../x"', "X-Repo-Commit": REVISION}, {"ETag": "x"}])
+def test_a_server_that_is_no_hub_is_refused(hub: Hub, folder: Path, head: dict[str, str]) -> None:
+    def other(handler: Handler, _: Seen) -> bool:
+        handler.send(200, head, b"", len(TRAIN))
+        return True
+
+    hub.answer = other
+    with pytest.raises(SourceError, match="as no hub does; check HF_ENDPOINT"):
+        fetch(repository(train=TRAIN), folder, mirrors=[])
+    assert_untouched(folder)
 
 
 def test_offline_and_embedded_do_not_ask_the_hub(
@@ -541,8 +482,6 @@ def test_offline_and_embedded_do_not_ask_the_hub(
 
     hub.files = {at_hub("train"): TRAIN}
     pinned = repository(train=TRAIN)
-    with pytest.raises(SourceError, match="not asked: offline"):
-        fetch(pinned, folder, mirrors=[], offline=True)
     embedded = Repository("dataset", pinned.name, None, pinned.files)
     with pytest.raises(SourceError, match="not on the hub"):
         fetch(embedded, folder, mirrors=[])
@@ -561,7 +500,7 @@ def test_full_disk_is_not_said_to_be_the_hub(
 
     hub.files = {at_hub("train"): TRAIN}
     monkeypatch.setattr("huggingface_hub.file_download.http_get", full)
-    with pytest.raises(FilesError, match=r"/hf: No space left on device") as caught:
+    with pytest.raises(FilesError, match=r"/hf/hub: No space left on device") as caught:
         fetch(repository(train=TRAIN), folder, mirrors=[])
     assert hub.url not in str(caught.value)
     assert_untouched(folder)
@@ -570,7 +509,7 @@ def test_full_disk_is_not_said_to_be_the_hub(
 def test_fault_of_this_machine_comes_in_words(hub: Hub, folder: Path, tmp_path: Path) -> None:
     hub.files = {at_hub("train"): TRAIN}
     (tmp_path / "hf").write_text("a file where HF_HOME must be")
-    with pytest.raises(SourceError, match=r"/hf/.*is as it was; mend the cause"):
+    with pytest.raises(SourceError, match=r"/hf/.*is as it was; fix the cause"):
         fetch(repository(train=TRAIN), folder, mirrors=[])
     assert_untouched(folder)
 
@@ -579,7 +518,7 @@ def test_mirrors_come_first_in_their_order(hub: Hub, folder: Path, tmp_path: Pat
     first = fill_mirror(tmp_path / "first", train=TRAIN)
     second = fill_mirror(tmp_path / "second", train=b"not looked at", test=TEST)
     fetched = fetch(repository(train=TRAIN, test=TEST), folder, mirrors=[first, second])
-    assert [f.source for f in fetched] == [f"mirror {first}", f"mirror {second}"]
+    assert list(fetched.values()) == [f"mirror {first}", f"mirror {second}"]
     assert (folder / "train.parquet").read_bytes() == TRAIN
     assert (folder / "test.parquet").read_bytes() == TEST
     assert (folder / "test.parquet").stat().st_nlink == 1  # a copy: the mirror cannot be damaged
@@ -617,14 +556,17 @@ def test_mirror_link_must_stay_inside(folder: Path, tmp_path: Path, linked: str)
         assert not (folder / "train.parquet").is_symlink()
 
 
+def base_of(*paths: str) -> Repository:
+    files = (PinnedFile(path, sha(TEST), path.rpartition("/")[2]) for path in paths)
+    return Repository("model", "someone/base", REVISION, tuple(files))
+
+
 @pytest.mark.parametrize(
     "path", ["../a.json", "a/../b.json", "/a.json", "a//b.json", "a/", "", ".", "a\\b", "a\0b"]
 )
 def test_unsafe_names_are_refused(path: str) -> None:
     with pytest.raises(SourceError, match="plain relative name"):
-        PinnedFile(path, sha(TEST))
-    with pytest.raises(SourceError, match="plain relative name"):
-        PinnedFile("a.json", sha(TEST), target=path)
+        base_of(path)
     with pytest.raises(SourceError, match="plain relative name"):
         Repository("model", path, REVISION, ())
 
@@ -632,30 +574,15 @@ def test_unsafe_names_are_refused(path: str) -> None:
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "a/x.PT", "x.pth", "x.ckpt", "x.pkl"])
 def test_formats_that_run_code_are_refused(name: str) -> None:
     with pytest.raises(SourceError, match="pickle can run code"):
-        PinnedFile(name, sha(TEST))
-    PinnedFile("model.safetensors", sha(TEST))
+        base_of(name)
+    base_of("model.safetensors")
 
 
-@pytest.mark.parametrize(
-    ("build", "words"),
-    [
-        (lambda: PinnedFile("a.json", "12ab"), "not 64 digits"),
-        (lambda: PinnedFile("a.json", sha(TEST), target="b/a.json"), "without folders"),
-        (lambda: Repository("model", "a/b", "main", ()), "can move"),
-        (
-            lambda: Repository(
-                "model",
-                "a/b",
-                REVISION,
-                (PinnedFile("x/A.json", sha(TEST)), PinnedFile("y/a.json", sha(TEST))),
-            ),
-            "would both become a.json",
-        ),
-    ],
-)
-def test_unclear_pins_are_refused(build: Callable[[], object], words: str) -> None:
-    with pytest.raises(SourceError, match=words):
-        build()
+def test_unclear_pins_are_refused() -> None:
+    with pytest.raises(SourceError, match="can move"):
+        Repository("model", "a/b", "main", ())
+    with pytest.raises(SourceError, match=r"x/A\.json and y/a\.json would both become a\.json"):
+        base_of("x/A.json", "y/a.json")
 
 
 def test_environment_leads_the_client_and_is_read_late(hub: Hub, tmp_path: Path) -> None:
@@ -665,7 +592,7 @@ import sys
 from pathlib import Path
 from cardproof.data.hub import PinnedFile, Repository, fetch
 assert "huggingface_hub" not in sys.modules, "importing cardproof.data.hub must stay quick"
-pin = PinnedFile("plain/train.parquet", "{sha(TRAIN)}")
+pin = PinnedFile("plain/train.parquet", "{sha(TRAIN)}", "train.parquet")
 fetch(Repository("dataset", "someone/reviews", "{REVISION}", (pin,)), Path("out"), mirrors=[])
 """
     home = tmp_path / "own-home"
@@ -686,12 +613,15 @@ fetch(Repository("dataset", "someone/reviews", "{REVISION}", (pin,)), Path("out"
     assert (tmp_path / "out" / "train.parquet").read_bytes() == TRAIN
     assert {s.token for s in hub.seen} == {"Bearer hf_of_this_test"}
     assert "train.parquet" in done.stderr  # the progress bar
-    assert (home / "cardproof").is_dir()
+    assert list((home / "hub").glob("datasets--someone--reviews/snapshots/*/plain/train.parquet"))
 
 
-def test_two_downloads_at_once_into_one_folder(hub: Hub, tmp_path: Path) -> None:
+def test_two_processes_at_once_fetch_each_file_once(hub: Hub, tmp_path: Path) -> None:
     hub.files = {at_hub("train"): LONG, at_hub("test"): TEST}
-    pins = [(f"plain/{n}.parquet", sha(data)) for n, data in (("train", LONG), ("test", TEST))]
+    pins = [
+        (f"plain/{name}.parquet", sha(data), f"{name}.parquet")
+        for name, data in (("train", LONG), ("test", TEST))
+    ]
     code = f"""
 from pathlib import Path
 from cardproof.data.hub import PinnedFile, Repository, fetch
@@ -711,65 +641,5 @@ fetch(Repository("dataset", "someone/reviews", "{REVISION}", pins), Path("out/da
     assert made.keys() == {"train.parquet", "test.parquet", "sums.json"}
     assert (made["train.parquet"], made["test.parquet"]) == (LONG, TEST)
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["data"]
-    assert set(hub.gets("train")) == {None}  # one after the other, no part taken for the other's
-
-
-def test_folders_put_in_one_place_at_once_are_each_whole(tmp_path: Path) -> None:
-    final = tmp_path / "data"
-
-    def put(name: str) -> list[str]:
-        faults = []
-        for _ in range(60):
-            try:
-                with working_folder(final) as work:
-                    (work / "a").write_text(name)
-                    (work / "b").write_text(name)
-            except OSError as error:
-                faults.append(repr(error))
-        return faults
-
-    with ThreadPoolExecutor(4) as pool:
-        assert [fault for faults in pool.map(put, "wxyz") for fault in faults] == []
-    assert (final / "a").read_text() == (final / "b").read_text()
-    assert list(tmp_path.iterdir()) == [final]
-
-
-def test_working_folder_is_all_or_nothing(folder: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), working_folder(folder) as work:
-        (work / "half.txt").write_text("half")
-        raise KeyboardInterrupt
-    assert_untouched(folder)
-    with pytest.raises(FilesError, match="move it away"), working_folder(folder / "old.txt"):
-        pass
-    assert_untouched(folder)
-    with pytest.raises(FileNotFoundError):
-        replace_folder(folder.parent / "absent", folder)
-    assert_untouched(folder)
-    link = folder.parent / "link"
-    link.symlink_to(folder.parent / "nothing")
-    with pytest.raises(FilesError, match="move it away"), working_folder(link):
-        pass
-    link.unlink()
-    assert_untouched(folder)
-
-
-def test_atomic_text_replaces_a_link_and_not_what_it_leads_to(tmp_path: Path) -> None:
-    cached, link = tmp_path / "cached", tmp_path / "link"
-    cached.write_text("kept")
-    link.symlink_to(cached)
-    with pytest.raises(UnicodeEncodeError):
-        write_text_atomic(link, "\ud800")
-    write_text_atomic(link, "new")
-    assert (link.read_text(), cached.read_text()) == ("new", "kept")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["cached", "link"]
-
-
-def test_json_is_flat_finite_and_in_order(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "m.json"
-    write_json(path, {"b": 0.5, "a": None, "c": "é", "d": True})
-    text = path.read_text(encoding="utf-8")
-    assert text == '{\n  "b": 0.5,\n  "a": null,\n  "c": "é",\n  "d": true\n}\n'
-    for bad in (float("nan"), float("-inf"), [1]):
-        with pytest.raises(FilesError, match="loss is"):
-            write_json(path, {"loss": bad})  # type: ignore[dict-item]
-    assert json.loads(path.read_text(encoding="utf-8"))["b"] == 0.5
+    assert hub.gets(at_hub("train")) == hub.gets(at_hub("test")) == [None]  # each once
+    assert hub.sent[at_hub("train")] == len(LONG)

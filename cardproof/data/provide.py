@@ -1,0 +1,152 @@
+"""Puts a recipe's reviews into data/reviews and its base into data/base; nothing if they are there.
+
+The sample is embedded, in sample/hub. All else comes from the folder that CARDPROOF_MIRROR names,
+laid out like the hub, or from the hub. The IMDb reviews may also lie in that folder as the original
+archive, and user files lie where they are said to.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from cardproof.data.hub import MIRROR_VARIABLE, PinnedFile, Repository, fetch, find_in_mirror
+from cardproof.data.imdb_archive import FILE, FOLDER, import_archive
+from cardproof.data.user_files import checked_sha256, import_reviews, remarks
+from cardproof.files import CHECKSUMS, DamagedError, verify_checksums, checksummed_folder, write_json
+from cardproof.recipe.schema import Archive, Base, File, Reviews
+
+EMBEDDED = Path("sample/hub")
+REVIEWS = Path("data/reviews")
+BASE = Path("data/base")
+MADE_FROM = "made_from.json"  # in REVIEWS: what reviews that are no copies of pinned files were
+
+
+def provide_reviews(reviews: Reviews, root: Path) -> list[str]:
+    """Put a repository's reviews into data/reviews as train.parquet and test.parquet.
+
+    Args:
+        reviews: names the repository and its two files.
+        root: what a relative CARDPROOF_MIRROR starts from: a queued run works in another folder.
+
+    Returns:
+        What to print: where each file came from, or that it was there.
+
+    Raises:
+        CardproofError: they cannot be had, or are not what is pinned; the folder is as it was.
+    """
+    files = tuple(
+        # The sha256 is there: a recipe refuses a repository's file without one.
+        PinnedFile(file.path, file.sha256 or "", f"{split}.parquet")
+        for split, file in (("train", reviews.train), ("test", reviews.test))
+    )
+    repository = Repository("dataset", reviews.repository, reviews.revision, files)
+    pins = reviews.archive
+    if pins and _is_made_from(_pinned_rows(pins)):
+        return [f"{REVIEWS}: already there, made from an archive with the pinned rows"]
+    archive = _archive_instead(repository, _mirrors(root)) if pins else None
+    if pins and archive and not _is_copy(REVIEWS, repository):
+        return _provide_archive(archive, pins)
+    return _provide_copy(repository, REVIEWS, root)
+
+
+def provide_user_reviews(name: str, reviews: Reviews, root: Path) -> list[str]:
+    """Turn user files into data/reviews, as `provide_reviews`; `name` is that of their entry."""
+    files: dict[str, File] = {"train": reviews.train, "test": reviews.test}
+    sources = {split: root / Path(file.path).expanduser() for split, file in files.items()}
+    checksums = {
+        split: checked_sha256(sources[split], file.sha256) for split, file in files.items()
+    }
+    if _is_made_from(checksums):
+        lines = [f"{REVIEWS}: already there, made from these user files"]
+    else:
+        lines = _import_user_files(sources, checksums)
+    return lines + [
+        f"  for DVC to see when {sources[split].name} changes, set "
+        f"reviews.{name}.{split}.sha256: {checksums[split]}"
+        for split, file in files.items()
+        if file.sha256 is None
+    ]
+
+
+def provide_base(base: Base, root: Path) -> list[str]:
+    """Put the files of a base into data/base; otherwise as `provide_reviews`."""
+    files = tuple(
+        PinnedFile(path, sha256, path.rpartition("/")[2]) for path, sha256 in base.files.items()
+    )
+    return _provide_copy(Repository("model", base.repository, base.revision, files), BASE, root)
+
+
+def _provide_copy(repository: Repository, folder: Path, root: Path) -> list[str]:
+    if _is_copy(folder, repository):
+        return [f"{folder}: already there, with the pinned checksums"]
+    mirrors = _mirrors(root) + ([] if repository.revision else [EMBEDDED])
+    sources = fetch(repository, folder, mirrors=mirrors)
+    return [
+        f"{folder / name}: {(folder / name).stat().st_size:,} bytes from {source}"
+        for name, source in sources.items()
+    ]
+
+
+def _provide_archive(archive: Path, pins: Archive) -> list[str]:
+    with checksummed_folder(REVIEWS) as folder:
+        source, written = import_archive(archive, folder, pins)
+        write_json(folder / MADE_FROM, _pinned_rows(pins))
+    return [
+        f"{REVIEWS / split}.parquet: {of_split.rows:,} reviews from {source}"
+        for split, of_split in written.items()
+    ]
+
+
+def _import_user_files(sources: dict[str, Path], checksums: dict[str, str]) -> list[str]:
+    lines = []
+    with checksummed_folder(REVIEWS) as folder:
+        for split, source in sources.items():
+            written = import_reviews(source, folder / f"{split}.parquet")
+            lines.append(f"{REVIEWS / split}.parquet: {written.rows:,} reviews from {source}")
+            lines += [f"  {remark}" for remark in remarks(written)]
+        write_json(folder / MADE_FROM, checksums)
+    return lines
+
+
+def _mirrors(root: Path) -> list[Path]:
+    named = os.environ.get(MIRROR_VARIABLE)
+    return [root / named] if named else []
+
+
+def _archive_instead(repository: Repository, mirrors: list[Path]) -> Path | None:
+    """The original archive in the first mirror that has it and not the pinned files."""
+    for mirror in mirrors:
+        if all(find_in_mirror(mirror, repository.layout(file)) for file in repository.files):
+            return None
+        if found := find_in_mirror(mirror, FILE) or find_in_mirror(mirror, FOLDER):
+            return found
+    return None
+
+
+def _pinned_rows(pins: Archive) -> dict[str, str]:
+    return {"train rows": pins.train, "test rows": pins.test}
+
+
+def _is_copy(folder: Path, repository: Repository) -> bool:
+    """Whether the folder holds the pinned files, and no others."""
+    return _checksums(folder) == {file.name: file.sha256 for file in repository.files}
+
+
+def _is_made_from(wanted: Mapping[str, str]) -> bool:
+    """Whether the reviews that are there were made from what is wanted."""
+    try:
+        found = json.loads((REVIEWS / MADE_FROM).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return found == wanted and bool(_checksums(REVIEWS))
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    """The sha256 of each file of a folder; nothing if one is not as it was when it was written."""
+    try:
+        verify_checksums(folder, "download")
+        noted: dict[str, str] = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
+        return noted if {p.name for p in folder.iterdir()} == {*noted, CHECKSUMS} else {}
+    except (OSError, DamagedError):
+        return {}

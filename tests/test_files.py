@@ -1,0 +1,90 @@
+"""Files and folders that appear whole or not at all."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from cardproof.files import (
+    FilesError,
+    replace_folder,
+    working_folder,
+    write_json,
+    write_text_atomic,
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A target folder with an earlier content."""
+    target = tmp_path / "out" / "data"
+    target.mkdir(parents=True)
+    (target / "old.txt").write_text("old")
+    return target
+
+
+def assert_untouched(folder: Path) -> None:
+    assert [(p.name, p.read_text()) for p in folder.iterdir()] == [("old.txt", "old")]
+    assert list(folder.parent.iterdir()) == [folder]  # nothing was left beside it
+
+
+def test_folders_put_in_one_place_at_once_are_each_whole(tmp_path: Path) -> None:
+    final = tmp_path / "data"
+
+    def put(name: str) -> list[str]:
+        faults = []
+        for _ in range(60):
+            try:
+                with working_folder(final) as work:
+                    (work / "a").write_text(name)
+                    (work / "b").write_text(name)
+            except OSError as error:
+                faults.append(repr(error))
+        return faults
+
+    with ThreadPoolExecutor(4) as pool:
+        assert [fault for faults in pool.map(put, "wxyz") for fault in faults] == []
+    assert (final / "a").read_text() == (final / "b").read_text()
+    assert list(tmp_path.iterdir()) == [final]
+
+
+def test_working_folder_is_all_or_nothing(folder: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), working_folder(folder) as work:
+        (work / "half.txt").write_text("half")
+        raise KeyboardInterrupt
+    assert_untouched(folder)
+    with pytest.raises(FilesError, match="move it away"), working_folder(folder / "old.txt"):
+        pass
+    assert_untouched(folder)
+    with pytest.raises(FileNotFoundError):
+        replace_folder(folder.parent / "absent", folder)
+    assert_untouched(folder)
+    link = folder.parent / "link"
+    link.symlink_to(folder.parent / "nothing")
+    with pytest.raises(FilesError, match="move it away"), working_folder(link):
+        pass
+    link.unlink()
+    assert_untouched(folder)
+
+
+def test_atomic_text_replaces_a_link_and_not_what_it_leads_to(tmp_path: Path) -> None:
+    cached, link = tmp_path / "cached", tmp_path / "link"
+    cached.write_text("kept")
+    link.symlink_to(cached)
+    with pytest.raises(UnicodeEncodeError):
+        write_text_atomic(link, "\ud800")
+    write_text_atomic(link, "new")
+    assert (link.read_text(), cached.read_text()) == ("new", "kept")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cached", "link"]
+
+
+def test_json_is_flat_finite_and_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "m.json"
+    write_json(path, {"b": 0.5, "a": None, "c": "é", "d": True})
+    text = path.read_text(encoding="utf-8")
+    assert text == '{\n  "b": 0.5,\n  "a": null,\n  "c": "é",\n  "d": true\n}\n'
+    for bad in (float("nan"), float("-inf"), [1]):
+        with pytest.raises(FilesError, match="loss is"):
+            write_json(path, {"loss": bad})  # type: ignore[dict-item]
+    assert json.loads(path.read_text(encoding="utf-8"))["b"] == 0.5
