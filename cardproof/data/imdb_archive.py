@@ -1,20 +1,18 @@
 """The IMDb reviews from their original archive: another source of the hub's rows.
 
 aclImdb_v1.tar.gz, or the folder aclImdb that it unpacks to, holds a file for each review, such as
-`aclImdb/train/neg/0_3.txt`: running id 0, three stars. Of the archive only those files are
-unpacked, through tarfile's data filter. What decides is the checksum over the rows
-(`cardproof.data.rows`): an archive that was packed again gives the same reviews.
+`aclImdb/train/neg/0_3.txt`: running id 0, three stars. Nothing is unpacked: the archive's reviews
+are read into memory (65 MB), and what else is in it passes tarfile's data filter. What decides is
+the checksum over the rows (`cardproof.data.rows`): an archive that was packed again gives the same.
 """
 
 import gzip
 import hashlib
-import os
 import re
 import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from cardproof.data.rows import Row, Written, write_rows
 from cardproof.errors import CardproofError
@@ -29,10 +27,11 @@ HUB_BLOCK = 128  # running ids: the hub's rows come in blocks of them, each bloc
 # The real archive: 100,030 members, reviews of up to 14 kB, other files of up to 41 MB.
 MAX_MEMBERS = 150_000
 MAX_REVIEW = 1 << 20
+MAX_REVIEWS = 128 << 20  # bytes of all of them, which are held in memory
 MAX_OTHER = 128 << 20
 
-_REVIEW_NAME = re.compile(r"([0-9]{1,6})_[0-9]{1,2}\.txt")
-_REVIEW = re.compile(rf"(\./)?{FOLDER}/(train|test)/(neg|pos)/{_REVIEW_NAME.pattern}")
+_REVIEW = re.compile(rf"(?:\./)?{FOLDER}/(train|test)/(neg|pos)/([0-9]{{1,6}})_[0-9]{{1,2}}\.txt")
+_Key = tuple[str, str, int]  # split, folder of the label, running id
 
 
 class ArchiveError(CardproofError):
@@ -41,8 +40,6 @@ class ArchiveError(CardproofError):
 
 def import_archive(source: Path, folder: Path, pins: Archive) -> tuple[str, dict[str, Written]]:
     """Write train.parquet and test.parquet with the archive's reviews in the hub's order.
-
-    Disk is used for the texts meanwhile, not memory.
 
     Args:
         source: aclImdb_v1.tar.gz or aclImdb/.
@@ -56,19 +53,23 @@ def import_archive(source: Path, folder: Path, pins: Archive) -> tuple[str, dict
         ArchiveError: with member or file, and what to do.
     """
     try:
-        described, unpacked = f"folder {source}", source
-        with TemporaryDirectory(dir=folder) as scratch:
-            if source.is_file():
-                with source.open("rb") as stream:
-                    md5 = hashlib.file_digest(stream, "md5").hexdigest()
-                known = "as published" if md5 == pins.md5 else f"not the published {pins.md5}"
-                described = f"archive {source} (md5 {md5}, {known})"
-                _unpack(source, scratch)
-                unpacked = Path(scratch) / FOLDER
-            return described, {
-                split: _import_split(unpacked, split, folder, described, checksum)
-                for split, checksum in (("train", pins.train), ("test", pins.test))
-            }
+        described, found = f"folder {source}", _folder_reviews(source)
+        if source.is_file():
+            with source.open("rb") as stream:
+                md5 = hashlib.file_digest(stream, "md5").hexdigest()
+            known = "as published" if md5 == pins.md5 else f"not the published {pins.md5}"
+            described, found = f"archive {source} (md5 {md5}, {known})", _archive_reviews(source)
+        reviews: dict[_Key, bytes] = {}
+        size = 0
+        for key, data in found:
+            reviews[key] = data
+            size += len(data)
+            if size > MAX_REVIEWS:
+                raise _refused(source, "/".join(map(str, key)), f"{size:,} bytes of reviews")
+        return described, {
+            split: _write_split(reviews, split, folder, described, checksum)
+            for split, checksum in (("train", pins.train), ("test", pins.test))
+        }
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise ArchiveError(
             f"{source}: broken off, damaged or unsafe: {error}. Download it again from {ORIGIN}"
@@ -83,11 +84,11 @@ def hub_order(count: int) -> Iterator[int]:
         yield from reversed(range(start, min(start + HUB_BLOCK, count)))
 
 
-def _import_split(
-    unpacked: Path, split: str, folder: Path, described: str, checksum: str
+def _write_split(
+    reviews: dict[_Key, bytes], split: str, folder: Path, described: str, checksum: str
 ) -> Written:
     """Write the reviews of a split, if their rows have the pinned checksum."""
-    written = write_rows(_rows(unpacked / split, described), folder / f"{split}.parquet")
+    written = write_rows(_rows(reviews, split, described), folder / f"{split}.parquet")
     if written.sha256 != checksum:
         raise ArchiveError(
             f"{described}: its {split} reviews, {written.rows:,} rows, are not the pinned ones.\n"
@@ -98,50 +99,56 @@ def _import_split(
     return written
 
 
-def _rows(split: Path, described: str) -> Iterator[Row]:
-    """The reviews of a split in the hub's order; links and special files count as missing."""
+def _rows(reviews: dict[_Key, bytes], split: str, described: str) -> Iterator[Row]:
+    """The reviews of a split in the hub's order."""
     for name, label in LABELS.items():
-        with os.scandir(split / name) as entries:
-            matches = (
-                _REVIEW_NAME.fullmatch(e.name) for e in entries if e.is_file(follow_symlinks=False)
-            )
-            files = {int(match[1]): match[0] for match in matches if match}
-        for running_id in hub_order(len(files)):
-            where = f"{FOLDER}/{split.name}/{name}/{running_id}_*.txt"
-            if running_id not in files:
+        count = sum(key[:2] == (split, name) for key in reviews)
+        for running_id in hub_order(max(count, 1)):
+            where = f"{FOLDER}/{split}/{name}/{running_id}_*.txt"
+            data = reviews.get((split, name, running_id))
+            if data is None:
                 raise ArchiveError(
-                    f"{described}: no {where}, of {len(files):,} reviews there. Get {FILE} again "
-                    f"from {ORIGIN}"
+                    f"{described}: no {where}, of {count:,} reviews there. Get {FILE} again from "
+                    f"{ORIGIN}"
                 )
-            with (split / name / files[running_id]).open("rb") as stream:
-                data = stream.read(MAX_REVIEW)
             try:
                 yield data.decode(), label
             except UnicodeDecodeError as error:
                 raise ArchiveError(f"{described}: {where} is not UTF-8: {error}") from error
 
 
-def _unpack(source: Path, scratch: str) -> None:
-    """Unpack the labelled reviews, and nothing else, below `scratch`."""
+def _archive_reviews(source: Path) -> Iterator[tuple[_Key, bytes]]:
+    """The archive's labelled reviews, read from front to back."""
     with _ShortReads(source) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
         for count, member in enumerate(iter(archive.next, None), start=1):
-            is_review = _REVIEW.fullmatch(member.name) is not None
-            limit = MAX_REVIEW if is_review else MAX_OTHER
+            match = _REVIEW.fullmatch(member.name)
+            limit = MAX_REVIEW if match else MAX_OTHER
             if count > MAX_MEMBERS:
-                raise _refused(source, member, f"more than {MAX_MEMBERS:,} members")
+                raise _refused(source, member.name, f"more than {MAX_MEMBERS:,} members")
             if member.size > limit:
-                raise _refused(source, member, f"{member.size:,} bytes, more than {limit:,}")
-            tarfile.data_filter(member, scratch)  # raises a TarError at one that is unsafe
-            if is_review and not member.isreg():
-                raise _refused(source, member, "not a file where a review must be")
-            if is_review:
-                archive.extract(member, scratch, filter="data")
+                raise _refused(source, member.name, f"{member.size:,} bytes, more than {limit:,}")
+            if match is None:
+                tarfile.data_filter(member, str(source.parent))  # a TarError if it is unsafe
+            else:
+                file = archive.extractfile(member) if member.isreg() else None
+                if file is None:
+                    raise _refused(source, member.name, "not a file where a review must be")
+                yield (match[1], match[2], int(match[3])), file.read()
             archive.members = []  # type: ignore[attr-defined]  # it would keep every header
 
 
-def _refused(source: Path, member: tarfile.TarInfo, why: str) -> ArchiveError:
+def _folder_reviews(source: Path) -> Iterator[tuple[_Key, bytes]]:
+    """The unpacked folder's labelled reviews; links and special files are passed over."""
+    for path in source.glob("t*/*/*.txt"):
+        match = _REVIEW.fullmatch(f"{FOLDER}/{path.relative_to(source).as_posix()}")
+        if match and path.is_file() and not path.is_symlink():
+            with path.open("rb") as stream:
+                yield (match[1], match[2], int(match[3])), stream.read(MAX_REVIEW)
+
+
+def _refused(source: Path, name: str, why: str) -> ArchiveError:
     return ArchiveError(
-        f"{source}: refused, {member.name[:200]!r}: {why}. Use {FILE} as published, from {ORIGIN}"
+        f"{source}: refused, {name[:200]!r}: {why}. Use {FILE} as published, from {ORIGIN}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Reviews of one's own: what is taken as it is, and what is refused with file, line and remedy."""
+"""User files: what is taken as it is, and what is refused with file, line and remedy."""
 
 import csv
 import json
@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
 
-from cardproof.data import user_files as own
+from cardproof.data import user_files
 from cardproof.data.rows import Row
-from cardproof.data.user_files import OwnReviewsError, import_reviews
+from cardproof.data.user_files import UserFileError, checked_sha256, import_reviews, remarks
 from cardproof.files import sha256_of
 from cardproof.recipe.params import ParamsError, resolve
 from tests.conftest import ROOT, Run
@@ -71,10 +71,9 @@ def rows_of(path: Path) -> list[Row]:
 @pytest.mark.parametrize("form", FORMATS)
 def test_odd_texts_are_kept_to_the_character(tmp_path: Path, form: str) -> None:
     source = write(tmp_path / f"reviews.{form}", ROWS)
-    imported = import_reviews(source, tmp_path / "out.parquet")
+    written = import_reviews(source, tmp_path / "out.parquet")
     assert rows_of(tmp_path / "out.parquet") == ROWS
-    assert imported.sha256 == sha256_of(source)
-    assert imported.remarks == ["1 without text: kept, with their labels"]
+    assert remarks(written) == ["1 without text: kept, with their labels"]
     schema = pq.read_schema(tmp_path / "out.parquet")
     assert (schema.names, schema.types) == (["text", "label"], [pa.string(), pa.int64()])
 
@@ -89,9 +88,9 @@ def test_every_format_gives_the_same_bytes(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def workspace(make_repository: Callable[[], Path]) -> Path:
-    """A copy of this repository whose reviews are data of one's own, `mine`."""
+    """A copy of this repository whose reviews are user files, `mine`."""
     folder = make_repository()
-    set_params(folder, {"train": {"path": "own/train.csv"}, "test": {"path": "own/test.jsonl"}})
+    set_params(folder, {"train": {"path": "mine/train.csv"}, "test": {"path": "mine/test.jsonl"}})
     return folder
 
 
@@ -105,14 +104,14 @@ def set_params(folder: Path, entry: object, name: str = "mine") -> None:
 
 def test_odd_texts_pass_through_the_stages(workspace: Path, run: Run) -> None:
     rows = [*ROWS, *ROWS]  # also: duplicates
-    write(workspace / "own/train.csv", rows)
-    write(workspace / "own/test.jsonl", ROWS)
+    write(workspace / "mine/train.csv", rows)
+    write(workspace / "mine/test.jsonl", ROWS)
     for stage in ("check", "download", "split", "tokenize"):
         done = run("python", "-m", f"stages.{stage}", cwd=workspace)
         assert done.returncode == 0, done.stderr
         if stage == "download":
-            assert f"train.parquet: {len(rows)} reviews from own/train.csv" in done.stdout
-            expected = sha256_of(workspace / "own/train.csv")
+            assert f"train.parquet: {len(rows)} reviews from mine/train.csv" in done.stdout
+            expected = sha256_of(workspace / "mine/train.csv")
             assert f"set reviews.mine.train.sha256: {expected}" in done.stdout
     assert rows_of(workspace / "data/split/test.parquet") == ROWS
     train, held_out = (
@@ -127,13 +126,15 @@ def test_odd_texts_pass_through_the_stages(workspace: Path, run: Run) -> None:
     assert facts["train_repeats"] + facts["validation_repeats"] + facts["validation_in_train"] > 0
 
 
-def test_a_base_of_ones_own_comes_from_a_mirror(
+def test_a_users_base_comes_from_a_mirror(
     make_repository: Callable[[], Path], tiny_base: Path, tmp_path: Path, run: Run
 ) -> None:
     workspace = make_repository()
-    set_params(workspace, {"train": {"path": "own/train.csv"}, "test": {"path": "own/test.jsonl"}})
-    write(workspace / "own/train.csv", ROWS)
-    write(workspace / "own/test.jsonl", ROWS)
+    set_params(
+        workspace, {"train": {"path": "mine/train.csv"}, "test": {"path": "mine/test.jsonl"}}
+    )
+    write(workspace / "mine/train.csv", ROWS)
+    write(workspace / "mine/test.jsonl", ROWS)
     shutil.copytree(tiny_base, tmp_path / "me/encoder")
     yaml = YAML()
     params = yaml.load(workspace / "params.yaml")
@@ -155,14 +156,14 @@ def test_a_base_of_ones_own_comes_from_a_mirror(
 def test_a_refusal_leaves_the_earlier_reviews_and_shows_no_traceback(
     workspace: Path, run: Run
 ) -> None:
-    write(workspace / "own/train.csv", ROWS)
-    write(workspace / "own/test.jsonl", ROWS)
+    write(workspace / "mine/train.csv", ROWS)
+    write(workspace / "mine/test.jsonl", ROWS)
     assert run("python", "-m", "stages.download", cwd=workspace).returncode == 0
     before = {p.name: p.read_bytes() for p in (workspace / "data/reviews").iterdir()}
-    (workspace / "own/test.jsonl").write_text('{"text": "\\ud800", "label": 0}\n')
+    (workspace / "mine/test.jsonl").write_text('{"text": "\\ud800", "label": 0}\n')
     done = run("python", "-m", "stages.download", cwd=workspace)
     assert done.returncode == 1
-    assert "own/test.jsonl, line 1: text holds '\\ud800' at character 0" in done.stderr
+    assert "mine/test.jsonl, line 1: text holds '\\ud800' at character 0" in done.stderr
     assert "Traceback" not in done.stderr
     assert {p.name: p.read_bytes() for p in (workspace / "data/reviews").iterdir()} == before
     assert not list((workspace / "data").glob(".*.new"))
@@ -242,7 +243,7 @@ def test_bad_files_are_refused_with_place_value_and_remedy(
 ) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(OwnReviewsError) as caught:
+    with pytest.raises(UserFileError) as caught:
         import_reviews(path, tmp_path / "out.parquet")
     assert words in str(caught.value)
     assert str(path) in str(caught.value)
@@ -273,7 +274,7 @@ def test_bad_parquet_is_refused_with_place_value_and_remedy(
     tmp_path: Path, columns: dict[str, Any], words: str
 ) -> None:
     pq.write_table(pa.table(columns), tmp_path / "r.parquet")
-    with pytest.raises(OwnReviewsError) as caught:
+    with pytest.raises(UserFileError) as caught:
         import_reviews(tmp_path / "r.parquet", tmp_path / "out.parquet")
     assert words in str(caught.value)
 
@@ -318,28 +319,28 @@ def test_what_programs_write_differently_is_taken(
 def test_a_text_or_line_beyond_all_bounds_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(own, "MAX_TEXT", 1000)
-    monkeypatch.setattr(own, "MAX_LINE", 5000)
+    monkeypatch.setattr(user_files, "MAX_TEXT", 1000)
+    monkeypatch.setattr(user_files, "MAX_LINE", 5000)
     long = [("x" * 1001, 0), ("y", 1)]
     for form, words in (
         ("csv", "field larger than"),
         ("jsonl", "1,001 char"),
         ("parquet", "row 1"),
     ):
-        with pytest.raises(OwnReviewsError, match=words):
+        with pytest.raises(UserFileError, match=words):
             import_reviews(write(tmp_path / f"r.{form}", long), tmp_path / "out.parquet")
     (tmp_path / "r.jsonl").write_bytes(b" " * 6000)
-    with pytest.raises(OwnReviewsError, match="line 1: longer than 5,000 bytes"):
+    with pytest.raises(UserFileError, match="line 1: longer than 5,000 bytes"):
         import_reviews(tmp_path / "r.jsonl", tmp_path / "out.parquet")
 
 
 def test_a_file_that_is_not_there_or_not_the_named_one_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(OwnReviewsError, match=r"absent\.csv: no such file; check its path"):
-        import_reviews(tmp_path / "absent.csv", tmp_path / "out.parquet")
+    with pytest.raises(UserFileError, match=r"absent\.csv: no such file; check its path"):
+        checked_sha256(tmp_path / "absent.csv", None)
     source = write(tmp_path / "r.csv", ROWS)
-    import_reviews(source, tmp_path / "out.parquet", sha256_of(source))
-    with pytest.raises(OwnReviewsError, match="not the file that params") as caught:
-        import_reviews(source, tmp_path / "out.parquet", "0" * 64)
+    assert checked_sha256(source, None) == checked_sha256(source, sha256_of(source))
+    with pytest.raises(UserFileError, match="not the file that params") as caught:
+        checked_sha256(source, "0" * 64)
     assert sha256_of(source) in str(caught.value)
 
 
@@ -361,7 +362,7 @@ def test_more_reviews_take_no_more_memory(tmp_path: Path, run: Run) -> None:
     assert most[1] - most[0] < 20_000, f"{most} KiB for 20 and 100 megabytes"
 
 
-def test_params_tell_ones_own_reviews_from_a_repositorys() -> None:
+def test_params_tell_user_files_from_a_repositorys() -> None:
     raw: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
     raw["data"]["reviews"] = "mine"
     files = {"train": {"path": "a.csv"}, "test": {"path": "b.csv", "sha256": "0" * 64}}
@@ -400,7 +401,7 @@ def test_one_class_and_fewer_rows_than_a_batch_get_through_every_stage(
     set_params(folder, files)
     done = run("dvc", "exp", "run", "--temp", "--name", "few", cwd=folder)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert f"3 reviews from {folder}/own/train.csv" in done.stdout
+    assert f"3 reviews from {folder}/mine/train.csv" in done.stdout
     assert "all positive: scores that compare two classes have no value" in done.stdout
     applied = run("dvc", "exp", "apply", "few", cwd=folder)
     assert applied.returncode == 0, applied.stderr
