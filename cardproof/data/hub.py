@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cardproof.errors import CardproofError
-from cardproof.files import disk_errors, sha256_of, checksummed_folder
+from cardproof.files import checksummed_folder, disk_errors, sha256_of
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

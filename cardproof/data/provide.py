@@ -13,7 +13,13 @@ from pathlib import Path
 from cardproof.data.hub import MIRROR_VARIABLE, PinnedFile, Repository, fetch, find_in_mirror
 from cardproof.data.imdb_archive import FILE, FOLDER, import_archive
 from cardproof.data.user_files import checked_sha256, import_reviews, remarks
-from cardproof.files import CHECKSUMS, DamagedError, verify_checksums, checksummed_folder, write_json
+from cardproof.files import (
+    CHECKSUMS,
+    DamagedError,
+    checksummed_folder,
+    verify_checksums,
+    write_json,
+)
 from cardproof.recipe.schema import Archive, Base, File, Reviews
 
 EMBEDDED = Path("sample/hub")

@@ -38,14 +38,14 @@ def checked_sha256(source: Path, sha256: str | None) -> str:
         UserFileError: there is no such file, or it is another one.
     """
     if not source.is_file():
-        raise UserFileError(f"{source}: no such file; check its path in params.yaml")
+        raise UserFileError(f"{source}: no such file; check its path in sources.yaml")
     try:
         actual = sha256_of(source)
     except OSError as error:
         raise UserFileError(f"{source}: {error}. Fix the cause and run again.") from error
     if sha256 not in (None, actual):
         raise UserFileError(
-            f"{source}: not the file that params.yaml names.\n"
+            f"{source}: not the file that sources.yaml names.\n"
             f"  expected sha256 {sha256}\n  found sha256    {actual}\n"
             "Put the new checksum there if the file was changed on purpose."
         )

@@ -23,8 +23,9 @@ from cardproof.data.imdb_archive import (
     import_archive,
 )
 from cardproof.data.rows import Row, write_rows
-from cardproof.recipe.params import Archive
+from cardproof.recipe.schema import Archive
 from tests.conftest import ROOT, Run
+from tests.data.test_user_files import change_params
 
 Reviews = dict[str, list[Row]]  # by split, in the hub's order
 Damage = Callable[[tarfile.TarFile], None]
@@ -234,7 +235,7 @@ def test_files_of_the_system_in_the_folder_do_not_matter(tmp_path: Path) -> None
 def test_the_pinned_checksums_over_rows_are_those_of_the_hubs_files(
     mirror: Path, tmp_path: Path
 ) -> None:
-    pinned = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")["reviews"]["imdb"]
+    pinned = YAML(typ="safe", pure=True).load(ROOT / "sources.yaml")["reviews"]["imdb"]
     for split in ("train", "test"):
         rows = rows_of(mirror / "datasets" / pinned["repository"] / pinned[split]["path"])
         written = write_rows(rows, tmp_path / "rows.parquet")
@@ -246,9 +247,7 @@ def test_the_archive_gives_the_same_bytes_downstream_as_the_hubs_files(
     make_repository: Callable[[], Path], run: Run, mirror: Path, tmp_path: Path
 ) -> None:
     repository = make_repository()
-    params = repository / "params.yaml"
-    text = params.read_text().replace("card: sample ", "card: grojeda ", 1)
-    params.write_text(text.replace("  base: null ", "  base: sample ", 1))
+    change_params(repository, {"card": "grojeda", "model": {"base": "sample"}})
 
     def split_from(source: Path) -> tuple[str, dict[str, bytes]]:
         said = ""

@@ -9,7 +9,7 @@ import pytest
 from cardproof.data.hub import MIRROR_VARIABLE, SourceError
 from cardproof.data.imdb_archive import FILE, ArchiveError
 from cardproof.data.provide import provide_base, provide_reviews, provide_user_reviews
-from cardproof.recipe.params import Base, File, Reviews
+from cardproof.recipe.schema import Base, File, Reviews
 from tests.data.loopback import REVISION, Hub, sha
 from tests.data.test_imdb_archive import SMALL, pack, pins_of
 

@@ -7,14 +7,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset
-from ruamel.yaml import YAML
 
 from cardproof.data.reviews import ReviewsError, draw_balanced, read_reviews
 from cardproof.data.splits import SplitError, describe_splits, make_splits
-from cardproof.recipe.params import Split, resolve
+from cardproof.recipe.schema import Split
 from cardproof.training.trainer import steps_per_epoch
-from tests.conftest import ROOT
-from tests.recipe.test_params import CARDS
+from tests.recipe.files import recipe_of
+from tests.recipe.test_load import CARDS
 
 # As the cards print them: rows of each set, optimizer steps of the whole recipe.
 PUBLISHED = {
@@ -40,8 +39,7 @@ def real(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Datase
 def test_sizes_and_steps_on_the_real_reviews_are_the_printed_ones(
     real: tuple[Dataset, Dataset], card: str
 ) -> None:
-    raw = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
-    recipe = resolve(raw | {"card": card})
+    recipe = recipe_of(card)
     sets = make_splits(*real, recipe.split)
     rows, steps = PUBLISHED[card]
     assert {name: len(reviews) for name, reviews in sets.items()} == rows

@@ -17,8 +17,10 @@ from cardproof.data import user_files
 from cardproof.data.rows import Row
 from cardproof.data.user_files import UserFileError, checked_sha256, import_reviews, remarks
 from cardproof.files import sha256_of
-from cardproof.recipe.params import ParamsError, resolve
+from cardproof.recipe.faults import RecipeError
+from cardproof.recipe.load import resolve
 from tests.conftest import ROOT, Run
+from tests.recipe.files import raw_files, recipe_of
 
 # Texts that must come out as they went in, in every format that can hold them.
 ODD = {
@@ -86,27 +88,44 @@ def test_every_format_gives_the_same_bytes(tmp_path: Path) -> None:
     assert len(made) == 1
 
 
+MINE = {"train": {"path": "mine/train.csv"}, "test": {"path": "mine/test.jsonl"}}
+
+
 @pytest.fixture(scope="module")
 def workspace(make_repository: Callable[[], Path]) -> Path:
     """A copy of this repository whose reviews are user files, `mine`."""
     folder = make_repository()
-    set_params(folder, {"train": {"path": "mine/train.csv"}, "test": {"path": "mine/test.jsonl"}})
+    use_source(folder, "reviews", MINE)
     return folder
 
 
-def set_params(folder: Path, entry: object, name: str = "mine") -> None:
+def change_params(folder: Path, values: dict[str, Any]) -> None:
+    """Set keys of params.yaml, and of its sections."""
     yaml = YAML()
     params: Any = yaml.load(folder / "params.yaml")
-    params["data"]["reviews"] = name
-    params["reviews"][name] = entry
+    for key, value in values.items():
+        if isinstance(value, dict):
+            params[key].update(value)
+        else:
+            params[key] = value
     yaml.dump(params, folder / "params.yaml")
+
+
+def use_source(folder: Path, kind: str, entry: object) -> None:
+    """Put an entry `mine` under reviews or bases into sources.yaml, and choose it."""
+    yaml = YAML()
+    sources: Any = yaml.load(folder / "sources.yaml")
+    sources[kind]["mine"] = entry
+    yaml.dump(sources, folder / "sources.yaml")
+    section = {"reviews": {"data": {"reviews": "mine"}}, "bases": {"model": {"base": "mine"}}}
+    change_params(folder, section[kind])
 
 
 def test_odd_texts_pass_through_the_stages(workspace: Path, run: Run) -> None:
     rows = [*ROWS, *ROWS]  # also: duplicates
     write(workspace / "mine/train.csv", rows)
     write(workspace / "mine/test.jsonl", ROWS)
-    for stage in ("check", "download", "split", "tokenize"):
+    for stage in ("download", "split", "tokenize"):
         done = run("python", "-m", f"stages.{stage}", cwd=workspace)
         assert done.returncode == 0, done.stderr
         if stage == "download":
@@ -130,20 +149,15 @@ def test_a_users_base_comes_from_a_mirror(
     make_repository: Callable[[], Path], tiny_base: Path, tmp_path: Path, run: Run
 ) -> None:
     workspace = make_repository()
-    set_params(
-        workspace, {"train": {"path": "mine/train.csv"}, "test": {"path": "mine/test.jsonl"}}
-    )
+    use_source(workspace, "reviews", MINE)
     write(workspace / "mine/train.csv", ROWS)
     write(workspace / "mine/test.jsonl", ROWS)
     shutil.copytree(tiny_base, tmp_path / "me/encoder")
-    yaml = YAML()
-    params = yaml.load(workspace / "params.yaml")
-    params["bases"]["mine"] = {
+    base = {
         "repository": "me/encoder", "revision": None, "max_positions": 512,
         "files": {path.name: sha256_of(path) for path in sorted(tiny_base.iterdir())},
     }  # fmt: skip
-    params["model"]["base"] = "mine"
-    yaml.dump(params, workspace / "params.yaml")
+    use_source(workspace, "bases", base)
     lost = run("python", "-m", "stages.download", cwd=workspace)
     assert lost.returncode == 1
     assert "sample/hub/me/encoder/model.safetensors" in lost.stderr
@@ -339,7 +353,7 @@ def test_a_file_that_is_not_there_or_not_the_named_one_is_refused(tmp_path: Path
         checked_sha256(tmp_path / "absent.csv", None)
     source = write(tmp_path / "r.csv", ROWS)
     assert checked_sha256(source, None) == checked_sha256(source, sha256_of(source))
-    with pytest.raises(UserFileError, match="not the file that params") as caught:
+    with pytest.raises(UserFileError, match="not the file that sources") as caught:
         checked_sha256(source, "0" * 64)
     assert sha256_of(source) in str(caught.value)
 
@@ -362,31 +376,32 @@ def test_more_reviews_take_no_more_memory(tmp_path: Path, run: Run) -> None:
     assert most[1] - most[0] < 20_000, f"{most} KiB for 20 and 100 megabytes"
 
 
-def test_params_tell_user_files_from_a_repositorys() -> None:
-    raw: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
-    raw["data"]["reviews"] = "mine"
+def test_sources_tell_user_files_from_a_repositorys() -> None:
+    raw = raw_files(data__reviews="mine")
     files = {"train": {"path": "a.csv"}, "test": {"path": "b.csv", "sha256": "0" * 64}}
-    raw["reviews"]["mine"] = files
+    raw.sources["reviews"]["mine"] = files
     recipe = resolve(raw)
-    assert (recipe.own_reviews, recipe.reviews.repository) == (True, "mine")
+    assert (recipe.user_reviews, recipe.reviews.repository) == (True, "mine")
     assert recipe.reviews.revision is None
     assert [d.key for d in recipe.deviations] == ["data.reviews"]
-    raw["data"]["reviews"] = None
-    assert not resolve(raw).own_reviews
+    assert not recipe_of("sample").user_reviews
     pinned = {"repository": "a/b", "revision": None}
-    sums = {k: v | {"sha256": "0" * 64} for k, v in files.items()}
+    checksums = {k: v | {"sha256": "0" * 64} for k, v in files.items()}
     archive = {"md5": "0" * 32, "train": "0" * 64, "test": "0" * 64}
     for entry, words in (
         (pinned | files, "reviews.mine: the files of a repository need a sha256 each"),
-        ({"repository": "a/b"} | sums, "reviews.mine: revision is missing; add it"),
+        ({"repository": "a/b"} | checksums, "reviews.mine: revision is missing; add it"),
         (files | {"revision": "0" * 40}, "reviews.mine: revision and archive are of a repository"),
         (files | {"archive": archive}, "reviews.mine: revision and archive are of a repository"),
         ({"train": files["train"]}, "reviews.mine.test: missing; add it"),
         (files | {"train": {"path": ""}}, "reviews.mine.train.path: '' must not be empty"),
-        (pinned | sums | {"archive": archive | {"md5": "x"}}, "'x' must be an md5: 32 hexadecimal"),
+        (
+            pinned | checksums | {"archive": archive | {"md5": "x"}},
+            "'x' must be an md5: 32",
+        ),
     ):
-        raw["reviews"]["mine"] = entry
-        with pytest.raises(ParamsError) as caught:
+        raw.sources["reviews"]["mine"] = entry
+        with pytest.raises(RecipeError) as caught:
             resolve(raw)
         assert words in str(caught.value)
 
@@ -396,9 +411,11 @@ def test_one_class_and_fewer_rows_than_a_batch_get_through_every_stage(
 ) -> None:
     folder = make_repository()
     few = [("a good film", 1), ("a very good film", 1), ("good", 1)]
-    sums = {s: sha256_of(write(folder / f"own/{s}.csv", few)) for s in ("train", "test")}
-    files = {split: {"path": f"own/{split}.csv", "sha256": sums[split]} for split in sums}
-    set_params(folder, files)
+    checksums = {s: sha256_of(write(folder / f"mine/{s}.csv", few)) for s in ("train", "test")}
+    files = {
+        split: {"path": f"mine/{split}.csv", "sha256": checksums[split]} for split in checksums
+    }
+    use_source(folder, "reviews", files)
     done = run("dvc", "exp", "run", "--temp", "--name", "few", cwd=folder)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert f"3 reviews from {folder}/mine/train.csv" in done.stdout
