@@ -122,6 +122,8 @@ def what_ran(run: Run) -> dict[str, Any]:
         "tokenize": recipe.tokenize.model_dump(),
         "train": train,
         "evaluate": recipe.evaluate.model_dump(),
+        # of a run of an older version, a key that is no more
+        "deviations": [d.model_dump() for d in recipe.deviations if d.key != "train.seed"],
         "precision": run.precision or recipe.train.precision,
         "code": dict(run.code or {}),
     }

@@ -1,8 +1,8 @@
 """llm_project's recipe from a clean base, and from a model that was tuned on all its rows before.
 
-Rows that a model was tuned on are no measure of it. How much they flatter is the accuracy on them
-minus that on test rows, which neither model has seen: that a model was merely trained for longer
-helps it on both.
+Rows that a model was tuned on are no measure of it. The optimism gap is the accuracy on them minus
+that on test rows, which neither model has seen: that a model was merely trained for longer helps it
+on both.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Flattery:
+class OptimismGap:
     """What a start's validation rows say and what test rows say.
 
     Attributes:
@@ -49,7 +49,7 @@ class Flattery:
 
 
 @dataclass(frozen=True)
-class Overstatement:
+class ExcessGap:
     """What the leak adds on validation rows beyond what it adds on test rows.
 
     Attributes:
@@ -68,13 +68,13 @@ def epochs_of(records: Sequence[Record]) -> list[Epoch]:
             for number, group in enumerate(rows, 1)]  # fmt: skip
 
 
-def flattery(records: Sequence[Record]) -> Flattery:
+def optimism_gap(records: Sequence[Record]) -> OptimismGap:
     """Compare what a start's runs reach on validation rows with what they reach on test rows."""
     shares = {
         name: summarise([r.right[name].mean() for r in records]) for name in ("validation", "test")
     }
     validation, test = (_per_row(records, name) for name in shares)
-    return Flattery(
+    return OptimismGap(
         validation=shares["validation"],
         test=shares["test"],
         gap=float(validation.mean() - test.mean()),
@@ -82,13 +82,13 @@ def flattery(records: Sequence[Record]) -> Flattery:
     )
 
 
-def overstatement(honest: Sequence[Record], leaky: Sequence[Record]) -> Overstatement:
+def excess_gap(honest: Sequence[Record], leaky: Sequence[Record]) -> ExcessGap:
     """How much more the leaky start's gap is than the honest one's, on the same rows."""
     validation, test = (
         _per_row(leaky, name) - _per_row(honest, name) for name in ("validation", "test")
     )
     points = float(validation.mean() - test.mean())
-    return Overstatement(points, _interval_of_gap(validation, test))
+    return ExcessGap(points, _interval_of_gap(validation, test))
 
 
 def distance_to(card: Sequence[float], records: Sequence[Record]) -> float:

@@ -15,7 +15,18 @@ from cardproof.runs.paired import NOT_SHOWN, compare_groups
 from cardproof.runs.reading import Run
 from dev.study import leak
 from dev.study.figures import draw_groups, draw_leak, draw_small_sets, to_svg
-from dev.study.plan import HONEST, KEPT, LEAKY, PLAN, READINGS, SEEDS, VARIANTS, Planned, command_of
+from dev.study.plan import (
+    HONEST,
+    KEPT,
+    LEAKY,
+    PLAN,
+    READINGS,
+    REMOVED,
+    SEEDS,
+    VARIANTS,
+    Planned,
+    command_of,
+)
 from dev.study.readings import (
     ACCURACY,
     LEVEL,
@@ -50,7 +61,7 @@ def render_results(results: Path) -> dict[str, str]:
     sections = {
         "recipes": _recipes(results, records, figures),
         "leak": _leak(results, records, figures),
-        "silences": _changes("silences", READINGS, results, records, figures),
+        "unspecified": _changes("unspecified", READINGS, results, records, figures),
         "better": _changes("better", VARIANTS, results, records, figures),
         "small_sets": _small_sets(records[DRAWN_FROM], figures),
     }
@@ -150,8 +161,8 @@ def _leak(results: Path, records: Mapping[str, Record], figures: dict[str, str])
         "epochs": epochs,
         "card": card,
         "seeds": len(seeds),
-        "flattery": {name: leak.flattery(found) for name, found in starts.items()},
-        "overstatement": leak.overstatement(honest, leaky),
+        "optimism_gaps": {name: leak.optimism_gap(found) for name, found in starts.items()},
+        "excess_gap": leak.excess_gap(honest, leaky),
         "rows": round(honest[0].metrics["split.train_rows"]),
         "validation_rows": len(honest[0].right["validation"]),
         "test_rows": len(honest[0].right["test"]),
@@ -207,6 +218,7 @@ def _changes(
         "least": least_shown([reading.against for reading in readings if reading.against]),
         "most": max(readings[1:], key=lambda reading: abs(_points(reading))).group.label,
         "helps": helps,
+        "removed": REMOVED,
         "kept": [KEPT[change] for change in helps if change in KEPT],
         "level": LEVEL,
         "most_seeds": max(len(group.runs) for group in groups),

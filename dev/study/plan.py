@@ -15,7 +15,7 @@ class Planned:
         name: of its record, a folder below results/.
         settings: keys of params.yaml and their values.
         page: whether the record keeps the report page.
-        base_from: the run whose model it starts from; None for a base of params.yaml.
+        base_from: the run whose model it starts from; None for a base of sources.yaml.
     """
 
     name: str
@@ -43,7 +43,7 @@ def _recipes() -> list[Planned]:
     ]
 
 
-# For each of deepaxion's silences other plausible values than params.yaml takes.
+# Other plausible values of what deepaxion leaves unspecified than its recipe takes.
 READINGS: dict[str, dict[str, str]] = {
     "as assumed": {},
     "learning rate 5e-5": {"train.learning_rate": "5.0e-5"},
@@ -56,10 +56,10 @@ READINGS: dict[str, dict[str, str]] = {
 _FEW = {"data.limit": "600", "data.test_limit": "2000"}
 
 
-def _silences() -> list[Planned]:
+def _unspecified() -> list[Planned]:
     return [
         Planned(
-            f"silences/{reading.replace(' ', '-')}-seed-{seed}",
+            f"unspecified/{reading.replace(' ', '-')}-seed-{seed}",
             {"card": "deepaxion"} | _BASE | _FEW | settings | {"train.seed": str(seed)},
         )
         for reading, settings in READINGS.items()
@@ -104,12 +104,14 @@ def _leak() -> list[Planned]:
 # What may make a recipe better, each beside the plain one.
 VARIANTS: dict[str, dict[str, str]] = {
     "plain": {},
-    "head and tail": {"tokenize.cut": "head_and_tail"},
+    "head and tail": {"tokenize.truncation": "head_and_tail"},
     "mean of the last weights": {"train.average_last": "0.3"},
     "layer decay 0.9": {"train.layer_decay": "0.9"},
     "cosine": {"train.scheduler": "cosine"},
 }
-# What became a card of params.yaml.
+# Of these, what did nothing and went out of the code again; the records stay.
+REMOVED = ("mean of the last weights", "layer decay 0.9")
+# What became a card.
 KEPT = {"head and tail": "both_ends"}
 # More than elsewhere: that a change helps is to be shown at p < 0.01.
 VARIANT_SEEDS = (1, 2, 3, 4, 5)
@@ -140,6 +142,6 @@ def _better() -> list[Planned]:
 PLAN = {
     "recipes": _recipes(),
     "leak": _leak(),
-    "silences": _silences(),
+    "unspecified": _unspecified(),
     "better": _better(),
 }

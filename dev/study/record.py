@@ -1,6 +1,6 @@
 """Keep a finished run: `python -m dev.study.record NAME` writes results/NAME/.
 
-A record holds the run's files at their own paths: params.yaml, dvc.lock, metrics, tables and every
+A record holds the run's files at their own paths: the resolved recipe, metrics, tables and every
 logit of the scored rows. It has the report page, too, without the texts of its mistakes. There is
 no review in it and no weight.
 """
@@ -21,11 +21,12 @@ from cardproof.errors import CardproofError
 from cardproof.files import working_folder, write_text_atomic
 from cardproof.pages.report.figures import draw_figures
 from cardproof.pages.report.render import command_of, render_model_card, render_page
-from cardproof.recipe.params import load_recipe
+from cardproof.recipe.schema import Recipe
+from cardproof.recipe.stages import FOLDER, read_stage_recipe
 from cardproof.runs.facts import RunFacts, read_run
 
 RESULTS = Path("results")
-FILES = ("params.yaml", "dvc.lock", "plots/epochs.csv", "plots/training_curve.csv",
+FILES = (f"{FOLDER}/report.json", "plots/epochs.csv", "plots/training_curve.csv",
          "model/training.json")  # fmt: skip
 
 _EPILOG = """\
@@ -61,13 +62,13 @@ def write_record(root: Path, target: Path, *, page: bool) -> None:
 
     With `page` its report and its model card are added, about half a megabyte.
     """
-    run = without_texts(read_run(load_recipe(root / "params.yaml"), root))
+    run = without_texts(read_run(read_stage_recipe(Recipe, root / FOLDER), root))
     target.parent.mkdir(parents=True, exist_ok=True)
     with working_folder(target) as folder:
         for path in ("metrics", "data/predictions"):
             shutil.copytree(root / path, folder / path)
         for path in FILES:
-            (folder / path).parent.mkdir(exist_ok=True)
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(root / path, folder / path)
         if page:
             write_text_atomic(folder / "README.md", render_model_card(run))

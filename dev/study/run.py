@@ -24,9 +24,9 @@ BASE_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_c
 _EPILOG = """\
 examples:
   export CARDPROOF_MIRROR=/path/to/mirror      where the hub is not to be reached
-  python -m dev.study.run silences                 all runs of a question that have no record yet
+  python -m dev.study.run unspecified                 all runs of a question that have no record yet
   python -m dev.study.run recipes --only grojeda   those with this in their name
-  python -m dev.study.run silences --list          what there is to run, and what was
+  python -m dev.study.run unspecified --list          what there is to run, and what was
 """
 
 
@@ -83,7 +83,7 @@ def make_run(run: Planned) -> None:
 
 
 def offer_as_base(model: Path, clone: Path, name: str) -> None:
-    """Make a trained model a base of the clone's params.yaml, with its sums.
+    """Make a trained model a base of the clone's sources.yaml, with its sums.
 
     Raises:
         CardproofError: the model is not there any more.
@@ -95,14 +95,14 @@ def offer_as_base(model: Path, clone: Path, name: str) -> None:
     repository = f"cardproof/{name}"
     shutil.copytree(model, clone / "sample/hub" / repository, dirs_exist_ok=True)
     yaml = YAML()
-    params = yaml.load(clone / "params.yaml")
-    params["bases"][name] = {
+    sources = yaml.load(clone / "sources.yaml")
+    sources["bases"][name] = {
         "repository": repository,
         "revision": None,
-        "max_positions": params["bases"]["minilm"]["max_positions"],
+        "max_positions": sources["bases"]["minilm"]["max_positions"],
         "files": {file: sha256_of(model / file) for file in BASE_FILES},
     }
-    yaml.dump(params, clone / "params.yaml")
+    yaml.dump(sources, clone / "sources.yaml")
 
 
 def prepare_clone() -> Path:
