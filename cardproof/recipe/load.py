@@ -39,7 +39,11 @@ _MODELS: dict[str, type[Section]] = {
     "split": Split, "tokenize": Tokenize, "train": Train, "evaluate": Evaluate,
 }  # fmt: skip
 _NO_VALIDATION = "train.load_best: true needs validation rows; set it to false"
-_OF_CLAIMS = [("claims", ["averaging"])]  # the one thing about claims that cards leave unspecified
+# Averaging is the one thing about claims that cards leave unspecified.
+_DEFAULTED: list[tuple[str, type[Section], list[str]]] = [
+    *((name, model, list(model.model_fields)) for name, model in _MODELS.items()),
+    ("claims", Claims, ["averaging"]),
+]
 
 
 @dataclass(frozen=True)
@@ -170,12 +174,16 @@ def _complete_cards(
 
 
 def _default_faults(defaults: DefaultsFile) -> list[str]:
-    """Keys of a recipe without a default, and defaults of no such key."""
+    """Keys of a recipe without a default, defaults of no such key, and those that cannot be."""
     faults = []
-    for section, wanted in [(s, list(m.model_fields)) for s, m in _MODELS.items()] + _OF_CLAIMS:
+    for section, model, wanted in _DEFAULTED:
         given = getattr(defaults, section)
-        faults += [f"{DEFAULTS}: {section}.{k}: missing; add it" for k in wanted if k not in given]
-        faults += [f"{DEFAULTS}: {section}.{k}: no such key" for k in given if k not in wanted]
+        missing, unknown = [k for k in wanted if k not in given], given.keys() - set(wanted)
+        faults += [f"{DEFAULTS}: {section}.{k}: missing; add it" for k in missing]
+        faults += [f"{DEFAULTS}: {section}.{k}: no such key" for k in sorted(unknown)]
+        if not missing and not unknown:
+            values = {key: entry.value for key, entry in given.items()}
+            faults += validate(model, values, DEFAULTS, section)[1]
     return faults
 
 
@@ -198,11 +206,7 @@ def _complete(file: CardFile, defaults: DefaultsFile, path: Path) -> tuple[Card 
     if faults:
         return None, faults
     averaging = file.claims.averaging or defaults.claims["averaging"].value
-    claims, faults = validate(
-        Claims, file.claims.model_dump() | {"averaging": averaging}, DEFAULTS, "claims"
-    )
-    if claims is None:
-        return None, faults
+    claims = file.claims.model_copy(update={"averaging": averaging})
     if sections["train"].load_best and sections["split"].validation == "none":
         return None, [f"{path}: {_NO_VALIDATION}"]
     values = {k: getattr(file, k) for k in Card.model_fields if k in CardFile.model_fields}

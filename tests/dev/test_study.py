@@ -1,7 +1,6 @@
 """The study: what is computed from records, and that the pages say what the records hold."""
 
 import shutil
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,19 +11,21 @@ from scipy import stats
 from sklearn.metrics import f1_score, precision_score, recall_score
 
 from cardproof.errors import CardproofError
-from cardproof.recipe.params import load_recipe, resolve
+from cardproof.recipe.load import load_recipe, read_files, resolve
 from cardproof.runs.groups import Group
 from cardproof.runs.paired import Pair
-from dev.study.leak import flattery, overstatement
+from dev.study.leak import excess_gap, optimism_gap
 from dev.study.pages import SUMMARY, render_results
-from dev.study.plan import KEPT, PLAN, VARIANTS, Planned
+from dev.study.plan import KEPT, PLAN, REMOVED, VARIANT_SEEDS, VARIANTS, Planned
 from dev.study.readings import ACCURACY, compare_readings, is_shown, least_shown
 from dev.study.readings import spreads as spreads_of_readings
 from dev.study.records import Record
 from dev.study.run import BASE_FILES, offer_as_base
 from dev.study.small_sets import draw_scores, spreads
 from tests.conftest import ROOT, Run
-from tests.runs.test_compare import RAW, changed, made_run, marks
+from tests.recipe.files import raw_files, recipe_of
+from tests.recipe.test_load import copy_recipe_files
+from tests.runs.test_compare import made_run, marks
 
 
 def test_drawn_scores_are_those_of_rows_really_drawn() -> None:
@@ -60,7 +61,7 @@ def test_the_pages_of_results_say_what_the_records_hold(run: Run) -> None:
 def test_a_study_half_run_has_its_pages_too(tmp_path: Path) -> None:
     """Of two readings one seed each, and of the leak one start."""
     results = ROOT / "results"
-    names = [f"silences/{reading}-seed-1" for reading in ("as-assumed", "learning-rate-5e-5")]
+    names = [f"unspecified/{reading}-seed-1" for reading in ("as-assumed", "learning-rate-5e-5")]
     for name in (*names, "leak/honest-seed-1", "recipes/grojeda"):
         shutil.copytree(results / name, tmp_path / name)
     pages = render_results(tmp_path)
@@ -72,15 +73,26 @@ def test_a_study_half_run_has_its_pages_too(tmp_path: Path) -> None:
 
 
 ALL_PLANNED = [run for runs in PLAN.values() for run in runs]
+REMOVED_KEYS = {key for change in REMOVED for key in VARIANTS[change]}
 
 
-@pytest.mark.parametrize("planned", ALL_PLANNED, ids=lambda run: run.name)
+def test_what_was_removed_has_its_records() -> None:
+    removed = [run for run in ALL_PLANNED if REMOVED_KEYS & run.settings.keys()]
+    assert len(removed) == len(REMOVED) * len(VARIANT_SEEDS)
+    assert all((ROOT / "results" / run.name / "record.json").is_file() for run in removed)
+
+
+@pytest.mark.parametrize(
+    "planned",
+    [run for run in ALL_PLANNED if not REMOVED_KEYS & run.settings.keys()],
+    ids=lambda run: run.name,
+)
 def test_every_planned_run_is_one_that_params_allows(planned: Planned) -> None:
     yaml = YAML(typ="safe")
-    raw = changed(**{key.replace(".", "__"): yaml.load(v) for key, v in planned.settings.items()})
+    raw = raw_files(**{k.replace(".", "__"): yaml.load(v) for k, v in planned.settings.items()})
     if planned.base_from:
         assert planned.base_from in [run.name for run in ALL_PLANNED]
-        raw["bases"][planned.settings["model.base"]] = RAW["bases"]["minilm"]
+        raw.sources["bases"][planned.settings["model.base"]] = raw.sources["bases"]["minilm"]
     deviations = {d.key for d in resolve(raw).deviations}
     assert deviations <= planned.settings.keys() - {"card"}
 
@@ -88,13 +100,10 @@ def test_every_planned_run_is_one_that_params_allows(planned: Planned) -> None:
 @pytest.mark.parametrize(("change", "card"), KEPT.items())
 def test_a_change_that_is_kept_is_the_recipe_that_was_run(change: str, card: str) -> None:
     """But for what made the runs small, and the stand-in's learning rate."""
-    kept, run = RAW["cards"][card], deepcopy(RAW["cards"]["template"])
-    run["tokenize"]["max_length"] = 128
-    for key, value in VARIANTS[change].items():
-        section, _, field = key.partition(".")
-        run[section][field] = value
-    assert (kept["tokenize"], kept["train"]) == (run["tokenize"], run["train"])
-    assert resolve(RAW | {"card": card}).split.scored_rows == "all"
+    settings = {key.replace(".", "__"): value for key, value in VARIANTS[change].items()}
+    kept, run = recipe_of(card), recipe_of("template", tokenize__max_length=128, **settings)
+    assert (kept.tokenize, kept.train) == (run.tokenize, run.train)
+    assert kept.split.scored_rows == "all"
 
 
 def test_readings_are_compared_by_seed_with_the_first() -> None:
@@ -164,7 +173,7 @@ def test_what_validation_rows_flatter_by_is_their_gap_to_test_rows() -> None:
         empty = np.zeros(0, dtype=np.int64)
         return Record(f"r-{seed}", {"seed": seed}, {}, [], empty, np.zeros((0, 2)), right)
 
-    found = flattery([record(1), record(2)])
+    found = optimism_gap([record(1), record(2)])
     assert found.gap == pytest.approx(0.1)
     assert found.interval.low < 0.1 < found.interval.high
     # Two independent models: half of a single one's variance in each of the two means.
@@ -172,11 +181,11 @@ def test_what_validation_rows_flatter_by_is_their_gap_to_test_rows() -> None:
     assert found.interval.high - found.interval.low == pytest.approx(2 * 1.96 * error, rel=0.15)
 
     # The same rows right in both sets: no leak. More of the validation rows alone: all of it.
-    same = overstatement([record(1)], [record(1)])
+    same = excess_gap([record(1)], [record(1)])
     assert (same.points, same.interval.low, same.interval.high) == (0, 0, 0)
     right = {"validation": marks(1, 400), "test": record(1).right["test"]}
     leaky = Record("l", {}, {}, [], record(1).labels, record(1).logits, right)
-    more = overstatement([record(1)], [leaky])
+    more = excess_gap([record(1)], [leaky])
     assert more.points == pytest.approx(0.05)
     assert 0 < more.interval.low < 0.05 < more.interval.high
 
@@ -184,17 +193,17 @@ def test_what_validation_rows_flatter_by_is_their_gap_to_test_rows() -> None:
 def test_a_trained_model_becomes_a_base(tmp_path: Path) -> None:
     model, clone = tmp_path / "model", tmp_path / "clone"
     clone.mkdir()
-    shutil.copy(ROOT / "params.yaml", clone)
+    copy_recipe_files(clone)
     with pytest.raises(CardproofError, match="the model to start from"):
         offer_as_base(model, clone, "trained")
     model.mkdir()
     for name in BASE_FILES:
         (model / name).write_text(name)
     offer_as_base(model, clone, "trained")
-    raw = YAML(typ="safe").load(clone / "params.yaml")
-    raw["model"]["base"] = "trained"
+    raw = read_files(clone)
+    raw.params["model"]["base"] = "trained"
     assert set(resolve(raw).base.files) == set(BASE_FILES)
-    assert load_recipe(clone / "params.yaml") == load_recipe(ROOT / "params.yaml")
+    assert load_recipe(clone) == load_recipe(ROOT)
     assert (clone / "sample/hub/cardproof/trained/model.safetensors").is_file()
 
 
