@@ -228,7 +228,7 @@ def copy_recipe_files(folder: Path) -> None:
 
 
 def test_overrides_are_deviations_only_where_they_differ_from_the_card() -> None:
-    overrides: dict[str, object] = {"train__epochs": 3, "train__seed": 42, "data__limit": 2000}
+    overrides: dict[str, Any] = {"train__epochs": 3, "train__seed": 42, "data__limit": 2000}
     recipe = recipe_of("grojeda", model__base="minilm", **overrides)
     found = {d.key: (d.card, d.ours) for d in recipe.deviations}
     assert found == {
@@ -272,7 +272,10 @@ def test_an_inferred_value_is_not_open_and_an_assumed_one_is() -> None:
 def test_each_stages_part_of_the_recipe_holds_what_it_needs_and_no_more(
     changed: str, value: object, stages: set[str]
 ) -> None:
-    before, after = stage_recipes(recipe_of()), stage_recipes(recipe_of(**{changed: value}))
+    before, after = (
+        stage_recipes(recipe_of()),
+        stage_recipes(resolve(raw_files(**{changed: value}))),
+    )
     assert {name for name in before if before[name] != after[name]} == stages
 
 
