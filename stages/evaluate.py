@@ -26,9 +26,7 @@ def main() -> None:
     from cardproof.model.devices import choose_device, keep_freed_memory
     from cardproof.model.loading import load_classifier, load_tokenizer, quiet_transformers
     from cardproof.model.tokens import open_tokens
-    from cardproof.training.pruning import checkpoint_root, forget_finished
 
-    forget_finished(checkpoint_root())
     keep_freed_memory()
     quiet_transformers()
     device = choose_device(recipe.precision)

@@ -1,4 +1,4 @@
-"""Turn the reviews into the base's own word pieces, cut at the card's length, without padding."""
+"""Turn the reviews into the base's own word pieces, truncated as the card says, unpadded."""
 
 from pathlib import Path
 
@@ -35,7 +35,8 @@ def main() -> None:
         facts = describe_tokens(stores)
     write_json(Path("metrics/tokenize.json"), facts)
     for name in stores:
-        print(f"{name}: {facts[f'{name}_tokens']:,} tokens, {facts[f'{name}_reviews_cut']:.1%} cut")
+        truncated = facts[f"{name}_reviews_truncated"]
+        print(f"{name}: {facts[f'{name}_tokens']:,} tokens, {truncated:.1%} of reviews truncated")
 
 
 if __name__ == "__main__":

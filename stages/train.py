@@ -3,20 +3,22 @@
 plots/training_curve.csv and plots/epochs.csv (the cards' own columns) grow while it runs.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from cardproof.files import checksummed_folder, write_json
 from cardproof.recipe.stages import TrainRecipe, read_stage_recipe
 from cardproof.stage import run_stage
-from cardproof.training.distributed.launch import ALONE, Process, launch, settle, this_process
+from cardproof.training.distributed.launch import (
+    SINGLE_PROCESS,
+    Process,
+    configure_process,
+    launch,
+    this_process,
+)
 
 if TYPE_CHECKING:
     from cardproof.model.devices import Device
-    from cardproof.training.logs import TrainingTables
     from cardproof.training.trainer import TrainingResult
 
 READS = {"data/base": "download", "data/tokens": "tokenize"}
@@ -26,67 +28,54 @@ def main() -> None:
     """Write model/, plots/epochs.csv, plots/training_curve.csv and the metrics of training."""
     recipe = read_stage_recipe(TrainRecipe)
     process = this_process()
-    if recipe.processes > 1 and process == ALONE:
+    if recipe.processes > 1 and process == SINGLE_PROCESS:
         launch("stages.train", recipe.processes)
         return
-    settle(process, recipe.processes)
+    configure_process(process, recipe.processes)
     from cardproof.model.devices import choose_device, keep_freed_memory
     from cardproof.model.loading import quiet_transformers
-    from cardproof.training.distributed.process_group import company
+    from cardproof.training.distributed.process_group import process_group
 
     keep_freed_memory()
     quiet_transformers()
     device = choose_device(recipe.train.precision)
     print(f"training on {device.name} in {device.precision}: {device.reason}")
-    with company(process, device.name):
+    with process_group(process, device.name):
         _train(recipe, device, process)
 
 
 def _train(recipe: TrainRecipe, device: "Device", process: Process) -> None:
-    """Train, in company or alone; the first process writes what comes of it."""
+    """Train, in one process or several; rank 0 writes what comes of it."""
     from cardproof.model.loading import load_classifier, load_tokenizer
     from cardproof.model.tokens import open_tokens
-    from cardproof.training.checkpointing import run_key, shared_checkpoint_folder
-    from cardproof.training.distributed.process_group import check_alike
-    from cardproof.training.pruning import checkpoint_root
-    from cardproof.training.trainer import (
-        steps_per_epoch,
-        train_classifier,
-        training_arguments,
-    )
+    from cardproof.training.checkpointing import checkpoint_root, run_key, shared_checkpoint_folder
+    from cardproof.training.distributed.process_group import check_same_run
+    from cardproof.training.logs import TrainingTables
+    from cardproof.training.trainer import steps_per_epoch, train_classifier, training_arguments
 
+    train, validation = recipe.train, recipe.validation_set
     train_set = open_tokens(Path("data/tokens/train"))
-    validation = recipe.validation_set
     validation_set = open_tokens(Path("data/tokens") / validation) if validation else None
-    per_epoch = steps_per_epoch(len(train_set), recipe.train.batch_size)
-    print(
-        f"{len(train_set):,} reviews, {per_epoch:,} steps an epoch, {recipe.train.epochs:g} epochs"
-    )
+    per_epoch = steps_per_epoch(len(train_set), train.batch_size)
+    print(f"{len(train_set):,} reviews, {per_epoch:,} steps an epoch, {train.epochs:g} epochs")
 
     tokenizer = load_tokenizer(Path("data/base"))
-    model = load_classifier(Path("data/base"), recipe.train.seed, recipe.labels)
-    key = run_key(_decisive(recipe, device), [Path("data/base"), Path("data/tokens")])
-    check_alike(key)
-    with (
-        _tables(recipe.train.logging_steps, process) as tables,
-        shared_checkpoint_folder(checkpoint_root(), key, process) as checkpoints,
-    ):
+    model = load_classifier(Path("data/base"), train.seed, recipe.labels)
+    key = run_key(_fingerprint(recipe, device), [Path("data/base"), Path("data/tokens")])
+    check_same_run(key)
+    curve, epochs = Path("plots/training_curve.csv"), Path("plots/epochs.csv")
+    tables = TrainingTables(curve, epochs, train.logging_steps, per_epoch)
+    with shared_checkpoint_folder(checkpoint_root(), key, process) as checkpoints:
         arguments = training_arguments(
-            recipe.train,
+            train,
             recipe.evaluation_batch_size,
             device,
             validation is not None,
             checkpoints,
             process,
         )
-        result = train_classifier(
-            model,
-            tokenizer,
-            train_set,
-            validation_set,
-            arguments,
-            tables,
-        )
+        callbacks = [] if process.rank else [tables]
+        result = train_classifier(model, tokenizer, train_set, validation_set, arguments, callbacks)
         if process.rank > 0:
             return
         with checksummed_folder(Path("model")) as folder:
@@ -97,18 +86,8 @@ def _train(recipe: TrainRecipe, device: "Device", process: Process) -> None:
         _write_metrics(result, train_rows=len(train_set), parameters=model.num_parameters())
 
 
-@contextmanager
-def _tables(logging_steps: int, process: Process) -> Iterator["TrainingTables"]:
-    """The two tables; those of all processes but the first go to a folder that nobody reads."""
-    from cardproof.training.logs import TrainingTables
-
-    with TemporaryDirectory() as scratch:
-        plots = Path(scratch) if process.rank else Path("plots")
-        yield TrainingTables(plots / "training_curve.csv", plots / "epochs.csv", logging_steps)
-
-
-def _decisive(recipe: TrainRecipe, device: "Device") -> dict[str, object]:
-    """What decides the weights, besides the files read: a run goes on only with the same."""
+def _fingerprint(recipe: TrainRecipe, device: "Device") -> dict[str, object]:
+    """What decides the weights, besides the files read: a run is resumed only with the same."""
     return {
         "train": recipe.train.model_dump(),
         "evaluation batch": recipe.evaluation_batch_size,
@@ -127,22 +106,20 @@ def _provenance(recipe: TrainRecipe, device: "Device") -> dict[str, str | int]:
     import torch
     import transformers
 
+    n = recipe.processes
+    shared = f"; {n} processes shared each batch" if n > 1 else ""
     return {
         "base": recipe.base,
         "device": device.name,
         "precision": device.precision,
         "precision_wanted": device.wanted,
-        "reason": device.reason + _company(recipe.processes),
+        "reason": device.reason + shared,
         "threads": torch.get_num_threads(),  # sums are cut up by threads
         "python": platform.python_version(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "tokenizers": tokenizers.__version__,
     }
-
-
-def _company(processes: int) -> str:
-    return f"; {processes} processes shared each batch" if processes > 1 else ""
 
 
 def _write_metrics(result: "TrainingResult", train_rows: int, parameters: int) -> None:

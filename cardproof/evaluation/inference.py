@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from cardproof.model.devices import Device
 from cardproof.model.tokens import TokenStore
-from cardproof.model.unpadded.batches import batches_by_rows, batches_by_tokens, pack_rows
-from cardproof.model.unpadded.model import describe_batches, packed_logits, why_padded
+from cardproof.model.unpadded.batches import batches_by_rows, batches_by_tokens, concatenate_rows
+from cardproof.model.unpadded.model import describe_batches, unpadded_logits, why_padded
 
 BATCH_TOKENS = 4096  # of a batch without padding
 WARM_UP_CALLS = 10
@@ -40,22 +41,20 @@ def predict_logits(
     with torch.inference_mode(), device.autocast():
         for rows in tqdm(batches, desc="evaluate", unit=" batches"):
             ids = [store.row(int(row)) for row in rows]
-            batch = _pad(ids, pad_id) if why else pack_rows(ids)
+            batch = _pad(ids, pad_id) if why else concatenate_rows(ids)
             batch = {k: v.to(device.name) for k, v in batch.items()}
-            outputs = model(**batch).logits if why else packed_logits(model, **batch)
+            outputs = model(**batch).logits if why else unpadded_logits(model, **batch)
             logits[rows] = outputs.float().cpu().numpy()
     return logits
 
 
 def _pad(rows: Sequence[NDArray[np.integer]], pad_id: int) -> dict[str, torch.Tensor]:
     """Ids and attention mask of a batch, each of shape (rows, longest)."""
-    longest = max(map(len, rows))
-    ids = torch.full((len(rows), longest), pad_id)
-    mask = torch.zeros_like(ids)
-    for i, row in enumerate(rows):
-        ids[i, : len(row)] = torch.from_numpy(row.astype(np.int64))
-        mask[i, : len(row)] = 1
-    return {"input_ids": ids, "attention_mask": mask}
+    ids = [torch.from_numpy(row.astype(np.int64)) for row in rows]
+    return {
+        "input_ids": pad_sequence(ids, batch_first=True, padding_value=pad_id),
+        "attention_mask": pad_sequence([torch.ones_like(row) for row in ids], batch_first=True),
+    }
 
 
 def time_per_example(

@@ -1,4 +1,4 @@
-"""Where to train and in which precision: chosen once, and said with the reason."""
+"""Where to train and in which precision: chosen once, and reported with the reason."""
 
 import ctypes
 import platform
@@ -39,11 +39,11 @@ class Device:
 def choose_device(wanted: Precision) -> Device:
     """Choose CUDA before MPS before CPU, and the nearest precision that the device can do."""
     if torch.cuda.is_available():
-        name, reason = "cuda", f"{torch.cuda.get_device_name(0)} is there"
+        name, reason = "cuda", f"{torch.cuda.get_device_name(0)} found"
     elif torch.backends.mps.is_available():
-        name, reason = "mps", "an Apple GPU is there"
+        name, reason = "mps", "Apple GPU found"
     else:
-        name, reason = "cpu", "no GPU is there"
+        name, reason = "cpu", "no GPU found"
     precision, why = nearest_precision(name, wanted)
     return Device(name, precision, wanted, reason + (f"; {why}" if why else ""))
 

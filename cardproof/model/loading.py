@@ -30,7 +30,7 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
 
 
 def load_word_pieces(folder: Path) -> "Tokenizer":
-    """Load the same tokenizer without transformers, which would import torch; it cuts nothing.
+    """Load the same tokenizer without transformers, which would import torch; it truncates nothing.
 
     Raises:
         CheckpointError: the folder holds no tokenizer that can be loaded so.
@@ -42,7 +42,7 @@ def load_word_pieces(folder: Path) -> "Tokenizer":
         tokenizer = Tokenizer.from_file(str(file)) if file.is_file() else _word_pieces(folder)
     except Exception as error:  # the library raises nothing more precise
         raise CheckpointError(f"{folder}: no tokenizer can be loaded from it: {error}") from error
-    # A checkpoint may come with the cut and the padding of the one who saved it.
+    # A checkpoint may come with the truncation and the padding of the one who saved it.
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
@@ -50,32 +50,27 @@ def load_word_pieces(folder: Path) -> "Tokenizer":
 
 def _word_pieces(folder: Path) -> "Tokenizer":
     """BERT's tokenizer from vocab.txt and the settings of tokenizer_config.json."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from tokenizers import Tokenizer
+    from tokenizers.implementations import BertWordPieceTokenizer
 
     path = folder / "tokenizer_config.json"
-    said = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    tokenizer = Tokenizer(models.WordPiece.from_file(str(folder / "vocab.txt"), unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(
-        lowercase=said.get("do_lower_case", True),
-        strip_accents=said.get("strip_accents"),
-        handle_chinese_chars=said.get("tokenize_chinese_chars", True),
+    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    tokenizer = BertWordPieceTokenizer(
+        str(folder / "vocab.txt"),
+        lowercase=config.get("do_lower_case", True),
+        strip_accents=config.get("strip_accents"),
+        handle_chinese_chars=config.get("tokenize_chinese_chars", True),
     )
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    # These stand for themselves where a text spells them out.
-    tokenizer.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
-    ids = tokenizer.get_vocab()
-    tokenizer.post_processor = processors.BertProcessing(
-        ("[SEP]", ids["[SEP]"]), ("[CLS]", ids["[CLS]"])
-    )
-    return tokenizer
+    return Tokenizer.from_str(tokenizer.to_str())
 
 
 def load_classifier(
     folder: Path, seed: int = 0, labels: list[str] | None = None
 ) -> "PreTrainedModel":
-    """Load a base with a two-class head; one that the base lacks is drawn with `seed`.
+    """Load a base with a two-class head.
 
-    So is one in the place of a head with more or fewer classes.
+    A head that the base lacks is initialised with `seed`; one with more or fewer classes is
+    re-initialised.
 
     Args:
         folder: a checkpoint in the hub's format, with safetensors weights.

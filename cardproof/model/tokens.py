@@ -26,7 +26,7 @@ class TokenStore:
         ids: word-piece ids of all reviews end to end, special tokens included; shape (tokens,).
         offsets: review i is ids[offsets[i]:offsets[i + 1]]; shape (reviews + 1,).
         labels: 0 or 1; shape (reviews,).
-        full_lengths: tokens of each review before it was cut; shape (reviews,).
+        full_lengths: tokens of each review before truncation; shape (reviews,).
     """
 
     ids: NDArray[np.unsignedinteger[Any]]
@@ -38,8 +38,8 @@ class TokenStore:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Review `index` as the Trainer wants it: a list of ids and a label."""
-        return {"input_ids": self.row(index).tolist(), "labels": int(self.labels[index])}
+        """Review `index` as the Trainer wants it: `input_ids`, not copied, and its `labels`."""
+        return {"input_ids": self.row(index), "labels": int(self.labels[index])}
 
     def row(self, index: int) -> NDArray[np.unsignedinteger[Any]]:
         """The ids of review `index`, not copied; shape (tokens of the review,)."""
@@ -76,19 +76,19 @@ def write_tokens(
 ) -> TokenStore:
     """Tokenize reviews into `folder` (which must exist), batch by batch, and open the result.
 
-    Each review is cut exactly as transformers' `tokenizer(text, truncation=True,
-    max_length=max_length)` does. With "head_and_tail" a long one gives a quarter of what is kept to
-    its start and the rest to its end: of 512 tokens the first 127 and the last 383 (Sun et al.
+    "head" truncates exactly as transformers' `tokenizer(text, truncation=True,
+    max_length=max_length)` does. With "head_and_tail" a long review gives a quarter of what is kept
+    to its start and the rest to its end: of 512 tokens the first 127 and the last 383 (Sun et al.
     2019, "How to Fine-Tune BERT for Text Classification?", section 4.1, has 128 and 382).
 
     Args:
         batches: texts and labels, batch by batch.
-        tokenizer: without a cut of its own.
+        tokenizer: without a truncation of its own.
         max_length: tokens that are kept of a review, [CLS] and [SEP] included.
         folder: where to write.
         truncation: which part of a longer review is kept.
     """
-    shorten = _keep_head_and_tail if truncation == "head_and_tail" else _keep_head
+    shorten = {"head": _keep_head, "head_and_tail": _keep_head_and_tail}[truncation]
     dtype = np.dtype(np.uint16 if tokenizer.get_vocab_size() <= 2**16 else np.uint32)
     full_lengths: list[int] = []
     labels: list[int] = []
@@ -109,7 +109,7 @@ def write_tokens(
 
 
 def _keep_head(ids: list[int], kept: int) -> list[int]:
-    """[CLS] + text + [SEP]: cutting the text alone keeps the [SEP]."""
+    """[CLS] + text + [SEP]: truncating the text alone keeps the [SEP]."""
     return [*ids[: kept - 1], ids[-1]]
 
 
@@ -144,11 +144,11 @@ def _write_ragged(path: Path, rows: Iterable[list[int]], dtype: np.dtype[Any]) -
 
 
 def describe_tokens(stores: dict[str, TokenStore]) -> dict[str, float]:
-    """Sizes and what the cut costs.
+    """Sizes and what truncation costs.
 
     Returns:
         For each set: `<set>_tokens` (as stored), `<set>_mean_length` and `<set>_longest` (before
-        the cut), `<set>_reviews_cut` and `<set>_tokens_cut` (shares, 0 to 1).
+        truncation), `<set>_reviews_truncated` and `<set>_tokens_truncated` (shares, 0 to 1).
     """
     facts: dict[str, float] = {}
     for name, store in stores.items():
@@ -156,6 +156,6 @@ def describe_tokens(stores: dict[str, TokenStore]) -> dict[str, float]:
         facts[f"{name}_tokens"] = len(store.ids)
         facts[f"{name}_mean_length"] = float(full.mean())
         facts[f"{name}_longest"] = int(full.max())
-        facts[f"{name}_reviews_cut"] = float((full > store.lengths).mean())
-        facts[f"{name}_tokens_cut"] = float(1 - len(store.ids) / full.sum())
+        facts[f"{name}_reviews_truncated"] = float((full > store.lengths).mean())
+        facts[f"{name}_tokens_truncated"] = float(1 - len(store.ids) / full.sum())
     return facts

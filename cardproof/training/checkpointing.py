@@ -1,9 +1,9 @@
-"""Goes on with a training run that was cut off: checkpoints that outlive the process.
+"""Checkpoints that outlive the process, and resuming from them.
 
-A run's checkpoints lie in a folder named by a key over everything that decides its weights, below
-the original repository's `.dvc/tmp`: outside the outputs that DVC deletes, and the same for a run
-in the workspace, in a temporary copy and in the queue. Each checkpoint is the Trainer's own (model,
-optimizer, schedule, random states) with what the Trainer does not keep, and the sum of each file.
+A run's checkpoints lie in a folder named by a fingerprint of everything that decides its weights,
+below the original repository's `.dvc/tmp`: outside the outputs that DVC deletes, and the same for a
+run in the workspace, in a temporary copy and in the queue. Each checkpoint is the Trainer's own
+(model, optimizer, schedule, random states) with what the Trainer does not keep, and checksums.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
 from types import FrameType
 from typing import Any
 
@@ -30,25 +31,31 @@ from transformers import (
 )
 
 from cardproof.errors import CardproofError
-from cardproof.files import disk_errors, sha256_of, write_text_atomic
-from cardproof.training.distributed.launch import ALONE, Process
-from cardproof.training.distributed.process_group import anyone, from_everyone, wait_for_all
-from cardproof.training.logs import TrainingTables
-from cardproof.training.pruning import FINISHED, forget_finished
+from cardproof.files import CHECKSUMS, disk_errors, sha256_of, write_text_atomic
+from cardproof.training.distributed.launch import SINGLE_PROCESS, Process
+from cardproof.training.distributed.process_group import all_gather, any_process, barrier
 
 SAVE_VARIABLE = "CARDPROOF_SAVE_SECONDS"  # between checkpoints, instead of these two:
 FIRST_SAVE = 5.0  # seconds after the start; a shorter run is as soon done again
 SAVE_SHARE = 0.02  # of the time at most is spent on saving
 KEPT_RUNS = 8  # unfinished runs whose checkpoints are kept
-EXTRA, SUMS, LOCK = "cardproof.json", "sums.json", "lock"
+EXTRA, LOCK = "cardproof.json", "lock"
+FINISHED = (
+    "finished"  # in the folder of a run that came to its end: the workspace that has its model
+)
+
+
+def checkpoint_root() -> Path:
+    """Where checkpoints lie: in the original repository, also for a run in a copy of it."""
+    return Path(os.environ.get("DVC_ROOT", ".")) / ".dvc/tmp/cardproof"
 
 
 def run_key(settings: Mapping[str, Any], folders: Sequence[Path]) -> str:
-    """A name for a run: settings, the files it reads, and the project's code that is loaded.
+    """A fingerprint of a run: settings, the files it reads, and the project's code that is loaded.
 
     Args:
         settings: whatever else decides the run's weights; written as JSON.
-        folders: inputs; every file in them counts, by its name and its sum.
+        folders: inputs; every file in them counts, by its name and its checksum.
     """
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     for folder in folders:
@@ -64,87 +71,107 @@ def run_key(settings: Mapping[str, Any], folders: Sequence[Path]) -> str:
 
 @contextmanager
 def checkpoint_folder(root: Path, key: str) -> Iterator[Path]:
-    """The folder of a run's checkpoints: its own alone, kept, and marked when all is done.
+    """The folder of a run's checkpoints, locked; marked as finished if the block succeeds.
 
-    If another process is at the same run, this one gets a folder that nobody goes on from.
+    If another process trains the same run, this one gets a folder that nobody resumes from. On the
+    way in, the checkpoints of runs that need them no more are pruned. The run itself leaves its own
+    for a later one: only after its end does DVC save the model, and a full disk may prevent that.
 
     Raises:
         FilesError: the disk is full or not writable.
     """
     with disk_errors(root):
         root.mkdir(parents=True, exist_ok=True)
-        folder, lock = root / key, _try_lock(root / key)
-        if lock is None:
-            print("another process is at this very run: this one starts from the beginning")
-            folder = root / f"{key}-{os.getpid()}"
+        with FileLock(root / LOCK):  # one process at a time looks for what it may take or remove
+            folder = root / key
             lock = _try_lock(folder)
-        (folder / FINISHED).unlink(missing_ok=True)
-        forget_finished(root)
-        _remove_oldest(root)
-        yield folder
-        (folder / FINISHED).touch()
-    if lock:
-        lock.release()
+            if lock is None:
+                print("another process trains this very run: this one starts from the beginning")
+                folder = Path(mkdtemp(prefix=f"{key}-", dir=root))
+                lock = _try_lock(folder)
+            (folder / FINISHED).unlink(missing_ok=True)
+            _prune(root)
+        try:
+            yield folder
+            (folder / FINISHED).write_text(str(Path.cwd()), encoding="utf-8")
+        finally:
+            if lock:
+                lock.release()
 
 
 @contextmanager
-def shared_checkpoint_folder(root: Path, key: str, process: Process = ALONE) -> Iterator[Path]:
+def shared_checkpoint_folder(
+    root: Path, key: str, process: Process = SINGLE_PROCESS
+) -> Iterator[Path]:
     """`checkpoint_folder`, opened by the first process of each host for all of them there."""
     if process.node:
         key = f"{key}-host-{process.node}"  # the hosts may share a disk
     with ExitStack() as stack:
-        mine = None
+        opened = None
         if process.local_rank == 0:
-            mine = stack.enter_context(checkpoint_folder(root, key))
-        opened = {node: path for node, path in from_everyone((process.node, mine)) if path}
-        yield opened[process.node]
+            opened = stack.enter_context(checkpoint_folder(root, key))
+        folders = {node: path for node, path in all_gather((process.node, opened)) if path}
+        yield folders[process.node]
 
 
 def _try_lock(folder: Path) -> FileLock | None:
     """Lock a folder, which is made if need be; None if another process has it."""
+    folder.mkdir(exist_ok=True)
     lock = FileLock(folder / LOCK)
-    while True:
-        folder.mkdir(exist_ok=True)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return None
-        if (folder / LOCK).exists():
-            return lock
-        lock.release()  # its last owner removed it between our two steps
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return None
+    return lock
 
 
-def _remove_oldest(root: Path) -> None:
-    """Remove what is left of runs that nobody came back to, but for the newest few."""
-    folders = sorted((p for p in root.iterdir() if p.is_dir()), key=lambda p: -p.stat().st_mtime)
-    for folder in folders[KEPT_RUNS:]:
-        lock = _try_lock(folder)
-        if lock:
-            print(f"removing the checkpoints of an unfinished run: {folder}")
+def _prune(root: Path) -> None:
+    """Remove the checkpoints of finished runs and of all but the newest unfinished ones.
+
+    The caller holds the lock of `root`.
+    """
+    kept = 0
+    for folder in sorted(
+        (p for p in root.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime, reverse=True
+    ):
+        finished = _is_saved(folder)
+        if not finished and kept < KEPT_RUNS:
+            kept += 1
+        elif lock := _try_lock(folder):
+            if not finished:
+                print(f"removing the checkpoints of an unfinished run: {folder}")
             shutil.rmtree(folder, ignore_errors=True)
             lock.release()
 
 
-def common_checkpoint(folder: Path, keeps: bool, newest: int = sys.maxsize) -> Path | None:
+def _is_saved(folder: Path) -> bool:
+    """Whether a run is finished, and its workspace has gone on since or is gone."""
+    mark = folder / FINISHED
+    if not mark.is_file():
+        return False
+    workspace = Path(mark.read_text(encoding="utf-8")).absolute()
+    return workspace == Path.cwd() or not workspace.exists()
+
+
+def common_checkpoint(folder: Path, saves: bool, newest: int = sys.maxsize) -> Path | None:
     """The newest checkpoint that every host has whole.
 
     Args:
         folder: this host's checkpoints.
-        keeps: whether this is the process that writes them; the others take its word.
+        saves: whether this is the process that writes them; the others take its word.
         newest: the last step that counts.
     """
     while True:
-        own = last_whole_checkpoint(folder, newest) if keeps else None
-        steps = {
-            n for n in from_everyone((_step(own) if own else 0) if keeps else None) if n is not None
-        }
-        newest = min(steps)
-        if len(steps) == 1:
+        found = last_whole_checkpoint(folder, newest) if saves else None
+        steps = all_gather((_step(found) if found else 0) if saves else None)
+        distinct = {step for step in steps if step is not None}
+        newest = min(distinct)
+        if len(distinct) == 1:
             return folder / f"checkpoint-{newest}" if newest else None
 
 
 def last_whole_checkpoint(folder: Path, newest: int = sys.maxsize) -> Path | None:
-    """The newest checkpoint whose files have their sums; what is damaged is named and removed.
+    """The newest checkpoint whose files have their checksums; damaged ones are named and removed.
 
     Args:
         folder: where they lie.
@@ -175,13 +202,13 @@ def _step(checkpoint: Path) -> int:
 def _damage(checkpoint: Path) -> str:
     """What is wrong with a checkpoint; empty if nothing is."""
     try:
-        sums = json.loads((checkpoint / SUMS).read_text(encoding="utf-8"))
-        for name, expected in sums.items():
+        checksums = json.loads((checkpoint / CHECKSUMS).read_text(encoding="utf-8"))
+        for name, expected in checksums.items():
             if sha256_of(checkpoint / name) != expected:
-                return f"{name} has not the sum that was written beside it"
+                return f"{name} does not have its checksum"
     except (OSError, ValueError, AttributeError) as error:
-        return f"it is not whole ({error})"
-    return "" if EXTRA in sums else "it is not whole"
+        return f"it is incomplete ({error})"
+    return "" if EXTRA in checksums else "it is incomplete"
 
 
 class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
@@ -189,29 +216,18 @@ class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
 
     Attributes:
         stopped_at: the step at which a signal ended the training; None if none did.
-        seconds_before: spent on the steps before the checkpoint that was gone on from.
+        seconds_before: spent on the steps before the checkpoint that was resumed from.
     """
 
-    def __init__(self, trainer: Trainer, tables: TrainingTables, steps_per_epoch: int) -> None:
+    def __init__(self, trainer: Trainer, steps_per_epoch: int) -> None:
         self.stopped_at: int | None = None
         self.seconds_before = 0.0
-        self._trainer, self._tables = trainer, tables
-        self._steps_per_epoch = steps_per_epoch
+        self._trainer, self._steps_per_epoch = trainer, steps_per_epoch
         self._begun = time.monotonic()
         self._save_due = self._begun + _seconds_to_next_save(0)
         self._saving_since: float | None = None  # while a save of ours is under way
         self._spent = 0.0  # on the last one
         self._signalled = False
-
-    def restore(self, checkpoint: Path) -> None:
-        """Take back what `on_save` added; to be called from within the training, once it began."""
-        extra = json.loads((checkpoint / EXTRA).read_text(encoding="utf-8"))
-        self._tables.restore(extra["tables"])
-        self.seconds_before = extra["seconds"]
-        # The Trainer forgets the losses since its last log: the next one would be of fewer steps.
-        mine = self._trainer.args.process_index
-        self._trainer._tr_loss += extra["losses_since_log"][mine]
-        self._trainer._globalstep_last_logged = extra["last_logged_step"]
 
     @contextmanager
     def stopping_at_signals(self) -> Iterator[None]:
@@ -234,10 +250,15 @@ class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Go on from the checkpoint at this step, if the Trainer has just loaded one."""
+        """Take back what `on_save` added to the checkpoint at this step, if one was loaded."""
+        if not state.global_step:
+            return
         checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        if state.global_step:
-            self.restore(checkpoint)
+        extra = json.loads((checkpoint / EXTRA).read_text(encoding="utf-8"))
+        self.seconds_before = extra["seconds"]
+        # The Trainer forgets the losses since its last log: the next one would be of fewer steps.
+        self._trainer._tr_loss += extra["losses_since_log"][args.process_index]
+        self._trainer._globalstep_last_logged = extra["last_logged_step"]
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -247,7 +268,7 @@ class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
             return
         # Saving is done together: all processes must come to the same answer.
         due = time.monotonic() >= self._save_due
-        signalled, due = anyone(self._signalled, due, device=args.device)
+        signalled, due = any_process(self._signalled, due, device=args.device)
         if signalled or due:
             control.should_save = True
             self._saving_since = time.monotonic()
@@ -259,7 +280,7 @@ class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Stop after an epoch's evaluation; a part of an epoch gets none."""
-        (signalled,) = anyone(self._signalled, device=args.device)
+        (signalled,) = any_process(self._signalled, device=args.device)
         if self.stopped_at is not None:
             control.should_evaluate = control.should_save = control.should_log = False
         elif signalled and state.global_step < state.max_steps:
@@ -269,10 +290,10 @@ class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Complete the checkpoint; without its sums, which come last, it counts as none."""
+        """Complete the checkpoint; without its checksums, which come last, it counts as none."""
         checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        losses = from_everyone(float(self._trainer._tr_loss))
-        wait_for_all()  # for the random states of every process
+        losses = all_gather(float(self._trainer._tr_loss))
+        barrier()  # for the random states of every process
         if args.should_save:
             self._complete(checkpoint, losses)
         now = time.monotonic()
@@ -283,14 +304,13 @@ class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
 
     def _complete(self, checkpoint: Path, losses_since_log: list[float]) -> None:
         extra = {
-            "tables": self._tables.state(),
             "seconds": self.seconds_before + time.monotonic() - self._begun,
             "losses_since_log": losses_since_log,  # of each process
             "last_logged_step": self._trainer._globalstep_last_logged,
         }
         write_text_atomic(checkpoint / EXTRA, json.dumps(extra))
-        sums = {p.name: sha256_of(p) for p in sorted(checkpoint.iterdir()) if p.name != SUMS}
-        write_text_atomic(checkpoint / SUMS, json.dumps(sums, indent=2))
+        files = (p for p in sorted(checkpoint.iterdir()) if p.name != CHECKSUMS)
+        write_text_atomic(checkpoint / CHECKSUMS, json.dumps({p.name: sha256_of(p) for p in files}))
 
 
 def _seconds_to_next_save(spent: float) -> float:

@@ -1,7 +1,11 @@
-"""What a person reads of a training run while it goes on: a progress bar and two tables."""
+"""What a person reads of a training run while it goes on: a progress bar and two tables.
+
+Both tables follow from the Trainer's own log, which travels in its checkpoints.
+"""
 
 import csv
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +17,13 @@ from transformers import (
     TrainingArguments,
 )
 
-from cardproof.files import write_text_atomic
+from cardproof.tables import Value, write_csv
 
 CURVE_COLUMNS = ("step", "epoch", "training_loss", "learning_rate", "gradient_norm")
 EPOCH_COLUMNS = ("training_loss", "epoch", "step", "validation_loss", "accuracy")
+
+Row = dict[str, Value]
+Log = Sequence[Mapping[str, float]]  # the Trainer's log_history: each entry names its step
 
 
 class QuietProgress(ProgressCallback):  # type: ignore[misc]
@@ -35,113 +42,97 @@ class QuietProgress(ProgressCallback):  # type: ignore[misc]
             self.training_bar.set_postfix(loss=f"{logs['loss']:.4f}")
 
 
+def curve_rows(log: Log) -> list[Row]:
+    """The points of the training curve, in `CURVE_COLUMNS`."""
+    names = ("step", "epoch", "loss", "learning_rate", "grad_norm")
+    return [
+        dict(zip(CURVE_COLUMNS, (entry.get(name, math.nan) for name in names), strict=True))
+        for entry in log
+        if "loss" in entry
+    ]
+
+
+def epoch_rows(
+    log: Log, logging_steps: int, steps_per_epoch: int, ends: Sequence[int]
+) -> list[Row]:
+    """The per-epoch table, in the columns of the cards' auto-generated ones.
+
+    Its training loss is the mean over the last full window of `logging_steps` steps, as a Trainer
+    with that setting prints it: at step 1,563 with windows of 500 it is the mean of steps 1,001 to
+    1,500. It is None ("No log" in the cards) while no window is full.
+
+    Args:
+        log: the Trainer's, with a loss every so many steps that they divide `logging_steps`.
+        logging_steps: of the card.
+        steps_per_epoch: optimizer steps of an epoch.
+        ends: the last step of each epoch so far.
+    """
+    evaluated = {entry["step"]: entry for entry in log if "eval_loss" in entry}
+    rows: list[Row] = []
+    for step in ends:
+        full = step // logging_steps * logging_steps
+        window = [
+            e["loss"] for e in log if "loss" in e and full - logging_steps < e["step"] <= full
+        ]
+        scores = evaluated.get(step, {})
+        values = (
+            sum(window) / len(window) if window else None,
+            round(step / steps_per_epoch, 4),
+            step,
+            scores.get("eval_loss"),
+            scores.get("eval_accuracy"),
+        )
+        rows.append(dict(zip(EPOCH_COLUMNS, values, strict=True)))
+    return rows
+
+
 class TrainingTables(TrainerCallback):  # type: ignore[misc]
     """Writes the training curve and the per-epoch table, row by row, while training runs.
 
-    The per-epoch table has the columns of the cards' auto-generated ones. Its training loss is the
-    mean over the last full window of `logging_steps` steps, as a Trainer with that setting prints
-    it: at step 1,563 with windows of 500 it is the mean of steps 1,001 to 1,500. It is empty
-    ("No log" in the cards) while no window is full.
+    A training that is resumed begins with the rows up to its checkpoint.
     """
 
-    def __init__(self, curve: Path, epochs: Path, logging_steps: int) -> None:
+    def __init__(self, curve: Path, epochs: Path, logging_steps: int, steps_per_epoch: int) -> None:
         self._curve, self._epochs = curve, epochs
-        self._logging_steps = logging_steps
-        self._window: list[float] = []
-        self._last_window: float | None = None
-        self._unwritten: tuple[float, int] | None = None  # an epoch that nothing evaluates
-        _start_csv(curve, CURVE_COLUMNS)
-        _start_csv(epochs, EPOCH_COLUMNS)
+        self._logging_steps, self._steps_per_epoch = logging_steps, steps_per_epoch
 
-    def state(self) -> dict[str, Any]:
-        """All that was written and noted so far, as plain data."""
-        return {
-            "curve": self._curve.read_text(encoding="utf-8"),
-            "epochs": self._epochs.read_text(encoding="utf-8"),
-            "window": self._window,
-            "last_window": self._last_window,
-            "unwritten": self._unwritten,
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go back to what `state` returned: rows written since are dropped."""
-        write_text_atomic(self._curve, state["curve"])
-        write_text_atomic(self._epochs, state["epochs"])
-        self._window, self._last_window = state["window"], state["last_window"]
-        self._unwritten = tuple(state["unwritten"]) if state["unwritten"] else None
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Write what the log holds already."""
+        write_csv(self._curve, CURVE_COLUMNS, curve_rows(state.log_history))
+        self._write_epochs(state)
 
     def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **_: Any,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Append a point of the curve; close the window when it is full."""
-        if not logs or "loss" not in logs:
-            return
-        gradient_norm = logs.get("grad_norm", math.nan)
-        row = (state.global_step, logs["epoch"], logs["loss"], logs["learning_rate"], gradient_norm)
-        _append_csv(self._curve, row)
-        self._window.append(logs["loss"])
-        if state.global_step % self._logging_steps == 0:
-            # Every point is a mean over equally many steps, so their mean is that of the window.
-            self._last_window = sum(self._window) / len(self._window)
-            self._window = []
+        """Append a point of the curve."""
+        with self._curve.open("a", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, CURVE_COLUMNS, lineterminator="\n")
+            writer.writerows(curve_rows(state.log_history[-1:]))
 
     def on_evaluate(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        metrics: dict[str, float] | None = None,
-        **_: Any,
-    ) -> None:
-        """Append a row of the per-epoch table."""
-        if metrics:
-            self._write_epoch(
-                float(state.epoch or 0),
-                state.global_step,
-                metrics["eval_loss"],
-                metrics["eval_accuracy"],
-            )
-
-    def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Note an epoch without evaluation: the log of its last step comes after this call."""
-        if args.eval_strategy == "no":
-            self._unwritten = (float(state.epoch or 0), state.global_step)
+        """Write the row of this epoch."""
+        self._write_epochs(state)
 
-    def on_step_begin(
+    def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Write a noted epoch."""
-        self._flush()
+        """Write the row of the epoch before, which nothing may have evaluated."""
+        self._write_epochs(state)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Write a noted epoch."""
-        self._flush()
+        """Write the row of the last epoch, which may be cut short."""
+        self._write_epochs(state)
 
-    def _flush(self) -> None:
-        if self._unwritten:
-            self._write_epoch(*self._unwritten, None, None)
-            self._unwritten = None
-
-    def _write_epoch(
-        self, epoch: float, step: int, loss: float | None, accuracy: float | None
-    ) -> None:
-        _append_csv(self._epochs, (self._last_window, round(epoch, 4), step, loss, accuracy))
-
-
-def _start_csv(path: Path, columns: tuple[str, ...]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(",".join(columns) + "\n", encoding="utf-8")
-
-
-def _append_csv(path: Path, row: tuple[float | None, ...]) -> None:
-    with path.open("a", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerow(["" if v is None else v for v in row])
+    def _write_epochs(self, state: TrainerState) -> None:
+        step, epoch = state.global_step, self._steps_per_epoch
+        ends = set(range(epoch, step + 1, epoch)) | (
+            {step} if step and step == state.max_steps else set()
+        )
+        rows = epoch_rows(state.log_history, self._logging_steps, epoch, sorted(ends))
+        write_csv(self._epochs, EPOCH_COLUMNS, rows)

@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,22 +16,21 @@ from transformers import (
     PreTrainedTokenizerBase,
     ProgressCallback,
     Trainer,
+    TrainerCallback,
     TrainingArguments,
 )
 
 from cardproof.errors import CardproofError, StoppedError
 from cardproof.model.devices import Device
 from cardproof.model.tokens import TokenStore
-from cardproof.model.unpadded.batches import UnpaddedRows, collate_packed
+from cardproof.model.unpadded.batches import collate_unpadded
 from cardproof.model.unpadded.model import describe_batches, why_padded, without_padding
 from cardproof.recipe.schema import Train
-from cardproof.training.averaging import WeightAverage
 from cardproof.training.checkpointing import CheckpointKeeper, common_checkpoint
-from cardproof.training.distributed.batches import OwnDropout, WholeBatchTrainer, sharing_rows
-from cardproof.training.distributed.launch import ALONE, Process
-from cardproof.training.distributed.process_group import wait_for_all
-from cardproof.training.layer_rates import layer_wise_optimizer
-from cardproof.training.logs import QuietProgress, TrainingTables
+from cardproof.training.distributed.batches import PerRankDropout, WholeBatchTrainer, sharing_rows
+from cardproof.training.distributed.launch import SINGLE_PROCESS, Process
+from cardproof.training.distributed.process_group import barrier
+from cardproof.training.logs import QuietProgress
 
 if TYPE_CHECKING:
     from transformers import EvalPrediction
@@ -41,22 +40,6 @@ CURVE_POINTS_PER_WINDOW = 50  # of the curve, in each window of `logging_steps`
 
 class TrainingError(CardproofError):
     """A training that came to nothing."""
-
-
-@dataclass(frozen=True)
-class Refinements:
-    """What no card does.
-
-    Attributes:
-        layer_decay: a layer's learning rate over that of the layer above it; None: all alike.
-        average_last: share of the steps whose mean weights are kept; None: those of the last step.
-    """
-
-    layer_decay: float | None = None
-    average_last: float | None = None
-
-
-AS_THE_CARDS = Refinements()
 
 
 @dataclass(frozen=True)
@@ -87,7 +70,7 @@ def training_arguments(
     device: Device,
     validates: bool,
     checkpoints: Path,
-    process: Process = ALONE,
+    process: Process = SINGLE_PROCESS,
 ) -> TrainingArguments:
     """The recipe in the Trainer's terms."""
     arguments = TrainingArguments(
@@ -110,11 +93,12 @@ def training_arguments(
         full_determinism=True,
         logging_steps=curve_interval(train.logging_steps),
         eval_strategy="epoch" if validates else "no",
-        save_strategy="epoch" if train.load_best else "no",  # for its sake; see also `resume`
+        save_strategy="epoch" if train.load_best else "no",  # CheckpointKeeper saves, too
         save_total_limit=3,  # the best, the newest, and one before it until that is whole
         load_best_model_at_end=train.load_best,
         metric_for_best_model="loss",
         logging_nan_inf_filter=False,  # a loss that is not finite must show
+        remove_unused_columns=False,  # the model's forward is another one while it trains
         report_to="none",
         disable_tqdm=False,  # a progress bar, whatever the verbosity of the library
         **(_sharing(device, process.nodes) if process.count > 1 else {}),
@@ -131,7 +115,7 @@ def _sharing(device: Device, nodes: int) -> dict[str, Any]:
         "ddp_find_unused_parameters": False,
         "average_tokens_across_devices": False,  # the loss of a share is weighted already
         "accelerator_config": {"even_batches": False},
-        "save_on_each_node": nodes > 1,  # each host goes on from files of its own
+        "save_on_each_node": nodes > 1,  # each host resumes from files of its own
     }
 
 
@@ -141,46 +125,17 @@ def curve_interval(logging_steps: int) -> int:
     return next(n for n in range(wanted, 0, -1) if logging_steps % n == 0)
 
 
-@dataclass(frozen=True)
-class Batching:
-    """How rows become batches that the model takes.
-
-    Attributes:
-        reason: what was chosen and why, to print.
-        rows: makes the Trainer's data set out of a token store.
-        collate: makes a batch out of its rows.
-        forward: lets a model take such batches while it is open.
-    """
-
-    reason: str
-    rows: Callable[[TokenStore], Any]
-    collate: Callable[[Any], Any]
-    forward: Callable[[PreTrainedModel], AbstractContextManager[None]]
-
-
-def choose_batching(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, arguments: TrainingArguments
-) -> Batching:
-    """No padding where the model's family and the device allow it, else padded batches."""
-    why = why_padded(model, arguments.device.type)
-    if why:
-        collator = DataCollatorWithPadding(tokenizer)
-        return Batching(describe_batches(why), lambda store: store, collator, nullcontext)
-    return Batching(describe_batches(None), UnpaddedRows, collate_packed, without_padding)
-
-
 def train_classifier(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     train_set: TokenStore,
     validation_set: TokenStore | None,
     arguments: TrainingArguments,
-    tables: TrainingTables,
-    refinements: Refinements = AS_THE_CARDS,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> TrainingResult:
     """Train `model` in place and return what came of it.
 
-    If the arguments' output folder holds a checkpoint of this run, training goes on from it.
+    If the arguments' output folder holds a checkpoint of this run, training resumes from it.
 
     Args:
         model: the base with its head.
@@ -188,34 +143,47 @@ def train_classifier(
         train_set: to train on.
         validation_set: to evaluate each epoch on, if the arguments say so.
         arguments: the recipe in the Trainer's terms.
-        tables: to fill.
-        refinements: what no card does.
+        callbacks: the Trainer's, such as `TrainingTables`.
 
     Raises:
-        CardproofError: the layers' rates are to differ and the model has no numbered layers.
         TrainingError: the loss is not finite at the end.
         StoppedError: a signal ended the run, which is saved.
     """
-    batching = choose_batching(model, tokenizer, arguments)
-    print(batching.reason)
-    shared = arguments.world_size > 1
-    sets = (train_set, validation_set)
-    trainer = _make_trainer(model, arguments, batching, sets, tables, refinements)
+    padded = why_padded(model, arguments.device.type)
+    print(describe_batches(padded))
+    distributed = arguments.world_size > 1
+    trainer = (WholeBatchTrainer if distributed else Trainer)(
+        model=model,
+        args=arguments,
+        train_dataset=train_set,
+        eval_dataset=validation_set,
+        data_collator=DataCollatorWithPadding(tokenizer) if padded else collate_unpadded,
+        compute_metrics=_accuracy,
+        callbacks=[*callbacks, *([PerRankDropout()] if distributed else [])],
+    )
+    trainer.remove_callback(ProgressCallback)
+    per_epoch = steps_per_epoch(len(train_set), arguments.per_device_train_batch_size)
+    keeper = CheckpointKeeper(trainer, per_epoch)
+    trainer.add_callback(QuietProgress())
+    trainer.add_callback(keeper)
     # Determinism fills new memory, for code that reads it unwritten: none here, and a tenth slower.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    per_epoch = steps_per_epoch(len(train_set), arguments.per_device_train_batch_size)
-    keeper = CheckpointKeeper(trainer, tables, per_epoch)
-    trainer.add_callback(keeper)
     checkpoint = common_checkpoint(
-        Path(arguments.output_dir), arguments.should_save, _last_to_go_on_from(arguments, per_epoch)
+        Path(arguments.output_dir),
+        arguments.should_save,
+        _last_resumable_step(arguments, per_epoch),
     )
     if checkpoint:
-        print(f"going on from {checkpoint.name}, saved when the last attempt was cut off")
+        print(f"resuming from {checkpoint.name}, saved when the last attempt was cut off")
     start = time.perf_counter()
-    sharing = sharing_rows if shared else nullcontext
-    with batching.forward(model), sharing(model), keeper.stopping_at_signals():
+    with ExitStack() as stack:
+        if not padded:
+            stack.enter_context(without_padding(model))
+        if distributed:
+            stack.enter_context(sharing_rows(model))
+        stack.enter_context(keeper.stopping_at_signals())
         output = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    wait_for_all()  # until each has read the best checkpoint, which goes with the others
+    barrier()  # until each has read the best checkpoint, which goes with the others
     _check_end(keeper.stopped_at, trainer.state.max_steps, output.training_loss, arguments)
     best = trainer.state.best_global_step
     return TrainingResult(
@@ -226,39 +194,6 @@ def train_classifier(
     )
 
 
-def _make_trainer(
-    model: PreTrainedModel,
-    arguments: TrainingArguments,
-    batching: Batching,
-    sets: tuple[TokenStore, TokenStore | None],
-    tables: TrainingTables,
-    refinements: Refinements,
-) -> Trainer:
-    """A Trainer over the training and the validation set, with the tables and what is refined."""
-    train_set, validation_set = sets
-    shared, last = arguments.world_size > 1, refinements.average_last
-    averages = [WeightAverage(model, last)] if last else []
-    trainer = (WholeBatchTrainer if shared else Trainer)(
-        model=model,
-        args=arguments,
-        train_dataset=batching.rows(train_set),
-        eval_dataset=batching.rows(validation_set) if validation_set else None,
-        data_collator=batching.collate,
-        compute_metrics=_accuracy,
-        callbacks=[
-            tables,
-            *([OwnDropout()] if shared else []),
-            *averages,
-        ],
-    )
-    if refinements.layer_decay:
-        decays = trainer.get_decay_parameter_names(model)
-        trainer.optimizer = layer_wise_optimizer(model, arguments, decays, refinements.layer_decay)
-    trainer.remove_callback(ProgressCallback)
-    trainer.add_callback(QuietProgress())
-    return trainer
-
-
 def _check_end(
     stopped_at: int | None, max_steps: int, loss: float, arguments: TrainingArguments
 ) -> None:
@@ -266,7 +201,7 @@ def _check_end(
     if stopped_at is not None:
         raise StoppedError(
             f"interrupted after step {stopped_at:,} of {max_steps:,}, and "
-            "saved; `dvc repro` goes on from there"
+            "saved; `dvc repro` resumes from there"
         )
     if not math.isfinite(loss):
         raise TrainingError(
@@ -275,12 +210,12 @@ def _check_end(
         )
 
 
-def _last_to_go_on_from(arguments: TrainingArguments, per_epoch: int) -> int:
-    """The last step from which the Trainer goes on rightly.
+def _last_resumable_step(arguments: TrainingArguments, per_epoch: int) -> int:
+    """The last step from which the Trainer resumes correctly.
 
     That is not the end of a run that ends within an epoch: the Trainer looks whether it is there
     only after a step, and would take one too many. Such a run, cut off between its last checkpoint
-    and its model, goes on from an earlier one that is whole, or starts again.
+    and its model, resumes from an earlier one that is whole, or starts again.
     """
     end: int = arguments.max_steps
     if end <= 0:

@@ -31,7 +31,7 @@ def run_data_path(store: str, sizes: dict[str, int]) -> dict[str, float]:
 
     from cardproof.model.devices import choose_device
     from cardproof.model.tokens import open_tokens
-    from cardproof.model.unpadded.batches import UnpaddedRows, collate_packed
+    from cardproof.model.unpadded.batches import collate_unpadded
     from cardproof.training.trainer import training_arguments
     from dev.benchmarks.models import random_classifier
     from dev.benchmarks.training_work import grojeda
@@ -42,9 +42,9 @@ def run_data_path(store: str, sizes: dict[str, int]) -> dict[str, float]:
     )
 
     def load() -> None:
-        rows: Any = UnpaddedRows(open_tokens(Path(store)))
+        rows: Any = open_tokens(Path(store))
         trainer = Trainer(
-            model=model, args=arguments, train_dataset=rows, data_collator=collate_packed
+            model=model, args=arguments, train_dataset=rows, data_collator=collate_unpadded
         )
         for _ in trainer.get_train_dataloader():
             pass

@@ -177,7 +177,7 @@ def train_as_stage(
     tables = _TimingTables(after_step, train.logging_steps)
     model = random_classifier(settings.sizes)
     tokenizer = load_tokenizer(Path(settings.word_pieces))
-    train_classifier(model, tokenizer, store, None, arguments, tables)
+    train_classifier(model, tokenizer, store, None, arguments, [tables])
     return store.noted, device.name
 
 
@@ -209,7 +209,7 @@ class NotingStore(TokenStore):
 
 class _TimingTables(TrainingTables):
     def __init__(self, after_step: Callable[[], None], logging_steps: int) -> None:
-        super().__init__(Path("curve.csv"), Path("epochs.csv"), logging_steps)
+        super().__init__(Path("curve.csv"), Path("epochs.csv"), logging_steps, 1)
         self._after_step = after_step
 
     def on_step_end(self, *_: Any, **__: Any) -> None:

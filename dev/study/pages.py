@@ -222,11 +222,17 @@ def _changes(
         "kept": [KEPT[change] for change in helps if change in KEPT],
         "level": LEVEL,
         "most_seeds": max(len(group.runs) for group in groups),
-        "reviews_cut": found[0].metrics["tokenize.train_reviews_cut"],
+        "reviews_cut": _reviews_truncated(found[0].metrics),
         "train_rows": round(found[0].metrics["split.train_rows"]),
         "rows": len(found[0].labels),
         "where": _where(found),
     }
+
+
+def _reviews_truncated(metrics: Mapping[str, float]) -> float:
+    """Their share of the training reviews; the older records call it cut."""
+    old = "tokenize.train_reviews_cut"
+    return metrics[old if old in metrics else "tokenize.train_reviews_truncated"]
 
 
 def _points(reading: Reading) -> float:

@@ -1,4 +1,4 @@
-"""The token store: cut as the tokenizer cuts, read back as written."""
+"""The token store: truncated as the tokenizer truncates, read back as written."""
 
 import json
 import shutil
@@ -29,14 +29,14 @@ LABELS = [0, 1, 0, 1, 1]
 
 
 @pytest.mark.parametrize("max_length", [8, 16, 128])
-def test_reviews_are_cut_as_the_tokenizer_cuts_them(
+def test_reviews_are_truncated_as_the_tokenizer_truncates_them(
     tiny_base: Path, tmp_path: Path, max_length: int
 ) -> None:
     tokenizer = load_tokenizer(tiny_base)
     batches = [(TEXTS[:2], LABELS[:2]), (TEXTS[2:], LABELS[2:])]
     store = write_tokens(batches, load_word_pieces(tiny_base), max_length, tmp_path)
     expected = tokenizer(TEXTS, truncation=True, max_length=max_length)["input_ids"]
-    assert [store[i]["input_ids"] for i in range(len(store))] == expected
+    assert [store.row(i).tolist() for i in range(len(store))] == expected
     assert [store[i]["labels"] for i in range(len(store))] == LABELS
     assert store.full_lengths.tolist() == [len(tokenizer(t)["input_ids"]) for t in TEXTS]
 
@@ -53,7 +53,7 @@ def test_head_and_tail_are_a_quarter_of_what_is_kept_and_the_rest(
         room = max_length - 2
         if len(content) > room:
             content = content[: room // 4] + content[-(room - room // 4) :]
-        assert store[index]["input_ids"] == [begin, *content, end]
+        assert store.row(index).tolist() == [begin, *content, end]
     assert store.full_lengths.tolist() == [len(words.encode(text).ids) for text in texts]
 
 
@@ -68,12 +68,12 @@ def test_ids_take_two_bytes_and_any_npy_reader_can_read_them(
     assert isinstance(open_tokens(tmp_path).ids, np.memmap)
 
 
-def test_what_the_cut_costs_is_counted(tiny_base: Path, tmp_path: Path) -> None:
+def test_what_truncation_costs_is_counted(tiny_base: Path, tmp_path: Path) -> None:
     store = write_tokens([(TEXTS, LABELS)], load_word_pieces(tiny_base), 16, tmp_path)
     facts = describe_tokens({"train": store})
     full = store.full_lengths
-    assert facts["train_reviews_cut"] == (full > 16).mean()
-    assert facts["train_tokens_cut"] == pytest.approx(
+    assert facts["train_reviews_truncated"] == (full > 16).mean()
+    assert facts["train_tokens_truncated"] == pytest.approx(
         (full - np.minimum(full, 16)).sum() / full.sum()
     )
 
@@ -95,7 +95,9 @@ def test_word_pieces_are_those_of_the_library_also_on_real_reviews(
         (tmp_path / name).write_bytes((base / name).read_bytes())
     reviews = mirror / "datasets/stanfordnlp/imdb/plain_text/train-00000-of-00001.parquet"
     texts = [*AWKWARD, *next(read_batches(reviews))[0][:300]]
-    minilm = mirror / "sentence-transformers/all-MiniLM-L6-v2"  # its file cuts at 128, and pads
+    minilm = (
+        mirror / "sentence-transformers/all-MiniLM-L6-v2"
+    )  # its file truncates at 128, and pads
     for folder in (base, tmp_path, minilm):
         expected = load_tokenizer(folder)(texts)["input_ids"]
         encoded = load_word_pieces(folder).encode_batch_fast(texts)
@@ -192,7 +194,7 @@ def test_batched_logits_are_those_of_one_review_at_a_time(tiny_base: Path, tmp_p
     cpu = Device("cpu", "fp32", "fp32", "")
     logits = predict_logits(model, store, 4, cpu, tokenizer.pad_token_id)
     with torch.inference_mode():
-        alone = [model(torch.tensor([store[i]["input_ids"]])).logits[0] for i in range(len(store))]
+        alone = [model(torch.tensor([store.row(i).tolist()])).logits[0] for i in range(len(store))]
     difference = np.abs(logits - torch.stack(alone).numpy())
     assert difference.max() < 1e-5, f"max {difference.max():.2e}, mean {difference.mean():.2e}"
 

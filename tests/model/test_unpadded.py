@@ -22,26 +22,25 @@ from transformers import (
 )
 
 from cardproof.model.loading import load_tokenizer, load_word_pieces
-from cardproof.model.tokens import write_tokens
+from cardproof.model.tokens import TokenStore, write_tokens
 from cardproof.model.unpadded.attention import _attend_ragged, attend
 from cardproof.model.unpadded.batches import (
-    UnpaddedRows,
     batches_by_rows,
     batches_by_tokens,
-    collate_packed,
-    pack_rows,
+    collate_unpadded,
+    concatenate_rows,
 )
 from cardproof.model.unpadded.dropout import Dropout, MaskBits, apply_mask, apply_signs_
-from cardproof.model.unpadded.model import packed_logits, why_padded, without_padding
+from cardproof.model.unpadded.model import unpadded_logits, why_padded, without_padding
 from cardproof.training.logs import TrainingTables
-from cardproof.training.trainer import choose_batching, train_classifier
+from cardproof.training.trainer import train_classifier
 
 ROOT = Path(__file__).parents[2]
 LENGTHS = (1, 512, 2, 77, 130, 3, 301)
 FAMILIES = ("distilbert", "bert")
 PIECES = 120
 
-Ids = NDArray[np.int64]
+Row = dict[str, Any]  # input_ids, shape (tokens,), and labels, a number
 Outcome = tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]  # loss, logits, gradients
 
 
@@ -62,21 +61,24 @@ def tiny(family: str, p: float = 0.0, width: int = 48, pieces: int = PIECES) -> 
     return DistilBertForSequenceClassification(distilbert).train()
 
 
-def rows_of(lengths: Sequence[int], seed: int = 0) -> list[tuple[Ids, int]]:
+def rows_of(lengths: Sequence[int], seed: int = 0) -> list[Row]:
     random = np.random.default_rng(seed)
-    return [(random.integers(1, PIECES, n), int(random.integers(2))) for n in lengths]
+    return [
+        {"input_ids": random.integers(1, PIECES, n), "labels": int(random.integers(2))}
+        for n in lengths
+    ]
 
 
-def pad(rows: Sequence[tuple[Any, int]]) -> dict[str, torch.Tensor]:
+def pad(rows: Sequence[Row]) -> dict[str, torch.Tensor]:
     ids = nn.utils.rnn.pad_sequence(
-        [torch.from_numpy(ids.astype(np.int64)) for ids, _ in rows], batch_first=True
+        [torch.from_numpy(row["input_ids"].astype(np.int64)) for row in rows], batch_first=True
     )
-    lengths = torch.tensor([len(ids) for ids, _ in rows])
+    lengths = torch.tensor([len(row["input_ids"]) for row in rows])
     mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
     return {
         "input_ids": ids,
         "attention_mask": mask,
-        "labels": torch.tensor([label for _, label in rows]),
+        "labels": torch.tensor([row["labels"] for row in rows]),
     }
 
 
@@ -90,23 +92,23 @@ def outcome(model: PreTrainedModel, batch: dict[str, torch.Tensor], bf16: bool =
 
 
 def both(
-    model: PreTrainedModel, rows: Sequence[tuple[Any, int]], bf16: bool = False
+    model: PreTrainedModel, rows: Sequence[Row], bf16: bool = False
 ) -> tuple[Outcome, Outcome]:
     """The outcome with padding, and without."""
     padded = outcome(model, pad(rows), bf16)
     with without_padding(model):
-        return padded, outcome(model, collate_packed(rows), bf16)
+        return padded, outcome(model, collate_unpadded(rows), bf16)
 
 
-def assert_same(padded: Outcome, packed: Outcome, tolerance: float) -> None:
+def assert_same(padded: Outcome, unpadded: Outcome, tolerance: float) -> None:
     """Compare each part with its own largest value.
 
     Some gradients are zero but for rounding: that of a key's bias, or of the queries where rows
     have one token. So a gradient's largest value counts as no less than a tenth of the model's.
     """
     floor = max(float(gradient.abs().max()) for gradient in padded[2].values()) / 10
-    parts = {"loss": (padded[0], packed[0], 0.0), "logits": (padded[1], packed[1], 0.0)}
-    parts |= {name: (gradient, packed[2][name], floor) for name, gradient in padded[2].items()}
+    parts = {"loss": (padded[0], unpadded[0], 0.0), "logits": (padded[1], unpadded[1], 0.0)}
+    parts |= {name: (gradient, unpadded[2][name], floor) for name, gradient in padded[2].items()}
     for name, (expected, actual, least) in parts.items():
         difference = (actual - expected).abs() / max(float(expected.abs().max()), least)
         assert difference.max() <= tolerance, (
@@ -132,9 +134,9 @@ def test_in_bf16_the_error_of_the_gradients_is_that_of_the_padded_model(family: 
         rows = rows_of((40, 12, 90, 3), seed)
         exact = outcome(model, pad(rows))
         errors.append([gradient_error(exact, other) for other in both(model, rows, bf16=True)])
-    padded, packed = np.median(errors, axis=0)
-    assert packed < 1.3 * padded, f"packed {packed:.4f}, padded {padded:.4f}"
-    assert packed < 0.02
+    padded, unpadded = np.median(errors, axis=0)
+    assert unpadded < 1.3 * padded, f"unpadded {unpadded:.4f}, padded {padded:.4f}"
+    assert unpadded < 0.02
 
 
 def gradient_error(exact: Outcome, other: Outcome) -> float:
@@ -146,8 +148,8 @@ def gradient_error(exact: Outcome, other: Outcome) -> float:
 @pytest.fixture(scope="module", params=["sample", "real"])
 def word_pieces(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[UnpaddedRows, int]]:
-    """Reviews in word pieces, cut at 384, and how many pieces there are."""
+) -> Iterator[tuple[TokenStore, int]]:
+    """Reviews in word pieces, truncated at 384, and how many pieces there are."""
     import pyarrow.parquet as pq
 
     hub = ROOT / "sample/hub"
@@ -162,12 +164,12 @@ def word_pieces(
     folder = tmp_path_factory.mktemp("tokens")
     batch = table["text"].to_pylist(), table["label"].to_pylist()
     store = write_tokens([batch], tokenizer, 384, folder)
-    yield UnpaddedRows(store), tokenizer.get_vocab_size()
+    yield store, tokenizer.get_vocab_size()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_reviews_in_word_pieces_give_the_padded_models_gradients(
-    family: str, word_pieces: tuple[UnpaddedRows, int]
+    family: str, word_pieces: tuple[TokenStore, int]
 ) -> None:
     rows, pieces = word_pieces
     model = tiny(family, pieces=pieces)
@@ -181,8 +183,8 @@ def test_fifty_steps_have_the_padded_models_losses(family: str) -> None:
     padded = losses_of_fifty_steps(model, pad)
     model.load_state_dict(start)
     with without_padding(model):
-        packed = losses_of_fifty_steps(model, collate_packed)
-    difference = np.abs(packed - padded) / padded
+        unpadded = losses_of_fifty_steps(model, collate_unpadded)
+    difference = np.abs(unpadded - padded) / padded
     assert difference.max() < 1e-3, f"max {difference.max():.1e}, mean {difference.mean():.1e}"
 
 
@@ -206,10 +208,10 @@ def test_with_dropout_losses_are_distributed_as_the_padded_models(family: str) -
     with torch.no_grad():
         padded = [seeded(model, pad(rows), seed) for seed in range(250)]
         with without_padding(model):
-            packed = [seeded(model, collate_packed(rows), seed) for seed in range(250, 500)]
-    test = stats.ks_2samp(padded, packed)
-    spread = np.std(packed) / np.std(padded)
-    assert test.pvalue > 0.01, f"{test}, means {np.mean(padded):.4f}, {np.mean(packed):.4f}"
+            unpadded = [seeded(model, collate_unpadded(rows), seed) for seed in range(250, 500)]
+    test = stats.ks_2samp(padded, unpadded)
+    spread = np.std(unpadded) / np.std(padded)
+    assert test.pvalue > 0.01, f"{test}, means {np.mean(padded):.4f}, {np.mean(unpadded):.4f}"
     assert 0.8 < spread < 1.25
 
 
@@ -244,11 +246,13 @@ def test_masks_drop_with_their_probability_and_independently(dtype: torch.dtype,
 def test_attention_with_dropout_has_the_gradients_of_its_masks() -> None:
     """Against attention written out, with the masks that the same generator state gives."""
     lengths, p = (5, 1, 9), 0.4
-    offsets = torch.tensor([0, *np.cumsum(lengths)], dtype=torch.int32)
+    cu_seqlens = torch.tensor([0, *np.cumsum(lengths)], dtype=torch.int32)
     q, k, v, g = torch.randn(4, sum(lengths), 2, 8, generator=torch.Generator().manual_seed(1))
     tensors = [t.clone().requires_grad_() for t in (q, k, v)]
     torch.manual_seed(5)
-    output = attend(tensors[0], tensors[1], tensors[2], (offsets, offsets), Dropout(p, MaskBits()))
+    output = attend(
+        tensors[0], tensors[1], tensors[2], cu_seqlens, cu_seqlens, Dropout(p, MaskBits())
+    )
     torch.autograd.backward(output, g)
     actual = [output, *(t.grad for t in tensors)]
 
@@ -256,7 +260,7 @@ def test_attention_with_dropout_has_the_gradients_of_its_masks() -> None:
     dropout = Dropout(p, MaskBits())
     plain = [t.clone().requires_grad_() for t in (q, k, v)]
     parts = []
-    for a, b in zip(offsets.tolist(), offsets[1:].tolist(), strict=False):
+    for a, b in zip(cu_seqlens.tolist(), cu_seqlens[1:].tolist(), strict=False):
         of_q, of_k, of_v = (t[a:b].transpose(0, 1) for t in plain)
         weights = (of_q @ of_k.mT / 8**0.5).softmax(-1)
         kept = dropout.sign_mask(weights) == 0
@@ -270,7 +274,7 @@ def test_attention_with_dropout_has_the_gradients_of_its_masks() -> None:
 
 
 def test_a_state_of_torchs_generator_repeats_the_masks_to_the_bit() -> None:
-    model, batch = tiny("distilbert", p=0.1), collate_packed(rows_of(LENGTHS))
+    model, batch = tiny("distilbert", p=0.1), collate_unpadded(rows_of(LENGTHS))
     with without_padding(model):
         state = torch.get_rng_state()
         first, second = outcome(model, batch), outcome(model, batch)
@@ -282,12 +286,12 @@ def test_a_state_of_torchs_generator_repeats_the_masks_to_the_bit() -> None:
 
 def test_ragged_attention_is_that_of_each_review() -> None:
     """The path for CUDA, on a CPU: its arithmetic, not its kernels."""
-    offsets = torch.tensor([0, 5, 6, 15], dtype=torch.int32)
+    cu_seqlens = torch.tensor([0, 5, 6, 15], dtype=torch.int32)
     first = torch.arange(4, dtype=torch.int32)
     q, k, v = torch.randn(3, 15, 2, 8, generator=torch.Generator().manual_seed(1))
-    for queries, starts in ((q, offsets), (q[:3], first)):
-        expected = attend(queries, k, v, (starts, offsets), None)
-        difference = (_attend_ragged(queries, k, v, (starts, offsets), 0.0) - expected).abs()
+    for queries, starts in ((q, cu_seqlens), (q[:3], first)):
+        expected = attend(queries, k, v, starts, cu_seqlens, None)
+        difference = (_attend_ragged(queries, k, v, starts, cu_seqlens, 0.0) - expected).abs()
         assert difference.max() < 1e-6, f"max {difference.max():.1e}, mean {difference.mean():.1e}"
 
 
@@ -296,10 +300,10 @@ def test_outside_the_context_the_model_is_the_librarys_own(tmp_path: Path) -> No
     names = list(model.state_dict())
     before = outcome(model, pad(rows))[0]
     with without_padding(model):
-        model(**collate_packed(rows))
+        model(**collate_unpadded(rows))
         assert list(model.state_dict()) == names
         model.save_pretrained(tmp_path)
-        with pytest.raises(TypeError, match="a packed batch has"):
+        with pytest.raises(TypeError, match="an unpadded batch has"):
             model(**pad(rows))
     assert "forward" not in vars(model)
     assert outcome(model, pad(rows))[0] == before
@@ -325,12 +329,10 @@ def test_another_family_trains_on_padded_batches_and_says_so(
     arguments = TrainingArguments(
         output_dir=str(tmp_path), use_cpu=True, max_steps=2, per_device_train_batch_size=2
     )
-    tables = TrainingTables(tmp_path / "curve.csv", tmp_path / "epochs.csv", 1)
-    result = train_classifier(electra(), tokenizer, store, None, arguments, tables)
+    tables = TrainingTables(tmp_path / "curve.csv", tmp_path / "epochs.csv", 1, 2)
+    result = train_classifier(electra(), tokenizer, store, None, arguments, [tables])
     assert result.steps == 2
     assert "padded batches: electra is not DistilBERT or BERT" in capsys.readouterr().out
-    chosen = choose_batching(tiny("bert"), tokenizer, arguments)
-    assert chosen.reason.startswith("without padding")
 
 
 @pytest.mark.parametrize(
@@ -352,11 +354,11 @@ def test_what_needs_padding(change: dict[str, Any], device: str, why: str | None
 
 
 def test_rows_are_laid_end_to_end() -> None:
-    batch = pack_rows([np.array([5, 6, 7], dtype=np.uint16), np.array([8], dtype=np.uint16)])
+    batch = concatenate_rows([np.array([5, 6, 7], dtype=np.uint16), np.array([8], dtype=np.uint16)])
     assert batch["input_ids"].tolist() == [5, 6, 7, 8]
     assert batch["position_ids"].tolist() == [0, 1, 2, 0]
-    assert batch["offsets"].tolist() == [0, 3, 4]
-    assert next(iter(collate_packed([(np.array([1]), 0)]))) == "labels"
+    assert batch["cu_seqlens"].tolist() == [0, 3, 4]
+    assert next(iter(collate_unpadded(rows_of([1])))) == "labels"
 
 
 @pytest.mark.parametrize(
@@ -374,9 +376,9 @@ def test_batches_hold_every_row_once_longest_first(
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_logits_do_not_depend_on_the_other_rows_of_a_batch(family: str) -> None:
-    model, rows = tiny(family).eval(), [ids for ids, _ in rows_of(LENGTHS)]
+    model, rows = tiny(family).eval(), [row["input_ids"] for row in rows_of(LENGTHS)]
     with torch.inference_mode():
-        together = packed_logits(model, **pack_rows(rows))
+        together = unpadded_logits(model, **concatenate_rows(rows))
         alone = torch.cat([model(torch.from_numpy(r)[None]).logits for r in rows])
     difference = (together - alone).abs()
     assert difference.max() < 1e-5, f"max {difference.max():.1e}, mean {difference.mean():.1e}"

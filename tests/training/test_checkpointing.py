@@ -1,12 +1,14 @@
-"""A training run that is cut off goes on as if nothing had happened."""
+"""A training run that is cut off is resumed as if nothing had happened."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,11 +19,10 @@ from transformers import TrainerCallback, TrainerControl
 
 from cardproof.errors import CardproofError, StoppedError
 from cardproof.model.loading import load_classifier, load_tokenizer
-from cardproof.training import checkpointing as resume
+from cardproof.training import checkpointing
 from cardproof.training.checkpointing import checkpoint_folder, last_whole_checkpoint, run_key
 from cardproof.training.logs import TrainingTables
-from cardproof.training.pruning import forget_finished
-from cardproof.training.trainer import Refinements, train_classifier, training_arguments
+from cardproof.training.trainer import train_classifier, training_arguments
 from tests.conftest import ROOT
 from tests.training.test_trainer import CPU, recipe, reviews
 
@@ -49,7 +50,7 @@ class CutOff(TrainerCallback):  # type: ignore[misc]
             raise CutError
 
 
-def train(base: Path, folder: Path, cut: CutOff | None = None, **changes: Any) -> dict[str, bytes]:
+def train(base: Path, folder: Path, *cuts: TrainerCallback, **changes: Any) -> dict[str, bytes]:
     """Train as stages.train does; the bytes of what comes of it."""
     settings = recipe(logging_steps=4, **changes)
     stores = []
@@ -57,37 +58,20 @@ def train(base: Path, folder: Path, cut: CutOff | None = None, **changes: Any) -
         shutil.rmtree(folder / name, ignore_errors=True)
         stores.append(reviews(base, folder / name, rows, seed))
     model, tokenizer = load_classifier(base, settings.seed, None), load_tokenizer(base)
-    tables = TrainingTables(folder / "curve.csv", folder / "epochs.csv", settings.logging_steps)
+    tables = TrainingTables(folder / "curve.csv", folder / "epochs.csv", settings.logging_steps, 11)
     with checkpoint_folder(folder / "checkpoints", "key") as checkpoints:
         arguments = training_arguments(settings, 8, CPU, settings.load_best, checkpoints)
-        if cut:
-            extra_callbacks.append(cut)
         validation = stores[1] if settings.load_best else None
-        train_classifier(
-            model, tokenizer, stores[0], validation, arguments, tables,
-            Refinements(settings.layer_decay, settings.average_last),
-        )  # fmt: skip
+        train_classifier(model, tokenizer, stores[0], validation, arguments, [tables, *cuts])
         model.save_pretrained(folder / "model")
     files = ("curve.csv", "epochs.csv", "model/model.safetensors")
     return {name: (folder / name).read_bytes() for name in files}
 
 
-extra_callbacks: list[TrainerCallback] = []  # train_classifier itself takes none
-
-
 @pytest.fixture(autouse=True)
 def saves_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resume, "FIRST_SAVE", 0.0)
-    monkeypatch.setattr(resume, "SAVE_SHARE", 1e9)
-    extra_callbacks.clear()
-    original = resume.CheckpointKeeper.__init__
-
-    def with_cuts(self: Any, trainer: Any, *rest: Any) -> None:
-        original(self, trainer, *rest)
-        for cut in extra_callbacks:
-            trainer.add_callback(cut)
-
-    monkeypatch.setattr(resume.CheckpointKeeper, "__init__", with_cuts)
+    monkeypatch.setattr(checkpointing, "FIRST_SAVE", 0.0)
+    monkeypatch.setattr(checkpointing, "SAVE_SHARE", 1e9)
 
 
 @pytest.mark.parametrize(
@@ -105,30 +89,14 @@ def saves_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_cut_off_ends_with_the_bytes_of_an_undisturbed_one(
     tiny_base: Path, tmp_path: Path, cuts: list[tuple[int, str]], load_best: bool
 ) -> None:
-    end_as_undisturbed(tiny_base, tmp_path, cuts, load_best=load_best)
-
-
-def test_a_mean_of_weights_goes_on_too(tiny_base: Path, tmp_path: Path) -> None:
-    refined = {"load_best": False, "layer_decay": 0.8, "average_last": 0.5}
-    end_as_undisturbed(tiny_base, tmp_path, [(16, "step"), (25, "step"), (33, "save")], **refined)
-
-
-def end_as_undisturbed(
-    tiny_base: Path, tmp_path: Path, cuts: list[tuple[int, str]], **settings: Any
-) -> None:
     for name in ("whole", "cut"):
         (tmp_path / name).mkdir()
-    whole = train(tiny_base, tmp_path / "whole", **settings)
+    whole = train(tiny_base, tmp_path / "whole", load_best=load_best)
     for cut in cuts:
-        try:
-            train(tiny_base, tmp_path / "cut", CutOff(*cut), **settings)
-        except CutError:
-            assert (tmp_path / "cut/checkpoints/key").is_dir()
-        extra_callbacks.clear()
-    assert train(tiny_base, tmp_path / "cut", **settings) == whole
-    for name in ("whole", "cut"):
-        forget_finished(tmp_path / name / "checkpoints")
-        assert not (tmp_path / name / "checkpoints/key").exists()
+        with suppress(CutError):
+            train(tiny_base, tmp_path / "cut", CutOff(*cut), load_best=load_best)
+        assert (tmp_path / "cut/checkpoints/key").is_dir()
+    assert train(tiny_base, tmp_path / "cut", load_best=load_best) == whole
 
 
 def cut_at(base: Path, folder: Path, step: int) -> list[Path]:
@@ -136,19 +104,18 @@ def cut_at(base: Path, folder: Path, step: int) -> list[Path]:
     folder.mkdir(exist_ok=True)
     with pytest.raises(CutError):
         train(base, folder, CutOff(step, "step"))
-    extra_callbacks.clear()
     found = (folder / "checkpoints/key").glob("checkpoint-*")
     return sorted(found, key=lambda p: int(p.name.partition("-")[2]))
 
 
-def test_it_goes_on_and_does_not_start_again(
+def test_it_is_resumed_and_does_not_start_again(
     tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     checkpoints = cut_at(tiny_base, tmp_path, 20)
     assert [p.name for p in checkpoints][-1] == "checkpoint-19"
     assert len(checkpoints) <= 3
     train(tiny_base, tmp_path)
-    assert "going on from checkpoint-19" in capsys.readouterr().out
+    assert "resuming from checkpoint-19" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "optimizer.pt", "cardproof.json"])
@@ -163,7 +130,9 @@ def test_a_damaged_checkpoint_is_named_and_never_used(
     elif damage == "truncated":
         (newest / file).write_bytes(content[: len(content) // 2])
     else:
-        (newest / file).write_bytes(content[:99] + bytes([content[99] ^ 1]) + content[100:])
+        middle = len(content) // 2
+        flipped = bytes([content[middle] ^ 1])
+        (newest / file).write_bytes(content[:middle] + flipped + content[middle + 1 :])
     found = last_whole_checkpoint(newest.parent)
     assert found is not None
     assert found.name == "checkpoint-7"
@@ -173,9 +142,7 @@ def test_a_damaged_checkpoint_is_named_and_never_used(
     assert not newest.exists()
 
 
-def test_without_its_best_checkpoint_a_run_is_not_gone_on_from(
-    tiny_base: Path, tmp_path: Path
-) -> None:
+def test_without_its_best_checkpoint_a_run_is_not_resumed(tiny_base: Path, tmp_path: Path) -> None:
     newest = cut_at(tiny_base, tmp_path, 20)[-1]
     best = Path(json.loads((newest / "trainer_state.json").read_text())["best_model_checkpoint"])
     assert best.name == "checkpoint-11"
@@ -185,7 +152,7 @@ def test_without_its_best_checkpoint_a_run_is_not_gone_on_from(
 
 @pytest.mark.parametrize("max_steps", [-1, 20], ids=["all epochs", "ends within an epoch"])
 @pytest.mark.parametrize("load_best", [True, False])
-def test_a_finished_run_whose_model_was_lost_goes_on_too(
+def test_a_finished_run_whose_model_was_lost_is_resumed_too(
     tiny_base: Path,
     tmp_path: Path,
     load_best: bool,
@@ -196,15 +163,15 @@ def test_a_finished_run_whose_model_was_lost_goes_on_too(
     shutil.rmtree(tmp_path / "model")
     assert train(tiny_base, tmp_path, load_best=load_best, max_steps=max_steps) == whole
     if max_steps < 0:
-        assert capsys.readouterr().out.count("going on from checkpoint-") == 1
+        assert capsys.readouterr().out.count("resuming from checkpoint-") == 1
 
 
 def test_the_seconds_between_checkpoints_can_be_set(
     tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(resume.SAVE_VARIABLE, "1000")
+    monkeypatch.setenv(checkpointing.SAVE_VARIABLE, "1000")
     assert not cut_at(tiny_base, tmp_path / "a", 9)
-    monkeypatch.setenv(resume.SAVE_VARIABLE, "often")
+    monkeypatch.setenv(checkpointing.SAVE_VARIABLE, "often")
     with pytest.raises(CardproofError, match="'often'; make it a number of seconds"):
         train(tiny_base, tmp_path / "a")
 
@@ -214,12 +181,11 @@ def test_saving_takes_its_share_of_the_time_also_after_an_epoch(
 ) -> None:
     """A second a step, two seconds a save, and one by the Trainer itself after each epoch."""
     now = 0.0
-    monkeypatch.setattr(resume, "FIRST_SAVE", 5.0)
-    monkeypatch.setattr(resume, "SAVE_SHARE", 0.02)
+    monkeypatch.setattr(checkpointing, "FIRST_SAVE", 5.0)
+    monkeypatch.setattr(checkpointing, "SAVE_SHARE", 0.02)
     monkeypatch.setattr(time, "monotonic", lambda: now)
     trainer: Any = SimpleNamespace(_tr_loss=0.0)
-    tables: Any = None
-    keeper = resume.CheckpointKeeper(trainer, tables, 1_000)
+    keeper = checkpointing.CheckpointKeeper(trainer, 1_000)
     arguments: Any = SimpleNamespace(output_dir=tmp_path, should_save=False, device=None)
     saved = [0]
     for step in range(1, 3_001):
@@ -239,9 +205,9 @@ def test_saving_takes_its_share_of_the_time_also_after_an_epoch(
 SCRIPT = """
 import sys
 from pathlib import Path
-from cardproof.training import checkpointing as resume
+from cardproof.training import checkpointing
 from tests.training.test_checkpointing import train
-resume.FIRST_SAVE, resume.SAVE_SHARE = 0.0, 1e9
+checkpointing.FIRST_SAVE, checkpointing.SAVE_SHARE = 0.0, 1e9
 train(Path(sys.argv[1]), Path(sys.argv[2]), epochs=16.0)
 """
 
@@ -273,9 +239,9 @@ def test_killed_and_interrupted_for_real(tiny_base: Path, tmp_path: Path) -> Non
     wait_for_rows(folder / "curve.csv", 90)
     os.kill(stopped.pid, signal.SIGINT)
     assert stopped.wait(30) == 1
-    assert "`dvc repro` goes on from there" in (folder / "log").read_text()
+    assert "`dvc repro` resumes from there" in (folder / "log").read_text()
     assert train(tiny_base, folder, epochs=16.0) == whole
-    assert (folder / "log").read_text().count("going on from") == 1
+    assert (folder / "log").read_text().count("resuming from") == 1
 
 
 def test_a_signal_in_the_last_epoch_or_at_its_end_is_heeded(
@@ -292,10 +258,8 @@ def test_a_signal_in_the_last_epoch_or_at_its_end_is_heeded(
     folder = tmp_path / "stopped"
     folder.mkdir()
     for stopped_at in (11, 30):
-        extra_callbacks.append(Signal())
         with pytest.raises(StoppedError, match=f"after step {stopped_at} of 33"):
-            train(tiny_base, folder)
-        extra_callbacks.clear()
+            train(tiny_base, folder, Signal())
     assert train(tiny_base, folder) == whole
 
 
@@ -309,21 +273,70 @@ def test_the_key_is_of_settings_inputs_and_code(tmp_path: Path) -> None:
     assert key != run_key({"seed": 1}, [tmp_path / "a"])
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir())
+
+
 def test_two_processes_at_the_same_run_do_not_share_checkpoints(tmp_path: Path) -> None:
     with checkpoint_folder(tmp_path, "key") as first:
         with checkpoint_folder(tmp_path, "key") as second:
             assert second != first
-        forget_finished(tmp_path)
-        assert first.is_dir()
-        assert not second.exists()
-    forget_finished(tmp_path)
-    assert not any(tmp_path.iterdir())
+        with checkpoint_folder(tmp_path, "other"):
+            assert names(tmp_path) == ["key", "other"]  # the second is finished, the first is not
 
 
-def test_what_nobody_came_back_to_is_bounded(tmp_path: Path) -> None:
+def test_checkpoints_of_a_finished_run_go_when_its_workspace_trains_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By then DVC has saved its model, or the run was given up."""
+    root = tmp_path / "root"
+    for place in "ab":
+        (tmp_path / place).mkdir()
+        monkeypatch.chdir(tmp_path / place)
+        with checkpoint_folder(root, place):
+            pass
+    assert names(root) == ["a", "b"]  # a queue's other worker may not have saved its model yet
+    with checkpoint_folder(root, "c"):
+        assert names(root) == ["a", "c"]
+    (tmp_path / "a").rmdir()  # as DVC does with a temporary copy
+    with checkpoint_folder(root, "d"):
+        assert names(root) == ["d"]
+
+
+def test_unfinished_runs_that_nobody_resumed_are_bounded(tmp_path: Path) -> None:
     for i in range(12):
         (tmp_path / f"old{i:02}").mkdir()
         os.utime(tmp_path / f"old{i:02}", (i, i))
     with checkpoint_folder(tmp_path, "key"):
-        kept = [*(f"old{i:02}" for i in range(5, 12)), "key"]
-        assert sorted(p.name for p in tmp_path.iterdir()) == sorted(kept)
+        assert names(tmp_path) == sorted([*(f"old{i:02}" for i in range(5, 12)), "key"])
+
+
+def train_for_a_moment(root: Path, seed: int) -> None:
+    """Runs one after the other, a third of them cut off; each has its folder to itself."""
+    random = np.random.default_rng(seed)
+    for _ in range(60):
+        with (
+            suppress(CutError),
+            checkpoint_folder(root, f"key{random.integers(12)}") as folder,
+        ):
+            for name in ("checkpoint-1", "checkpoint-2"):
+                shutil.rmtree(folder / name, ignore_errors=True)
+                (folder / name).mkdir()
+                (folder / name / "owner").write_text(str(seed))
+            time.sleep(random.random() / 200)
+            for owner in folder.glob("*/owner"):
+                assert owner.read_text() == str(seed)
+            assert len(list(folder.glob("*/owner"))) == 2
+            if random.random() < 1 / 3:
+                raise CutError
+
+
+def test_many_processes_prune_at_once(tmp_path: Path) -> None:
+    fork = multiprocessing.get_context("fork")
+    workers = [fork.Process(target=train_for_a_moment, args=(tmp_path, i)) for i in range(6)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0] * 6
+    assert len(names(tmp_path)) <= checkpointing.KEPT_RUNS + 6

@@ -20,11 +20,11 @@ import torch
 from ruamel.yaml import YAML
 
 from cardproof.files import checksummed_folder
-from cardproof.model.unpadded.batches import pack_rows
+from cardproof.model.unpadded.batches import concatenate_rows
 from cardproof.recipe.params import ParamsError, resolve
 from cardproof.tables import read_csv
 from cardproof.training.distributed.batches import share_of, take_rows
-from cardproof.training.distributed.launch import ProcessesError, settle, this_process
+from cardproof.training.distributed.launch import ProcessesError, configure_process, this_process
 from tests.conftest import ROOT
 from tests.training.test_trainer import reviews
 
@@ -105,7 +105,7 @@ def test_two_processes_give_the_curve_of_one(alone: Path, calm_base: Path, tmp_p
     # The last batch has one row: one of the processes has none, and still takes part.
     two = workplace(tmp_path / "two", calm_base, processes=2)
     said = train(two)
-    assert said.count("without padding") == 1  # the first process alone talks
+    assert said.count("without padding") == 1  # only rank 0 prints
     check_same_curve(alone, two)
     reason = json.loads((two / "model/training.json").read_text())["reason"]
     assert reason.endswith("2 processes shared each batch")
@@ -117,14 +117,17 @@ def test_two_processes_give_the_curve_of_one(alone: Path, calm_base: Path, tmp_p
 def test_the_shares_of_a_batch_are_its_rows(rows: int, count: int) -> None:
     lengths = np.random.default_rng(rows).integers(1, 9, rows)
     reviews_ = [np.arange(n) + 10 * i for i, n in enumerate(lengths)]
-    packed, padded = pack_rows(reviews_), {"input_ids": torch.arange(rows * 3).view(rows, 3)}
+    unpadded, padded = (
+        concatenate_rows(reviews_),
+        {"input_ids": torch.arange(rows * 3).view(rows, 3)},
+    )
     shares = [share_of(rows, rank, count) for rank in range(count)]
     assert [i for share in shares for i in range(rows)[share]] == list(range(rows))
     sizes = [share.stop - share.start for share in shares]
     assert max(sizes) - min(sizes) <= 1
     for share in [s for s in shares if s.stop > s.start]:
-        for name, tensor in pack_rows(reviews_[share]).items():
-            assert torch.equal(take_rows(packed, share)[name], tensor)
+        for name, tensor in concatenate_rows(reviews_[share]).items():
+            assert torch.equal(take_rows(unpadded, share)[name], tensor)
         assert torch.equal(take_rows(padded, share)["input_ids"], padded["input_ids"][share])
 
 
@@ -188,10 +191,10 @@ def test_killed_interrupted_and_resumed(pair: Path, tiny_base: Path, tmp_path: P
     wait_for(lambda: saved_steps(folder) > before)
     interrupted.send_signal(signal.SIGINT)
     assert interrupted.wait(60) == 130
-    assert "`dvc repro` goes on from" in log.read_text()
+    assert "`dvc repro` resumes from" in log.read_text()
 
     train(folder)
-    assert log.read_text().count("going on from checkpoint-") == 3
+    assert log.read_text().count("resuming from checkpoint-") == 3
     for name in ("plots/training_curve.csv", "plots/epochs.csv", "model/model.safetensors"):
         assert (folder / name).read_bytes() == (pair / name).read_bytes(), name
 
@@ -256,7 +259,7 @@ def test_two_hosts(hosts: list[Host], pair: Path, tiny_base: Path, tmp_path: Pat
     codes = [process.wait(120) for process in start_both()]
     said = (folders[0] / "log").read_text()
     assert codes == [0, 0], said[-3000:]
-    assert "going on from checkpoint-" in said
+    assert "resuming from checkpoint-" in said
     check_same_curve(pair, folders[0])
     assert not (folders[1] / "model").exists()
     assert not (folders[1] / "plots").exists()
@@ -301,4 +304,4 @@ def test_processes_started_by_hand_must_be_as_many_as_the_recipe_says(
     process = this_process()
     assert (process.rank, process.count) == (1, 4)
     with pytest.raises(ProcessesError, match=r"4 processes .* train\.processes is 2"):
-        settle(process, 2)
+        configure_process(process, 2)

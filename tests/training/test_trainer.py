@@ -1,29 +1,22 @@
 """Training: pinned losses, the cards' tables, and the best-checkpoint rule, on a tiny model."""
 
-import csv
-import re
 import shutil
 from functools import cached_property
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import TrainingArguments
 
-from cardproof.errors import CardproofError
 from cardproof.model.devices import Device, choose_device, nearest_precision
 from cardproof.model.loading import load_classifier, load_tokenizer, load_word_pieces
 from cardproof.model.tokens import TokenStore, write_tokens
 from cardproof.recipe.schema import Train
 from cardproof.tables import read_csv
-from cardproof.training.layer_rates import layer_wise_optimizer
-from cardproof.training.logs import TrainingTables
+from cardproof.training.logs import TrainingTables, epoch_rows
 from cardproof.training.trainer import (
-    Refinements,
     TrainingError,
     TrainingResult,
     curve_interval,
@@ -58,7 +51,9 @@ def reviews(base: Path, folder: Path, rows: int, seed: int) -> TokenStore:
 def train(base: Path, folder: Path, train_recipe: Train, device: Device = CPU) -> TrainingResult:
     stores = [reviews(base, folder / n, r, s) for n, r, s in (("a", 42, 1), ("b", 20, 2))]
     model, tokenizer = load_classifier(base, train_recipe.seed, None), load_tokenizer(base)
-    tables = TrainingTables(folder / "curve.csv", folder / "epochs.csv", train_recipe.logging_steps)
+    tables = TrainingTables(
+        folder / "curve.csv", folder / "epochs.csv", train_recipe.logging_steps, 11
+    )
     validates = train_recipe.load_best
     arguments = training_arguments(train_recipe, 8, device, validates, folder / "checkpoints")
     result = train_classifier(
@@ -67,8 +62,7 @@ def train(base: Path, folder: Path, train_recipe: Train, device: Device = CPU) -
         stores[0],
         stores[1] if validates else None,
         arguments,
-        tables,
-        Refinements(train_recipe.layer_decay, train_recipe.average_last),
+        [tables],
     )
     model.save_pretrained(folder / "model")
     return result
@@ -99,21 +93,12 @@ def test_training_loss_is_the_mean_of_the_last_full_window(tiny_base: Path, tmp_
         assert row["training_loss"] == pytest.approx(np.mean(window), rel=1e-12)
 
 
-def test_the_table_at_step_1563_shows_steps_1001_to_1500(tmp_path: Path) -> None:
-    tables = TrainingTables(tmp_path / "curve.csv", tmp_path / "epochs.csv", logging_steps=500)
-    arguments: Any = SimpleNamespace(eval_strategy="epoch")
-    control: Any = None
-    for step in range(10, 1564, 10):
-        logs = {"loss": float(step), "epoch": step / 1563, "learning_rate": 1e-5, "grad_norm": 1.0}
-        state: Any = SimpleNamespace(global_step=step, epoch=step / 1563)
-        tables.on_log(arguments, state, control, logs=logs)
-    state = SimpleNamespace(global_step=1563, epoch=1.0)
-    metrics = {"eval_loss": 0.2718, "eval_accuracy": 0.903}
-    tables.on_evaluate(arguments, state, control, metrics=metrics)
-    with (tmp_path / "epochs.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    expected = {"training_loss": "1255.0", "epoch": "1.0", "step": "1563"}
-    assert rows == [expected | {"validation_loss": "0.2718", "accuracy": "0.903"}]
+def test_the_table_at_step_1563_shows_steps_1001_to_1500() -> None:
+    log = [{"loss": float(step), "step": step} for step in range(10, 1564, 10)]
+    log.append({"eval_loss": 0.2718, "eval_accuracy": 0.903, "step": 1563})
+    expected = {"training_loss": 1255.0, "epoch": 1.0, "step": 1563}
+    expected |= {"validation_loss": 0.2718, "accuracy": 0.903}
+    assert epoch_rows(log, 500, 1563, [1563]) == [expected]
 
 
 def test_without_validation_each_epoch_still_has_its_row(tiny_base: Path, tmp_path: Path) -> None:
@@ -197,65 +182,3 @@ def test_a_machine_with_more_gpus_trains_the_same_batches(
     monkeypatch.setattr(TrainingArguments, "_setup_devices", faked)
     assert TrainingArguments(str(tmp_path), per_device_train_batch_size=4).train_batch_size == 8
     assert training_arguments(recipe(), 8, CPU, True, tmp_path).train_batch_size == 4
-
-
-class Weights(TrainerCallback):  # type: ignore[misc]
-    """Keeps the weights after each step."""
-
-    def __init__(self) -> None:
-        self.after: dict[int, dict[str, torch.Tensor]] = {}
-
-    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-        self.after[state.global_step] = {n: p.detach().clone() for n, p in model.named_parameters()}
-
-
-@pytest.fixture
-def weights(monkeypatch: pytest.MonkeyPatch) -> Weights:
-    """The weights after each step of the trainings that follow."""
-    seen = Weights()
-    original = Trainer.__init__
-
-    def with_it(self: Any, *args: Any, callbacks: Any = (), **kwargs: Any) -> None:
-        original(self, *args, callbacks=[*callbacks, seen], **kwargs)
-
-    monkeypatch.setattr(Trainer, "__init__", with_it)
-    return seen
-
-
-def test_the_average_is_the_mean_of_the_weights_of_the_last_steps(
-    tiny_base: Path, tmp_path: Path, weights: Weights
-) -> None:
-    train(tiny_base, tmp_path, recipe(load_best=False, max_steps=8, average_last=0.5))
-    kept = load_file(tmp_path / "model/model.safetensors")
-    for name, parameter in weights.after[8].items():
-        mean = torch.stack([weights.after[step][name] for step in (5, 6, 7, 8)]).mean(dim=0)
-        torch.testing.assert_close(kept[name], mean, rtol=1e-5, atol=1e-7)
-        assert not torch.equal(kept[name], parameter), name
-
-
-def test_each_layer_learns_at_its_share_of_the_next_ones_rate(
-    tiny_base: Path, tmp_path: Path, weights: Weights
-) -> None:
-    """Adam's first step moves each weight by its learning rate, whatever the gradient's size."""
-    settings = {"load_best": False, "weight_decay": 0.0, "max_steps": 1, "epsilon": 1e-30}
-    before = dict(load_classifier(tiny_base, 7, None).named_parameters())
-    train(tiny_base, tmp_path, recipe(layer_decay=0.5, **settings))
-    layers = load_classifier(tiny_base, 7, None).config.num_hidden_layers
-    moved = {
-        name: (after - before[name].detach()).abs().max().item() / 3e-3
-        for name, after in weights.after[1].items()
-    }
-    seen = set()
-    for name, share in moved.items():
-        layer = re.search(r"layer\.(\d+)", name)
-        height = int(layer[1]) + 1 if layer else 0 if "embeddings" in name else layers
-        if share:  # of a key's bias the gradient is nothing
-            assert share == pytest.approx(0.5 ** (layers - height), rel=1e-3), name
-            seen.add(height)
-    assert seen == set(range(layers + 1))
-
-
-def test_a_model_without_numbered_layers_takes_no_layer_decay(tmp_path: Path) -> None:
-    arguments = training_arguments(recipe(load_best=False), 8, CPU, False, tmp_path)
-    with pytest.raises(CardproofError, match=r"Linear has no numbered layers; set it to null"):
-        layer_wise_optimizer(torch.nn.Linear(2, 2), arguments, [], 0.9)

@@ -1,4 +1,4 @@
-"""Attention within each review of a packed batch.
+"""Attention within each review of an unpadded batch.
 
 On a CPU review by review: scores of shape (heads, tokens, tokens) stay in the cache, and nothing is
 spent on padding. Written out in products and a softmax it takes half the time there of torch's
@@ -22,7 +22,8 @@ def attend(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    offsets: tuple[torch.Tensor, torch.Tensor],
+    cu_seqlens_q: torch.Tensor,
+    cu_seqlens_k: torch.Tensor,
     dropout: Dropout | None,
 ) -> torch.Tensor:
     """Softmax attention of each review's queries to its own keys, scaled by 1/sqrt(width).
@@ -31,17 +32,19 @@ def attend(
         query: shape (queries, heads, width).
         key: shape (tokens, heads, width).
         value: likewise.
-        offsets: where the reviews begin among the queries and among the keys, int32, each of
-            shape (reviews + 1,).
+        cu_seqlens_q: cumulative numbers of the reviews' queries, int32, shape (reviews + 1,).
+        cu_seqlens_k: likewise of their keys.
         dropout: of the attention probabilities; None for none.
 
     Returns:
         Shape (queries, heads, width).
     """
     if query.device.type == "cuda":
-        return _attend_ragged(query, key, value, offsets, dropout.p if dropout else 0.0)
-    starts = [o.tolist() for o in offsets]
-    queries, keys = ([slice(*ends) for ends in pairwise(o)] for o in starts)
+        p = dropout.p if dropout else 0.0
+        return _attend_ragged(query, key, value, cu_seqlens_q, cu_seqlens_k, p)
+    queries, keys = (
+        [slice(*ends) for ends in pairwise(cu.tolist())] for cu in (cu_seqlens_q, cu_seqlens_k)
+    )
     spans = list(zip(queries, keys, strict=True))
     result: torch.Tensor = _PerReview.apply(query, key, value, spans, dropout)  # type: ignore[no-untyped-call]
     return result
@@ -131,7 +134,8 @@ def _attend_ragged(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    offsets: tuple[torch.Tensor, torch.Tensor],
+    cu_seqlens_q: torch.Tensor,
+    cu_seqlens_k: torch.Tensor,
     p: float,
 ) -> torch.Tensor:
     """Attention by scaled_dot_product_attention on ragged (jagged nested) tensors.
@@ -139,15 +143,18 @@ def _attend_ragged(
     torch.nn.attention.varlen.varlen_attn does the same with less around it, but has no dropout of
     the probabilities, which both families train with. Untested on a GPU.
     """
-    longest = [int(o.diff().max()) for o in offsets]
 
-    def ragged(x: torch.Tensor, i: int) -> torch.Tensor:
+    def ragged(x: torch.Tensor, cu_seqlens: torch.Tensor) -> torch.Tensor:
+        longest = int(cu_seqlens.diff().max())
         nested = torch.nested.nested_tensor_from_jagged(
-            x, offsets[i].long(), min_seqlen=1, max_seqlen=longest[i]
+            x, cu_seqlens.long(), min_seqlen=1, max_seqlen=longest
         )
         return nested.transpose(1, 2)  # (reviews, heads, tokens of each, width)
 
     attended = functional.scaled_dot_product_attention(
-        ragged(query, 0), ragged(key, 1), ragged(value, 1), dropout_p=p
+        ragged(query, cu_seqlens_q),
+        ragged(key, cu_seqlens_k),
+        ragged(value, cu_seqlens_k),
+        dropout_p=p,
     )
     return attended.transpose(1, 2).values()

@@ -1,52 +1,41 @@
 """Batches without padding: rows laid end to end, and batches of about equally many tokens."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cardproof.model.tokens import TokenStore
-
 Ids = NDArray[np.integer]
 
 
-@dataclass(frozen=True)
-class UnpaddedRows:
-    """A token store as a data set for `collate_packed`: no row becomes a list of numbers."""
+def collate_unpadded(rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+    """A batch of `concatenate_rows` with its `labels`, shape (rows,), int64.
 
-    store: TokenStore
-
-    def __len__(self) -> int:
-        return len(self.store)
-
-    def __getitem__(self, index: int) -> tuple[Ids, int]:
-        """The ids of review `index`, shape (tokens,), and its label."""
-        return self.store.row(index), int(self.store.labels[index])
-
-
-def collate_packed(rows: Sequence[tuple[Ids, int]]) -> dict[str, torch.Tensor]:
-    """A batch of `pack_rows` with its `labels`, shape (rows,), int64."""
-    labels = torch.tensor([label for _, label in rows])
+    Args:
+        rows: of a `TokenStore`.
+    """
+    labels = torch.tensor([row["labels"] for row in rows])
     # The labels come first: the Trainer takes the length of the first tensor for the batch size.
-    return {"labels": labels, **pack_rows([ids for ids, _ in rows])}
+    return {"labels": labels, **concatenate_rows([row["input_ids"] for row in rows])}
 
 
-def pack_rows(rows: Sequence[Ids]) -> dict[str, torch.Tensor]:
+def concatenate_rows(rows: Sequence[Ids]) -> dict[str, torch.Tensor]:
     """Lay rows end to end.
 
     Returns:
         `input_ids` and `position_ids` (from 0 within each row), int64, shape (tokens,), and
-        `offsets`, int32, shape (rows + 1,): row i is offsets[i] to offsets[i + 1].
+        `cu_seqlens`, the cumulative lengths, int32, shape (rows + 1,): row i is the tokens from
+        cu_seqlens[i] to cu_seqlens[i + 1].
     """
     lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    positions = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+    cu_seqlens = np.concatenate([[0], np.cumsum(lengths)])
+    positions = np.arange(cu_seqlens[-1]) - np.repeat(cu_seqlens[:-1], lengths)
     return {
         "input_ids": torch.from_numpy(np.concatenate(rows).astype(np.int64)),
         "position_ids": torch.from_numpy(positions),
-        "offsets": torch.from_numpy(offsets.astype(np.int32)),
+        "cu_seqlens": torch.from_numpy(cu_seqlens.astype(np.int32)),
     }
 
 

@@ -46,7 +46,7 @@ def describe_batches(why: str | None) -> str:
 
 @contextmanager
 def without_padding(model: PreTrainedModel) -> Iterator[None]:
-    """Let `model` take the batches of `collate_packed` while this is open.
+    """Let `model` take the batches of `collate_unpadded` while this is open.
 
     Only its `forward` is another one meanwhile. Its class, modules and parameters stay, so that an
     optimizer, the Trainer and save_pretrained find what they know.
@@ -56,12 +56,12 @@ def without_padding(model: PreTrainedModel) -> Iterator[None]:
         labels: torch.Tensor | None = None,
         input_ids: torch.Tensor | None = None,
         position_ids: torch.Tensor | None = None,
-        offsets: torch.Tensor | None = None,
+        cu_seqlens: torch.Tensor | None = None,
         **_: Any,
     ) -> SequenceClassifierOutput:
-        if input_ids is None or position_ids is None or offsets is None:
-            raise TypeError("a packed batch has input_ids, position_ids and offsets")
-        logits = packed_logits(model, input_ids, position_ids, offsets)
+        if input_ids is None or position_ids is None or cu_seqlens is None:
+            raise TypeError("an unpadded batch has input_ids, position_ids and cu_seqlens")
+        logits = unpadded_logits(model, input_ids, position_ids, cu_seqlens)
         loss = None if labels is None else functional.cross_entropy(logits, labels)
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
@@ -74,11 +74,11 @@ def without_padding(model: PreTrainedModel) -> Iterator[None]:
         vars(model).pop("_original_forward", None)
 
 
-def packed_logits(
+def unpadded_logits(
     model: PreTrainedModel,
     input_ids: torch.Tensor,
     position_ids: torch.Tensor,
-    offsets: torch.Tensor,
+    cu_seqlens: torch.Tensor,
 ) -> torch.Tensor:
     """Logits of rows laid end to end, with dropout if the model is in training mode.
 
@@ -86,7 +86,7 @@ def packed_logits(
         model: a DistilBERT or BERT classifier.
         input_ids: word pieces, shape (tokens,).
         position_ids: from 0 within each row, shape (tokens,).
-        offsets: where the rows begin, and the end, int32, shape (rows + 1,).
+        cu_seqlens: cumulative lengths of the rows, int32, shape (rows + 1,).
 
     Returns:
         Shape (rows, labels); in autocast's precision where that is on.
@@ -95,10 +95,10 @@ def packed_logits(
     bits = MaskBits() if model.training else None
     x = _embed(parts, input_ids, position_ids, bits)
     for block in parts.blocks[:-1]:
-        x = _run_block(block, x, x, (offsets, offsets), bits)
-    first = x.index_select(0, offsets[:-1])
-    each = torch.arange(len(offsets), dtype=offsets.dtype, device=offsets.device)
-    return parts.head(_run_block(parts.blocks[-1], first, x, (each, offsets), bits))
+        x = _run_block(block, x, x, cu_seqlens, cu_seqlens, bits)
+    first = x.index_select(0, cu_seqlens[:-1])
+    ones = torch.arange(len(cu_seqlens), dtype=cu_seqlens.dtype, device=cu_seqlens.device)
+    return parts.head(_run_block(parts.blocks[-1], first, x, ones, cu_seqlens, bits))
 
 
 def _embed(
@@ -115,7 +115,8 @@ def _run_block(
     block: Block,
     x: torch.Tensor,
     context: torch.Tensor,
-    offsets: tuple[torch.Tensor, torch.Tensor],
+    cu_seqlens_q: torch.Tensor,
+    cu_seqlens_k: torch.Tensor,
     bits: MaskBits | None,
 ) -> torch.Tensor:
     """One encoder layer.
@@ -124,7 +125,8 @@ def _run_block(
         block: the layer.
         x: the states to compute anew, shape (queries, width), fp32.
         context: the states of all tokens, which they attend to, shape (tokens, width), fp32.
-        offsets: where the rows begin in `x` and in `context`.
+        cu_seqlens_q: cumulative lengths of the rows in `x`.
+        cu_seqlens_k: likewise in `context`.
         bits: random bits of the dropout masks; None for no dropout.
 
     Returns:
@@ -139,7 +141,8 @@ def _run_block(
         block.query(queries).view(shape),
         block.key(keys).view(shape),
         block.value(keys).view(shape),
-        offsets,
+        cu_seqlens_q,
+        cu_seqlens_k,
         _with(block.p_attention, bits),
     )
     projected = block.projection(attended.flatten(1))

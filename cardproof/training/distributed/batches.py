@@ -36,13 +36,13 @@ def share_of(rows: int, rank: int, count: int) -> slice:
 
 
 def take_rows(batch: Batch, rows: slice) -> dict[str, torch.Tensor]:
-    """Some rows of a batch, packed (it has `offsets`) or padded."""
-    if "offsets" not in batch:
+    """Some rows of a batch, unpadded (it has `cu_seqlens`) or padded."""
+    if "cu_seqlens" not in batch:
         return {name: tensor[rows] for name, tensor in batch.items()}
-    offsets = batch["offsets"][rows.start : rows.stop + 1]
-    tokens = slice(int(offsets[0]), int(offsets[-1]))
-    taken = {name: tensor[tokens] for name, tensor in batch.items() if name != "offsets"}
-    return {**taken, "offsets": offsets - offsets[0]}
+    ends = batch["cu_seqlens"][rows.start : rows.stop + 1]
+    tokens = slice(int(ends[0]), int(ends[-1]))
+    taken = {name: tensor[tokens] for name, tensor in batch.items() if name != "cu_seqlens"}
+    return {**taken, "cu_seqlens": ends - ends[0]}
 
 
 @contextmanager
@@ -57,12 +57,12 @@ def sharing_rows(model: PreTrainedModel) -> Iterator[None]:
 
     def forward(labels: torch.Tensor, **batch: Any) -> SequenceClassifierOutput:
         batch.pop("num_items_in_batch", None)
-        mine = share_of(len(labels), rank, count)
+        share = share_of(len(labels), rank, count)
         # DDP waits for gradients of every process: without a row, those of nothing out of one.
-        rows = mine if mine.stop > mine.start else slice(0, 1)
-        logits = run(**take_rows(batch, rows)).logits[: mine.stop - mine.start]
+        rows = share if share.stop > share.start else slice(0, 1)
+        logits = run(**take_rows(batch, rows)).logits[: share.stop - share.start]
         if model.training:
-            total = functional.cross_entropy(logits, labels[mine], reduction="sum")
+            total = functional.cross_entropy(logits, labels[share], reduction="sum")
             return SequenceClassifierOutput(loss=total * (count / len(labels)), logits=logits)
         logits = _gather(logits, len(labels), count)
         return SequenceClassifierOutput(
@@ -81,9 +81,9 @@ def _gather(logits: torch.Tensor, rows: int, count: int) -> torch.Tensor:
     shares = [share_of(rows, rank, count) for rank in range(count)]
     sizes = [share.stop - share.start for share in shares]
     padded = functional.pad(logits, (0, 0, 0, max(sizes) - len(logits)))
-    everyones = [torch.empty_like(padded) for _ in sizes]
-    distributed.all_gather(everyones, padded)
-    return torch.cat([of[:size] for of, size in zip(everyones, sizes, strict=True)])
+    gathered = [torch.empty_like(padded) for _ in sizes]
+    distributed.all_gather(gathered, padded)
+    return torch.cat([of[:size] for of, size in zip(gathered, sizes, strict=True)])
 
 
 class WholeBatchTrainer(Trainer):  # type: ignore[misc]
@@ -91,11 +91,11 @@ class WholeBatchTrainer(Trainer):  # type: ignore[misc]
 
     def get_train_dataloader(self) -> Any:
         """The training batches in the order of a single process."""
-        return _whole(super().get_train_dataloader())
+        return _unsharded(super().get_train_dataloader())
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
         """The validation batches of a single process."""
-        return _whole(super().get_eval_dataloader(eval_dataset))
+        return _unsharded(super().get_eval_dataloader(eval_dataset))
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
         """Evaluate; the model's outputs are those of all processes already."""
@@ -115,7 +115,7 @@ class WholeBatchTrainer(Trainer):  # type: ignore[misc]
         return values[: state.remainder] if state.end_of_dataloader and state.remainder else values
 
 
-def _whole(loader: Any) -> Any:
+def _unsharded(loader: Any) -> Any:
     """Undo the split of a prepared loader's batches over the processes."""
     shard = loader.batch_sampler
     if not isinstance(shard, BatchSamplerShard):
@@ -124,8 +124,8 @@ def _whole(loader: Any) -> Any:
     return loader
 
 
-class OwnDropout(TrainerCallback):  # type: ignore[misc]
-    """Gives each process dropout masks of its own; the first one has those of a single process."""
+class PerRankDropout(TrainerCallback):  # type: ignore[misc]
+    """Gives each rank dropout masks of its own; rank 0 has those of a single process."""
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any

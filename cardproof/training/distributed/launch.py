@@ -17,7 +17,7 @@ from cardproof.errors import CardproofError, StoppedError
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-PATIENCE = 120  # seconds that processes get to save what they have, once they are told to end
+SHUTDOWN_SECONDS = 120  # that processes get to save what they have, once they are told to end
 _PR_SET_PDEATHSIG = 1  # from Linux's sys/prctl.h
 
 
@@ -30,10 +30,10 @@ class Process:
     """One of the processes that train together.
 
     Attributes:
-        rank: its number among all, from 0. Number 0 writes the files.
-        local_rank: its number on its host.
-        count: of all processes.
-        node: its host's number, from 0.
+        rank: among all, from 0. Rank 0 writes the files.
+        local_rank: among those on its host.
+        count: of all processes, the world size.
+        node: its host's rank.
         nodes: how many hosts there are.
     """
 
@@ -44,19 +44,19 @@ class Process:
     nodes: int
 
 
-ALONE = Process(0, 0, 1, 0, 1)
+SINGLE_PROCESS = Process(0, 0, 1, 0, 1)
 
 
 def this_process() -> Process:
     """Which process this is, by what torchrun says in the environment; without it the only one."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return ALONE
+        return SINGLE_PROCESS
     names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "GROUP_RANK", "GROUP_WORLD_SIZE")
     return Process(*(int(os.environ[name]) for name in names))
 
 
-def settle(process: Process, expected: int) -> None:
-    """Make this process one of several: only the first talks, and none outlives its launcher.
+def configure_process(process: Process, expected: int) -> None:
+    """Make this process one of several: only rank 0 prints, and none outlives its launcher.
 
     Raises:
         ProcessesError: there are not as many processes as expected.
@@ -66,7 +66,7 @@ def settle(process: Process, expected: int) -> None:
             f"{process.count} processes were started and train.processes is {expected}; "
             "start this stage by `dvc repro`, which starts as many"
         )
-    if process == ALONE:
+    if process == SINGLE_PROCESS:
         return
     if sys.platform == "linux":  # also when the launcher gets a SIGKILL
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -87,8 +87,8 @@ def launch(module: str, processes: int) -> None:
     from torch.distributed.elastic.rendezvous import RendezvousError
     from torch.distributed.run import parse_args, run
 
-    here = _processes_here(processes)
-    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(PATIENCE))
+    here = _local_processes(processes)
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SHUTDOWN_SECONDS))
     print(f"{here} of {processes} processes are started on this host", flush=True)
     try:
         arguments = [f"--nproc-per-node={here}", "--max-restarts=0", "-m", module]
@@ -96,7 +96,7 @@ def launch(module: str, processes: int) -> None:
     except ChildFailedError as error:
         raise ProcessesError(_why_failed(error, processes)) from error
     except SignalException as error:
-        raise StoppedError("interrupted; `dvc repro` goes on from the last checkpoint") from error
+        raise StoppedError("interrupted; `dvc repro` resumes from the last checkpoint") from error
     except (RendezvousError, DistError, TimeoutError) as error:
         raise ProcessesError(
             f"the hosts did not find each other: {error}; PET_MASTER_ADDR and PET_MASTER_PORT must "
@@ -104,15 +104,15 @@ def launch(module: str, processes: int) -> None:
         ) from error
 
 
-def _processes_here(processes: int) -> int:
+def _local_processes(processes: int) -> int:
     """How many of the processes run on this host, each on a GPU or on its share of the cores."""
     import torch
 
-    said = os.environ.get("PET_NNODES", "1")
-    nodes = int(said) if said.isdigit() else 0
+    named = os.environ.get("PET_NNODES", "1")
+    nodes = int(named) if named.isdigit() else 0
     if nodes < 1 or processes % nodes:
         raise ProcessesError(
-            f"train.processes={processes} cannot be spread evenly over PET_NNODES={said} hosts"
+            f"train.processes={processes} cannot be spread evenly over PET_NNODES={named} hosts"
         )
     here, gpus = processes // nodes, torch.cuda.device_count()
     if 0 < gpus < here:
@@ -132,6 +132,6 @@ def _why_failed(error: "ChildFailedError", processes: int) -> str:
     else:
         what = f"failed with exit code {failure.exitcode}: see its error above"
     return (
-        f"process {rank} of {processes} {what}. The others were ended too; `dvc repro` goes on "
+        f"process {rank} of {processes} {what}. The others were ended too; `dvc repro` resumes "
         "from the last checkpoint"
     )

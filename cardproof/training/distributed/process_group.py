@@ -1,4 +1,4 @@
-"""What the processes of a training tell each other; a process alone only hears itself."""
+"""The process group of a training, and its collectives; a single process only hears itself."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +10,12 @@ from torch import distributed
 
 from cardproof.training.distributed.launch import Process, ProcessesError
 
-LONGEST_WAIT = timedelta(minutes=5)  # for another process; then it counts as lost
+TIMEOUT = timedelta(minutes=5)  # of waiting for another process; then it counts as lost
 
 
 @contextmanager
-def company(process: Process, device: str) -> Iterator[None]:
-    """Meet the other processes, if there are any, for as long as this is open.
+def process_group(process: Process, device: str) -> Iterator[None]:
+    """Initialise the process group, if there are other processes, for as long as this is open.
 
     Raises:
         ProcessesError: the device cannot be used by several processes.
@@ -27,50 +27,49 @@ def company(process: Process, device: str) -> Iterator[None]:
         raise ProcessesError(f"{device} trains in one process; set train.processes=1")
     if device == "cuda":
         torch.cuda.set_device(process.local_rank)
-    backend = "nccl" if device == "cuda" else "gloo"
-    distributed.init_process_group(backend, timeout=LONGEST_WAIT)
+    distributed.init_process_group("nccl" if device == "cuda" else "gloo", timeout=TIMEOUT)
     yield
     # Not after an error: others may be gone, and the end of this process is the end of it.
     distributed.destroy_process_group()
 
 
-def in_company() -> bool:
+def is_distributed() -> bool:
     """Whether there are other processes."""
     return distributed.is_available() and distributed.is_initialized()
 
 
-def from_everyone(value: Any) -> list[Any]:
-    """Each process's value, in the order of their numbers."""
-    if not in_company():
+def all_gather(value: Any) -> list[Any]:
+    """Each process's value, in the order of their ranks."""
+    if not is_distributed():
         return [value]
     values: list[Any] = [None] * distributed.get_world_size()
     distributed.all_gather_object(values, value)
     return values
 
 
-def check_alike(key: str) -> None:
-    """Make sure that all processes train the same thing.
+def check_same_run(key: str) -> None:
+    """Make sure that all processes train the same run.
 
     Raises:
         ProcessesError: another process has another key.
     """
-    if len(set(from_everyone(key))) > 1:
+    if len(set(all_gather(key))) > 1:
         raise ProcessesError(
             "the hosts are not set up alike; params.yaml, data/base, data/tokens, the code, the "
             "packages' versions and OMP_NUM_THREADS must be the same on all of them"
         )
 
 
-def anyone(*flags: bool, device: torch.device) -> list[bool]:
+def any_process(*flags: bool, device: torch.device) -> list[bool]:
     """For each flag, whether any process has it set."""
-    if not in_company():
+    if not is_distributed():
         return list(flags)
-    said = torch.tensor(flags, dtype=torch.int32, device=device)
-    distributed.all_reduce(said, distributed.ReduceOp.MAX)
-    return [bool(flag) for flag in said.tolist()]
+    reduced = torch.tensor(flags, dtype=torch.int32, device=device)
+    distributed.all_reduce(reduced, distributed.ReduceOp.MAX)
+    return [bool(flag) for flag in reduced.tolist()]
 
 
-def wait_for_all() -> None:
+def barrier() -> None:
     """Wait until every process is here."""
-    if in_company():
+    if is_distributed():
         distributed.barrier()
