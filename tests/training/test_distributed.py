@@ -109,7 +109,7 @@ def test_two_processes_give_the_curve_of_one(alone: Path, calm_base: Path, tmp_p
     check_same_curve(alone, two)
     reason = json.loads((two / "model/training.json").read_text())["reason"]
     assert reason.endswith("2 processes shared each batch")
-    assert all((p / "finished").is_file() for p in (two / ".dvc/tmp/cardproof").iterdir())
+    assert len(list((two / ".dvc/tmp/cardproof").glob("*/finished"))) == 1
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5, 8])
