@@ -17,15 +17,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ruamel.yaml import YAML
 
 from cardproof.files import checksummed_folder
 from cardproof.model.unpadded.batches import concatenate_rows
-from cardproof.recipe.params import ParamsError, resolve
+from cardproof.recipe.stages import write_stage_recipes
 from cardproof.tables import read_csv
 from cardproof.training.distributed.batches import share_of, take_rows
 from cardproof.training.distributed.launch import ProcessesError, configure_process, this_process
 from tests.conftest import ROOT
+from tests.recipe.files import recipe_of
 from tests.training.test_trainer import reviews
 
 TOLERANCE = 1e-4  # of losses, relative: sums are added in another order
@@ -52,11 +52,10 @@ def workplace(folder: Path, base: Path, **train: object) -> Path:
     with checksummed_folder(folder / "data/tokens") as made:
         reviews(base, made / "train", 41, 1)
         reviews(base, made / "validation", 17, 2)
-    yaml = YAML()
-    params = yaml.load(ROOT / "params.yaml")
-    params["train"] |= {"logging_steps": 2, "seed": 7, "learning_rate": 3e-3} | train
-    params["evaluate"]["batch_size"] = 8
-    yaml.dump(params, folder / "params.yaml")
+    train = {"logging_steps": 2, "seed": 7, "learning_rate": 3e-3} | train
+    overrides = {f"train__{key}": value for key, value in train.items()}
+    recipe = recipe_of("sample", evaluate__batch_size=8, **overrides)
+    write_stage_recipes(recipe, folder / "data/recipe")
     return folder
 
 
@@ -280,18 +279,6 @@ def test_hosts_that_do_not_meet_are_an_error(tiny_base: Path, tmp_path: Path) ->
     process = start(folder, **lonely, PET_MASTER_PORT="9", PET_RDZV_CONF="timeout=2")
     assert process.wait(60) == 1
     assert "error: the hosts did not find each other" in (folder / "log").read_text()
-
-
-def test_processes_that_cannot_share_the_batch_are_a_fault_of_params() -> None:
-    raw = YAML(typ="safe").load(ROOT / "params.yaml")
-    raw["train"]["processes"] = 3
-    with pytest.raises(ParamsError, match=r"train\.processes: 3 .* one of 1, 2, 4, 8"):
-        resolve(raw)
-    raw["train"]["processes"] = 4
-    recipe = resolve(raw)
-    assert (recipe.processes, recipe.deviations) == (4, [])
-    raw["train"]["processes"] = None
-    assert resolve(raw).processes == 1
 
 
 def test_processes_started_by_hand_must_be_as_many_as_the_recipe_says(
