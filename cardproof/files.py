@@ -12,7 +12,6 @@ import os
 import re
 import secrets
 import shutil
-import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,7 +19,6 @@ from pathlib import Path
 from cardproof.errors import CardproofError
 
 Scalar = str | int | float | bool | None
-
 
 CHECKSUMS = "sums.json"  # in a folder: the sha256 of each other file in it
 
@@ -80,13 +78,10 @@ def write_json(path: Path, values: Mapping[str, Scalar]) -> None:
     """Write a flat mapping as JSON, in its own order, whole or not at all.
 
     Raises:
-        FilesError: a value is not finite, or is not text, a number, true, false or None.
+        FilesError: a value is not finite.
         OSError: the file cannot be written; an older one is untouched.
     """
     for key, value in values.items():
-        if value is not None and not isinstance(value, (str, int, float)):
-            kind = type(value).__name__
-            raise FilesError(f"{path}: {key} is a {kind}; make it a plain text or number")
         if isinstance(value, float) and not math.isfinite(value):
             raise FilesError(f"{path}: {key} is {value}, which JSON cannot hold; find its cause")
     text = json.dumps(dict(values), indent=2, ensure_ascii=False, allow_nan=False)
@@ -106,11 +101,13 @@ def replace_folder(new: Path, final: Path) -> None:
         FilesError: something other than a folder is in the way.
         OSError: a rename failed; the older folder is back in its place.
     """
+    if not final.is_dir() and (final.exists() or final.is_symlink()):
+        raise FilesError(f"{final}: a file is where a folder must go; move it away and run again")
     aside: list[Path] = []
     try:
         while True:
             with suppress(FileNotFoundError):  # there is none, or another process has moved it
-                aside.append(_move_aside(final))
+                aside.append(final.rename(_beside(final, "old")))
             try:
                 new.rename(final)
                 break
@@ -123,29 +120,7 @@ def replace_folder(new: Path, final: Path) -> None:
         raise
     finally:
         for old in aside:
-            if old.is_symlink():
-                old.unlink()
-            else:
-                shutil.rmtree(old)
-
-
-def _move_aside(folder: Path) -> Path:
-    """Rename the folder, or the link, to a free name beside it.
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
-    try:
-        is_folder = stat.S_ISDIR(folder.stat().st_mode)
-    except FileNotFoundError:
-        if not folder.is_symlink():
-            raise
-        is_folder = False  # a link to nothing
-    if not is_folder:
-        raise FilesError(f"{folder}: a file is where a folder must go; move it away and run again")
-    old = _beside(folder, "old")
-    folder.rename(old)
-    return old
+            _remove(old)
 
 
 @contextmanager
@@ -275,15 +250,17 @@ def _sweep(path: Path, kind: str) -> None:
         number = left.name.split(".")[-2].partition("-")[0]
         if not number.isdigit() or _runs(int(number)):
             continue
-        if left.is_dir() and not left.is_symlink():
-            shutil.rmtree(left, ignore_errors=True)
-        else:
-            left.unlink(missing_ok=True)
+        _remove(left)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _runs(process: int) -> bool:
-    if os.name == "nt":
-        return True  # no signal there asks without harm
     try:
         os.kill(process, 0)
     except ProcessLookupError:
