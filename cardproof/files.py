@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written beside their place, then renamed into it.
+"""Atomic writes: files appear complete or not at all, for they are renamed into their place.
 
 What one stage writes for another comes with the checksums of its files, which the other verifies:
 DVC itself trusts a file whose time and size it knows, and the objects of its own cache.
@@ -75,7 +75,7 @@ def write_text_atomic(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, values: Mapping[str, Scalar]) -> None:
-    """Write a flat mapping as JSON, in its own order, whole or not at all.
+    """Write a flat mapping as JSON, in its own order, atomically.
 
     Raises:
         FilesError: a value is not finite.
@@ -91,7 +91,7 @@ def write_json(path: Path, values: Mapping[str, Scalar]) -> None:
 def replace_folder(new: Path, final: Path) -> None:
     """Rename a finished folder into place; an older one is removed after that.
 
-    Of two processes that do this at once, each puts a whole folder there, and the later stays.
+    Of two processes that do this at once, each puts a complete folder there; the later one stays.
 
     Args:
         new: the finished folder, a sibling of `final` (a rename does not cross file systems).
@@ -148,8 +148,8 @@ def checksummed_folder(final: Path) -> Iterator[Path]:
     with working_folder(final) as folder:
         yield folder
         files = sorted(p for p in folder.rglob("*") if p.is_file())
-        sums = {p.relative_to(folder).as_posix(): sha256_of(p) for p in files}
-        write_json(folder / CHECKSUMS, sums)
+        checksums = {p.relative_to(folder).as_posix(): sha256_of(p) for p in files}
+        write_json(folder / CHECKSUMS, checksums)
 
 
 def verify_checksums(folder: Path, maker: str) -> None:
@@ -166,8 +166,8 @@ def verify_checksums(folder: Path, maker: str) -> None:
     if not folder.is_dir():
         raise DamagedError(f"{folder} is not there.{advice}")
     try:
-        sums = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
-        expected = {folder / name: str(value) for name, value in sums.items()}
+        checksums = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
+        expected = {folder / name: str(value) for name, value in checksums.items()}
     except (OSError, ValueError, AttributeError) as error:
         raise DamagedError(f"{folder / CHECKSUMS} cannot be read: {error}.{advice}") from error
     found = {path: sha256_of(path) if path.is_file() else "no file" for path in expected}
@@ -229,9 +229,9 @@ def _disk_fault(error: BaseException, path: Path) -> int | None:
     cause: BaseException | None = error
     while cause:
         # Libraries in Rust and C++ leave the number in the text alone, or leave it out.
-        told = re.search(r"(?:os error|\[Errno|errno:?) (\d+)", str(cause))
+        named = re.search(r"(?:os error|\[Errno|errno:?) (\d+)", str(cause))
         number = cause.errno if isinstance(cause, OSError) else None
-        number = int(told[1]) if number is None and told else number
+        number = int(named[1]) if number is None and named else number
         if number in _REMEDIES:
             return number
         cause = cause.__cause__ or cause.__context__

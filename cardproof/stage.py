@@ -31,7 +31,8 @@ def run_stage(
         name: of the stage.
         description: for --help.
         work: what the stage does.
-        reads: the folders that it reads, and the stages that made them: checked by their sums.
+        reads: the folders that it reads, whose checksums are verified, and the stages that made
+            them.
         network: whether it may reach the hub: otherwise it is set offline.
     """
     parser = argparse.ArgumentParser(

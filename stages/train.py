@@ -114,7 +114,7 @@ def _provenance(recipe: TrainRecipe, device: "Device") -> dict[str, str | int]:
         "precision": device.precision,
         "precision_wanted": device.wanted,
         "reason": device.reason + shared,
-        "threads": torch.get_num_threads(),  # sums are cut up by threads
+        "threads": torch.get_num_threads(),  # threads decide the order of additions
         "python": platform.python_version(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,

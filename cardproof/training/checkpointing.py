@@ -134,7 +134,7 @@ def _prune(root: Path) -> None:
     for folder in sorted(
         (p for p in root.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime, reverse=True
     ):
-        finished = _is_saved(folder)
+        finished = _is_done(folder)
         if not finished and kept < KEPT_RUNS:
             kept += 1
         elif lock := _try_lock(folder):
@@ -144,8 +144,8 @@ def _prune(root: Path) -> None:
             lock.release()
 
 
-def _is_saved(folder: Path) -> bool:
-    """Whether a run is finished, and its workspace has gone on since or is gone."""
+def _is_done(folder: Path) -> bool:
+    """Whether a run is finished and its workspace is training again, or removed."""
     mark = folder / FINISHED
     if not mark.is_file():
         return False
@@ -154,7 +154,7 @@ def _is_saved(folder: Path) -> bool:
 
 
 def common_checkpoint(folder: Path, saves: bool, newest: int = sys.maxsize) -> Path | None:
-    """The newest checkpoint that every host has whole.
+    """The newest checkpoint that is intact on every host.
 
     Args:
         folder: this host's checkpoints.
@@ -162,7 +162,7 @@ def common_checkpoint(folder: Path, saves: bool, newest: int = sys.maxsize) -> P
         newest: the last step that counts.
     """
     while True:
-        found = last_whole_checkpoint(folder, newest) if saves else None
+        found = last_intact_checkpoint(folder, newest) if saves else None
         steps = all_gather((_step(found) if found else 0) if saves else None)
         distinct = {step for step in steps if step is not None}
         newest = min(distinct)
@@ -170,7 +170,7 @@ def common_checkpoint(folder: Path, saves: bool, newest: int = sys.maxsize) -> P
             return folder / f"checkpoint-{newest}" if newest else None
 
 
-def last_whole_checkpoint(folder: Path, newest: int = sys.maxsize) -> Path | None:
+def last_intact_checkpoint(folder: Path, newest: int = sys.maxsize) -> Path | None:
     """The newest checkpoint whose files have their checksums; damaged ones are named and removed.
 
     Args:

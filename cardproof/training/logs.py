@@ -1,4 +1,4 @@
-"""What a person reads of a training run while it goes on: a progress bar and two tables.
+"""What a person reads of a training run while it runs: a progress bar and two tables.
 
 Both tables follow from the Trainer's own log, which travels in its checkpoints.
 """

@@ -94,7 +94,7 @@ def training_arguments(
         logging_steps=curve_interval(train.logging_steps),
         eval_strategy="epoch" if validates else "no",
         save_strategy="epoch" if train.load_best else "no",  # CheckpointKeeper saves, too
-        save_total_limit=3,  # the best, the newest, and one before it until that is whole
+        save_total_limit=3,  # the best, the newest, and one before it until that is complete
         load_best_model_at_end=train.load_best,
         metric_for_best_model="loss",
         logging_nan_inf_filter=False,  # a loss that is not finite must show
@@ -174,7 +174,7 @@ def train_classifier(
         _last_resumable_step(arguments, per_epoch),
     )
     if checkpoint:
-        print(f"resuming from {checkpoint.name}, saved when the last attempt was cut off")
+        print(f"resuming from {checkpoint.name}, saved when the last attempt was interrupted")
     start = time.perf_counter()
     with ExitStack() as stack:
         if not padded:
@@ -215,7 +215,7 @@ def _last_resumable_step(arguments: TrainingArguments, per_epoch: int) -> int:
 
     That is not the end of a run that ends within an epoch: the Trainer looks whether it is there
     only after a step, and would take one too many. Such a run, cut off between its last checkpoint
-    and its model, resumes from an earlier one that is whole, or starts again.
+    and its model, resumes from an earlier intact one, or starts again.
     """
     end: int = arguments.max_steps
     if end <= 0:

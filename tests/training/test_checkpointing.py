@@ -20,7 +20,7 @@ from transformers import TrainerCallback, TrainerControl
 from cardproof.errors import CardproofError, StoppedError
 from cardproof.model.loading import load_classifier, load_tokenizer
 from cardproof.training import checkpointing
-from cardproof.training.checkpointing import checkpoint_folder, last_whole_checkpoint, run_key
+from cardproof.training.checkpointing import checkpoint_folder, last_intact_checkpoint, run_key
 from cardproof.training.logs import TrainingTables
 from cardproof.training.trainer import train_classifier, training_arguments
 from tests.conftest import ROOT
@@ -133,7 +133,7 @@ def test_a_damaged_checkpoint_is_named_and_never_used(
         middle = len(content) // 2
         flipped = bytes([content[middle] ^ 1])
         (newest / file).write_bytes(content[:middle] + flipped + content[middle + 1 :])
-    found = last_whole_checkpoint(newest.parent)
+    found = last_intact_checkpoint(newest.parent)
     assert found is not None
     assert found.name == "checkpoint-7"
     said = capsys.readouterr().out
@@ -147,7 +147,7 @@ def test_without_its_best_checkpoint_a_run_is_not_resumed(tiny_base: Path, tmp_p
     best = Path(json.loads((newest / "trainer_state.json").read_text())["best_model_checkpoint"])
     assert best.name == "checkpoint-11"
     (best / "model.safetensors").write_bytes(b"")
-    assert last_whole_checkpoint(newest.parent) is None
+    assert last_intact_checkpoint(newest.parent) is None
 
 
 @pytest.mark.parametrize("max_steps", [-1, 20], ids=["all epochs", "ends within an epoch"])

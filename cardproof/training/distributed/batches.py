@@ -110,7 +110,7 @@ class WholeBatchTrainer(Trainer):  # type: ignore[misc]
             save_model(self.model, str(folder / SAFE_WEIGHTS_NAME), {"format": "pt"})
 
     def _of_batch(self, values: torch.Tensor) -> torch.Tensor:
-        """What accelerate's gather_for_metrics does in a process alone."""
+        """What accelerate's gather_for_metrics does in a single process."""
         state = self.accelerator.gradient_state
         return values[: state.remainder] if state.end_of_dataloader and state.remainder else values
 
