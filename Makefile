@@ -28,7 +28,7 @@ READY_DEV := $(VENV)/.ready-dev-$(firstword $(shell cat requirements.lock requir
 WORKERS = $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro compare bench faults test lint types check lock clean results
+.PHONY: help setup repro table compare bench faults test lint types check lock clean results
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ $(READY_DEV): $(READY)
 repro: $(READY) ## run the pipeline: what changed, and what depends on it
 	dvc repro
 	@echo "open report/index.html"
+
+table: $(READY) ## list the runs: what was changed, and what came of it
+	dvc exp show --no-pager --only-changed --keep 'accuracy|claimed$$|verdict$$|loss$$|f1' \
+		--drop '.*/|model$$|cards$$|params.yaml|.*lock$$|[a-z]+_|precision$$|recall$$'
 
 compare: $(READY) ## put runs side by side: make compare REVS="main my-experiment"
 	cardproof compare $(REVS)
