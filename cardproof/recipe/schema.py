@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from cardproof.recipe.pins import Commit, Flat, RepositoryName, RepositoryPath, check_path
 from cardproof.recipe.reported import check_printed, is_blank
 
 SECTIONS = ("split", "tokenize", "train", "evaluate")  # of a recipe; a card states some of each
@@ -237,8 +238,8 @@ class Reviews(Section):
     or JSON lines. In a recipe, user files bear the name of their entry as repository.
     """
 
-    repository: Text = ""
-    revision: Text | None = None
+    repository: RepositoryName = ""
+    revision: Commit | None = None
     train: File
     test: File
     archive: Archive | None = None
@@ -247,10 +248,10 @@ class Reviews(Section):
 class Base(Section):
     """A pretrained encoder in the hub's format."""
 
-    repository: Text
-    revision: Text | None
+    repository: RepositoryName
+    revision: Commit | None
     max_positions: Annotated[int, Field(ge=8)]
-    files: Annotated[dict[str, Sha256], Field(min_length=1)]
+    files: Annotated[dict[RepositoryPath, Sha256], Field(min_length=1), Flat]
 
 
 class Deviation(Section):
@@ -309,6 +310,9 @@ def _check_reviews(reviews: Reviews) -> Reviews:
         raise ValueError("the files of a repository need a sha256 each; add it")
     if reviews.repository and "revision" not in reviews.model_fields_set:
         raise ValueError("revision is missing; add it, or null if it is in sample/hub")
+    if reviews.repository:
+        check_path(reviews.train.path)
+        check_path(reviews.test.path)
     if not reviews.repository and (reviews.revision or reviews.archive):
         raise ValueError("revision and archive are of a repository; add it, or remove them")
     return reviews

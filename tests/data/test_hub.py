@@ -556,35 +556,6 @@ def test_mirror_link_must_stay_inside(folder: Path, tmp_path: Path, linked: str)
         assert not (folder / "train.parquet").is_symlink()
 
 
-def base_of(*paths: str) -> Repository:
-    files = (PinnedFile(path, sha(TEST), path.rpartition("/")[2]) for path in paths)
-    return Repository("model", "someone/base", REVISION, tuple(files))
-
-
-@pytest.mark.parametrize(
-    "path", ["../a.json", "a/../b.json", "/a.json", "a//b.json", "a/", "", ".", "a\\b", "a\0b"]
-)
-def test_unsafe_names_are_refused(path: str) -> None:
-    with pytest.raises(SourceError, match="plain relative name"):
-        base_of(path)
-    with pytest.raises(SourceError, match="plain relative name"):
-        Repository("model", path, REVISION, ())
-
-
-@pytest.mark.parametrize("name", ["pytorch_model.bin", "a/x.PT", "x.pth", "x.ckpt", "x.pkl"])
-def test_formats_that_run_code_are_refused(name: str) -> None:
-    with pytest.raises(SourceError, match="pickle can run code"):
-        base_of(name)
-    base_of("model.safetensors")
-
-
-def test_unclear_pins_are_refused() -> None:
-    with pytest.raises(SourceError, match="can move"):
-        Repository("model", "a/b", "main", ())
-    with pytest.raises(SourceError, match=r"x/A\.json and y/a\.json would both become a\.json"):
-        base_of("x/A.json", "y/a.json")
-
-
 def test_environment_leads_the_client_and_is_read_late(hub: Hub, tmp_path: Path) -> None:
     hub.files = {at_hub("train"): TRAIN}
     code = f"""

@@ -1,0 +1,49 @@
+"""What sources.yaml may pin, refused before anything runs."""
+
+from typing import Any
+
+import pytest
+
+from cardproof.recipe.faults import RecipeError
+from cardproof.recipe.load import resolve
+from tests.recipe.files import raw_files
+
+CHECKSUM = "0" * 64
+
+
+def refusal(base: dict[str, Any], reviews: dict[str, Any]) -> str:
+    """The error for another base and other reviews in sources.yaml."""
+    raw = raw_files()
+    raw.sources["bases"]["minilm"].update(base)
+    raw.sources["reviews"]["imdb"].update(reviews)
+    with pytest.raises(RecipeError) as caught:
+        resolve(raw)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["../a.json", "a/../b.json", "/a.json", "a//b.json", "a/", "", ".", "a\\b", "a\0b"]
+)
+def test_unsafe_names_are_refused(name: str) -> None:
+    for base, reviews in (
+        ({"files": {name: CHECKSUM}}, {}),
+        ({"repository": name}, {}),
+        ({}, {"test": {"path": name, "sha256": CHECKSUM}}),
+    ):
+        said = refusal(base, reviews)
+        assert "plain relative name" in said or "must not be empty" in said
+    assert "plain relative name" in refusal({}, {"repository": name or "a//b"})
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "a/x.PT", "x.pth", "x.ckpt", "x.pkl"])
+def test_formats_that_run_code_are_refused(name: str) -> None:
+    said = refusal({"files": {name: CHECKSUM}}, {})
+    assert f"sources.yaml: bases.minilm.files.{name}: {name!r} is of a format that can run" in said
+    assert "can run code" in refusal({}, {"train": {"path": name, "sha256": CHECKSUM}})
+
+
+def test_unclear_pins_are_refused() -> None:
+    for base, reviews in (({"revision": "main"}, {}), ({}, {"revision": "main"})):
+        assert "'main' must be a commit, 40 hexadecimal digits" in refusal(base, reviews)
+    files = {"x/A.json": CHECKSUM, "y/a.json": CHECKSUM}
+    assert "x/A.json and y/a.json would both become a.json" in refusal({"files": files}, {})
