@@ -119,30 +119,21 @@ def find_in_mirror(mirror: Path, name: str) -> Path | None:
 def _from_mirrors(
     repository: Repository, mirrors: Sequence[Path], work: Path
 ) -> dict[PinnedFile, str]:
-    """Copy each file from the first mirror that has it; where those found came from.
-
-    Raises:
-        SourceError: with every wrong file, and what is missing besides.
-    """
+    """Copy each file from the first mirror that has it; where those found came from."""
     sources: dict[PinnedFile, str] = {}
-    wrong = []
     for file in repository.files:
-        name = repository.layout(file)
-        places = ((mirror, find_in_mirror(mirror, name)) for mirror in mirrors)
-        mirror, found = next((p for p in places if p[1] and p[1].is_file()), (None, None))
-        if found is None:
-            continue
-        sources[file] = f"mirror {mirror}"
-        actual = _copy(found, work / file.name)
-        if actual != file.sha256:
-            wrong.append(
-                f"{found}: wrong file in the mirror.\n{_both(file, actual)}\n"
-                "Replace it by the pinned file, or remove it to have the next source asked."
-            )
-    if wrong:
-        missing = [repository.layout(file) for file in repository.files if file not in sources]
-        besides = [f"No mirror has {', '.join(missing)}."] if missing else []
-        raise SourceError("\n".join(wrong + besides))
+        for mirror in mirrors:
+            found = find_in_mirror(mirror, repository.layout(file))
+            if found is None or not found.is_file():
+                continue
+            actual = _copy(found, work / file.name)
+            if actual != file.sha256:
+                raise SourceError(
+                    f"{found}: wrong file in the mirror.\n{_both(file, actual)}\n"
+                    "Replace it by the pinned file, or remove it to have the next source asked."
+                )
+            sources[file] = f"mirror {mirror}"
+            break
     return sources
 
 

@@ -74,8 +74,6 @@ def import_archive(source: Path, folder: Path, pins: Archive) -> tuple[str, dict
         raise ArchiveError(
             f"{source}: broken off, damaged or unsafe: {error}. Download it again from {ORIGIN}"
         ) from error
-    except OSError as error:
-        raise ArchiveError(f"{source}: {error}. Fix the cause and run again.") from error
 
 
 def hub_order(count: int) -> Iterator[int]:

@@ -8,6 +8,7 @@ are read by `json`, which, like `csv`, lets an error name its line.
 import csv
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,7 @@ def checked_sha256(source: Path, sha256: str | None) -> str:
     """
     if not source.is_file():
         raise UserFileError(f"{source}: no such file; check its path in sources.yaml")
-    try:
-        actual = sha256_of(source)
-    except OSError as error:
-        raise UserFileError(f"{source}: {error}. Fix the cause and run again.") from error
+    actual = sha256_of(source)
     if sha256 not in (None, actual):
         raise UserFileError(
             f"{source}: not the file that sources.yaml names.\n"
@@ -64,10 +62,7 @@ def import_reviews(source: Path, target: Path) -> Written:
         UserFileError: with file, line or row, value, and what to do; `target` may be half
             written.
     """
-    try:
-        written = write_rows(read_reviews_file(source), target)
-    except OSError as error:
-        raise UserFileError(f"{source}: {error}. Fix the cause and run again.") from error
+    written = write_rows(read_reviews_file(source), target)
     if written.rows < 2:
         count = "1 review" if written.rows else "no reviews"
         raise UserFileError(f"{source}: holds {count}; 2 or more are needed")
@@ -144,18 +139,16 @@ def _label_error(
     where: str, label: object, seen: set[int], rest: Iterator[Record]
 ) -> UserFileError:
     """The error for a label that is not 0 or 1: all labels of the file, and how to map them."""
-    found: dict[str, object] = {repr(value): value for value in sorted(seen)} | {repr(label): label}
-    try:
+    found: dict[str, object] = {_short(value): value for value in (*sorted(seen), label)}
+    with suppress(UserFileError):  # a second fault; the label is the one to report
         for _, _, other in rest:
-            found.setdefault(repr(other), other)
+            found.setdefault(_short(other), other)
             if len(found) > MAX_LABELS:
                 break
-    except UserFileError:
-        pass  # a second fault; the label is the one to report
-    shown = ", ".join(name if len(name) <= 40 else f"{name[:40]}..." for name in sorted(found))
     return UserFileError(
         f"{where}: label {_short(label)}; labels must be the whole numbers 0 (negative) and 1 "
-        f"(positive).\n  The file's labels: {shown}\n  {_mapping_advice(list(found.values()))}"
+        f"(positive).\n  The file's labels: {', '.join(sorted(found))}\n"
+        f"  {_mapping_advice(list(found.values()))}"
     )
 
 
@@ -188,15 +181,13 @@ def _mapping_advice(labels: list[object]) -> str:
     return next((advice for known, advice in _MAPPINGS if names <= known), general)
 
 
-def _missing_columns(path: Path, names: list[str], remedy: str) -> UserFileError | None:
-    wrong = [c for c in COLUMNS if names.count(c) != 1]
-    if not wrong:
-        return None
-    has = ", ".join(map(_short, names)) or "none"
-    return UserFileError(
-        f"{path}: must have one column {' and one column '.join(wrong)}; its columns: {has}. "
-        f"{remedy}"
-    )
+def _check_columns(path: Path, names: list[str], remedy: str) -> None:
+    if wrong := [c for c in COLUMNS if names.count(c) != 1]:
+        has = ", ".join(map(_short, names)) or "none"
+        raise UserFileError(
+            f"{path}: must have one column {' and one column '.join(wrong)}; its columns: {has}. "
+            f"{remedy}"
+        )
 
 
 def _parquet_records(path: Path) -> Iterator[Record]:
@@ -206,8 +197,7 @@ def _parquet_records(path: Path) -> Iterator[Record]:
     try:
         with pq.ParquetFile(path) as file:
             schema = file.schema_arrow
-            if fault := _missing_columns(path, schema.names, "Rename them."):
-                raise fault
+            _check_columns(path, schema.names, "Rename them.")
             kind = schema.field("text").type
             if kind not in (pa.string(), pa.large_string(), pa.string_view()):
                 raise UserFileError(f"{path}: column text is of type {kind}; make it string")
@@ -244,9 +234,7 @@ def _csv_records(path: Path) -> Iterator[Record]:
         if not fields:
             continue  # a blank line
         if text is None or label is None:
-            remedy = "The first line must name them, parted by commas."
-            if fault := _missing_columns(path, fields, remedy):
-                raise fault
+            _check_columns(path, fields, "The first line must name them, parted by commas.")
             text, label, width = fields.index("text"), fields.index("label"), len(fields)
         elif len(fields) != width:
             raise UserFileError(
@@ -272,8 +260,7 @@ def _json_records(path: Path) -> Iterator[Record]:
                 f"{where}: a {type(record).__name__}, not an object. Write one object a line, e.g. "
                 "with jq -c '.[]'"
             )
-        if fault := _missing_columns(path, list(record), f"See line {number}."):
-            raise fault
+        _check_columns(path, list(record), f"See line {number}.")
         yield number, record["text"], record["label"]
 
 
