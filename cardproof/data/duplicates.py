@@ -1,4 +1,4 @@
-"""When two reviews are the same text: to the character, markup and spaces included.
+"""Duplicate reviews: the same text to the character, markup and spaces included.
 
 The functions take the texts themselves, or their keys.
 """
@@ -15,14 +15,14 @@ def text_key(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def stands_in(texts: Sequence[Hashable], others: Iterable[Hashable]) -> NDArray[np.bool_]:
+def occurs_in(texts: Sequence[Hashable], others: Iterable[Hashable]) -> NDArray[np.bool_]:
     """Whether each of `texts` is also one of `others`; shape (texts,)."""
     known = set(others)
     return np.array([text in known for text in texts], dtype=bool)
 
 
 def repeats_earlier(texts: Sequence[Hashable]) -> NDArray[np.bool_]:
-    """Whether each text stands earlier in the same list; shape (texts,)."""
+    """Whether each text occurs earlier in the same list; shape (texts,)."""
     seen: set[Hashable] = set()
     repeats = np.zeros(len(texts), dtype=bool)
     for i, text in enumerate(texts):

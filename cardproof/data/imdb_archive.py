@@ -72,7 +72,7 @@ def import_archive(source: Path, folder: Path, pins: Archive) -> tuple[str, dict
         }
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise ArchiveError(
-            f"{source}: broken off, damaged or unsafe: {error}. Download it again from {ORIGIN}"
+            f"{source}: truncated, damaged or unsafe: {error}. Download it again from {ORIGIN}"
         ) from error
 
 

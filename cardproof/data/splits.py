@@ -1,8 +1,8 @@
-"""Who is trained on, validated on and scored: the split of a card, and what it is made of."""
+"""Which rows are trained on, validated on and scored: a card's split, and what is in it."""
 
 from datasets import Dataset
 
-from cardproof.data.duplicates import repeats_earlier, stands_in, text_key
+from cardproof.data.duplicates import occurs_in, repeats_earlier, text_key
 from cardproof.data.reviews import draw_balanced
 from cardproof.errors import CardproofError
 from cardproof.recipe.schema import Split
@@ -64,7 +64,7 @@ def describe_splits(sets: dict[str, Dataset]) -> dict[str, float]:
 
     Returns:
         For each set: `<set>_rows`, `<set>_positive_share`, `<set>_repeats` (rows whose text
-        stands earlier in the same set). For each pair of sets: `<a>_in_<b>`, distinct texts that
+        occurs earlier in the same set). For each pair of sets: `<a>_in_<b>`, distinct texts that
         stand in both, and `<a>_in_<b>_relabelled`, those of them that have another label there.
     """
     facts: dict[str, float] = {}
@@ -83,8 +83,8 @@ def describe_splits(sets: dict[str, Dataset]) -> dict[str, float]:
     for i, first in enumerate(names):
         for second in names[i + 1 :]:
             distinct = list(labels_of[second])
-            known = stands_in(distinct, labels_of[first])
-            both = [key for key, stands in zip(distinct, known, strict=True) if stands]
+            known = occurs_in(distinct, labels_of[first])
+            both = [key for key, occurs in zip(distinct, known, strict=True) if occurs]
             other = [k for k in both if labels_of[first][k] != labels_of[second][k]]
             facts[f"{second}_in_{first}"] = len(both)
             facts[f"{second}_in_{first}_relabelled"] = len(other)

@@ -234,7 +234,7 @@ def _csv_records(path: Path) -> Iterator[Record]:
         if not fields:
             continue  # a blank line
         if text is None or label is None:
-            _check_columns(path, fields, "The first line must name them, parted by commas.")
+            _check_columns(path, fields, "The first line must name them, separated by commas.")
             text, label, width = fields.index("text"), fields.index("label"), len(fields)
         elif len(fields) != width:
             raise UserFileError(

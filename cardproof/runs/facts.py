@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from cardproof.data.duplicates import repeats_earlier, stands_in
+from cardproof.data.duplicates import occurs_in, repeats_earlier
 from cardproof.errors import CardproofError
 from cardproof.model.tokens import open_tokens
 from cardproof.recipe.schema import Recipe
@@ -129,8 +129,8 @@ def _read_reviews(root: Path, name: str, validation: str | None) -> ScoredReview
         texts=texts,
         full_lengths=np.asarray(tokens.full_lengths),
         lengths=tokens.lengths,
-        in_train=stands_in(texts, _read_texts(root, "train")),
-        in_validation=stands_in(texts, _read_texts(root, validation)) if validation else None,
+        in_train=occurs_in(texts, _read_texts(root, "train")),
+        in_validation=occurs_in(texts, _read_texts(root, validation)) if validation else None,
         repeated=repeats_earlier(texts),
     )
 

@@ -1,4 +1,4 @@
-"""Getting pinned files, with the hub's real client against a hub of our own on loopback."""
+"""Getting pinned files, with the hub's real client against a hub on loopback."""
 
 import errno
 import json
@@ -566,15 +566,15 @@ assert "huggingface_hub" not in sys.modules, "importing cardproof.data.hub must 
 pin = PinnedFile("plain/train.parquet", "{sha(TRAIN)}", "train.parquet")
 fetch(Repository("dataset", "someone/reviews", "{REVISION}", (pin,)), Path("out"), mirrors=[])
 """
-    home = tmp_path / "own-home"
-    own = {"HF_ENDPOINT": hub.url, "HF_HOME": str(home), "HF_TOKEN": "hf_of_this_test"}
+    home = tmp_path / "home"
+    led = {"HF_ENDPOINT": hub.url, "HF_HOME": str(home), "HF_TOKEN": "hf_of_this_test"}
     root = str(Path(__file__).parents[2])
     env = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGINGFACE_"))}
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
         # TQDM_POSITION has the client show its bar although stderr is no terminal here
-        env=env | own | {"PYTHONPATH": root, "NO_PROXY": "127.0.0.1", "TQDM_POSITION": "-1"},
+        env=env | led | {"PYTHONPATH": root, "NO_PROXY": "127.0.0.1", "TQDM_POSITION": "-1"},
         capture_output=True,
         text=True,
         timeout=60,
@@ -599,11 +599,11 @@ from cardproof.data.hub import PinnedFile, Repository, fetch
 pins = tuple(PinnedFile(*pin) for pin in {pins!r})
 fetch(Repository("dataset", "someone/reviews", "{REVISION}", pins), Path("out/data"), mirrors=[])
 """
-    own = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "NO_PROXY": "127.0.0.1"}
-    own["PYTHONPATH"] = str(Path(__file__).parents[2])
+    led = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "NO_PROXY": "127.0.0.1"}
+    led["PYTHONPATH"] = str(Path(__file__).parents[2])
     env = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGINGFACE_"))}
     both = [
-        subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=env | own, stderr=PIPE)
+        subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=env | led, stderr=PIPE)
         for _ in range(2)
     ]
     said = [process.communicate(timeout=60)[1].decode() for process in both]

@@ -41,7 +41,7 @@ def members(reviews: Reviews) -> Iterator[tuple[str, bytes]]:
     """What the original archive would hold: names and bytes, in no order of note."""
     for split, rows in reviews.items():
         for label, name in ((1, "pos"), (0, "neg")):
-            texts = [text for text, own in rows if own == label]
+            texts = [text for text, its_label in rows if its_label == label]
             for running_id, text in zip(hub_order(len(texts)), texts, strict=True):
                 stars = (running_id % 4) + (7 if label else 1)
                 yield f"{FOLDER}/{split}/{name}/{running_id}_{stars}.txt", text.encode()
@@ -102,8 +102,8 @@ def test_the_checksum_over_rows_tells_rows_apart_that_join_to_the_same_text(tmp_
         [("ab", 0), ("c", 0)], [("a", 0), ("bc", 0)], [("abc", 0)], [("ab", 1), ("c", 0)],
         [("c", 0), ("ab", 0)], [("ab", 0), ("", 0), ("c", 0)], [("ab0 1\nc", 0)],
     ]  # fmt: skip
-    sums = {write_rows(rows, tmp_path / "x.parquet").sha256 for rows in variants}
-    assert len(sums) == len(variants)
+    checksums = {write_rows(rows, tmp_path / "x.parquet").sha256 for rows in variants}
+    assert len(checksums) == len(variants)
     by_hand = hashlib.sha256("0 3\nüa1 1\nb".encode()).hexdigest()
     assert write_rows([("üa", 0), ("b", 1)], tmp_path / "x.parquet").sha256 == by_hand
 
@@ -181,17 +181,17 @@ def test_too_many_members_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("share", [0, 0.001, 0.5, 0.9])
-def test_an_archive_that_broke_off_is_said_to_be_that(tmp_path: Path, share: float) -> None:
+def test_a_truncated_archive_is_said_to_be_that(tmp_path: Path, share: float) -> None:
     data = pack(SMALL, tmp_path / FILE).read_bytes()
     (tmp_path / FILE).write_bytes(data[: int(len(data) * share)])
-    with pytest.raises(ArchiveError, match=r"broken off, damaged or unsafe: .*Download it again"):
+    with pytest.raises(ArchiveError, match=r"truncated, damaged or unsafe: .*Download it again"):
         import_archive(tmp_path / FILE, tmp_path, pins_of(SMALL, tmp_path))
 
 
 def test_what_is_no_gzip_and_a_flipped_bit_are_refused(tmp_path: Path) -> None:
     source = tmp_path / FILE
     source.write_bytes(b"<html>Not found</html>" * 50)
-    with pytest.raises(ArchiveError, match="broken off, damaged or unsafe: Not a gzipped file"):
+    with pytest.raises(ArchiveError, match="truncated, damaged or unsafe: Not a gzipped file"):
         import_archive(source, tmp_path, pins_of(SMALL, tmp_path))
     data = bytearray(pack(SMALL, source).read_bytes())
     data[len(data) // 2] ^= 1

@@ -1,4 +1,4 @@
-"""Splits: the cards' own, on the real reviews, and what they are made of."""
+"""Splits: those of the cards, on the real reviews, and what is in them."""
 
 from pathlib import Path
 

@@ -65,7 +65,7 @@ def queue(make_repository: Callable[[], Path], hub: Hub) -> Path:
 
 
 def environment(hub: Hub, home: Path) -> dict[str, str]:
-    """That of a process of ours, with the client led to the hub and to a cache of its own."""
+    """That of a process whose client uses this hub, and a cache that is empty."""
     kept = {
         k: v
         for k, v in os.environ.items()

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from cardproof.data.duplicates import repeats_earlier, stands_in
+from cardproof.data.duplicates import occurs_in, repeats_earlier
 from cardproof.evaluation import error_analysis as analysis
 from cardproof.evaluation.error_analysis import Mask
 from cardproof.evaluation.metrics import Floats, Labels, cross_entropy
@@ -259,5 +259,5 @@ def test_no_duplicates_and_nothing_but_duplicates() -> None:
 def test_texts_are_the_same_to_the_character() -> None:
     texts = ["a", "b", "a", "A", "a ", "b", ""]
     assert repeats_earlier(texts).tolist() == [False, False, True, False, False, True, False]
-    assert stands_in(texts, ["a", "c"]).tolist() == [True, False, True] + [False] * 4
-    assert stands_in([], ["a"]).tolist() == repeats_earlier([]).tolist() == []
+    assert occurs_in(texts, ["a", "c"]).tolist() == [True, False, True] + [False] * 4
+    assert occurs_in([], ["a"]).tolist() == repeats_earlier([]).tolist() == []
