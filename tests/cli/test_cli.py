@@ -71,6 +71,12 @@ def test_audit_needs_none_of_the_pipeline_s_packages(card: Path) -> None:
     assert "training-rows" in done.stdout
 
 
+@pytest.mark.skipif(not (ROOT / "cardproof/cli/add.py").is_file(), reason="add is not there yet")
+def test_add_needs_none_of_the_pipeline_s_packages(card: Path) -> None:
+    done = light("add", str(card), "--name", "mine", "--out", str(card.parent))
+    assert (card.parent / "mine.yaml").is_file(), done.stderr
+
+
 @pytest.mark.parametrize("command", ["compare", "verify", "share"])
 def test_what_a_light_installation_cannot_do_says_which_extra_to_install(
     command: str, card: Path
