@@ -122,6 +122,8 @@ def test_cut_once_resumes_within_the_call(hub: Hub, folder: Path) -> None:
 def test_cut_always_resumes_in_the_next_call(
     hub: Hub, folder: Path, tmp_path: Path, pauses: list[float]
 ) -> None:
+    from huggingface_hub import scan_cache_dir
+
     hub.files = {at_hub("train"): LONG}
     hub.cuts = repeat(11 * MIB)
     with pytest.raises(SourceError, match=r"connection broke .*run again to resume"):
@@ -129,6 +131,8 @@ def test_cut_always_resumes_in_the_next_call(
     assert_untouched(folder)
     assert hub.gets(at_hub("train")) == [None] + 5 * [10 * MIB]  # it gives up
     assert sum(pauses) < 10
+    (part,) = scan_cache_dir(tmp_path / "hf/hub").incomplete_files  # `hf cache prune` finds it
+    assert (part.file_path.name, part.size_on_disk) == (f"{sha(LONG)}.incomplete", 10 * MIB)
     hub.cuts = iter(())
     hub.seen.clear()
     hub.sent.clear()
@@ -450,6 +454,21 @@ def test_a_damaged_file_in_the_hubs_cache_is_refused_and_removed(
     fetch(pinned, folder, mirrors=[])
     assert (folder / "train.parquet").read_bytes() == TRAIN
     assert hub.gets(at_hub("test")) == []
+
+
+def test_a_cache_on_a_disk_without_links_holds_the_file_itself(
+    hub: Hub, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    hub.files = {at_hub("train"): TRAIN}
+    fetch(repository(train=TRAIN), folder, mirrors=[])
+    assert not cached(tmp_path, "train").is_symlink()
+    fetched = fetch(repository(train=TRAIN), folder, mirrors=[])
+    assert fetched == {"train.parquet": "the hub's cache"}
+    assert hub.gets(at_hub("train")) == [None]
 
 
 def test_a_wrong_pin_costs_no_file_of_the_hubs_cache(
