@@ -125,9 +125,9 @@ def _archive_reviews(source: Path) -> Iterator[tuple[_Key, bytes]]:
                 raise _refused(source, member.name, f"more than {MAX_MEMBERS:,} members")
             if member.size > limit:
                 raise _refused(source, member.name, f"{member.size:,} bytes, more than {limit:,}")
-            if match is None:
+            if match is None and hasattr(tarfile, "data_filter"):  # not before Python 3.11.4
                 tarfile.data_filter(member, str(source.parent))  # a TarError if it is unsafe
-            else:
+            if match is not None:
                 file = archive.extractfile(member) if member.isreg() else None
                 if file is None:
                     raise _refused(source, member.name, "not a file where a review must be")
