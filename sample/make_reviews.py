@@ -15,21 +15,25 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from ruamel.yaml import YAML
 
 from cardproof.files import sha256_of
-from sample import grammar
 
+PHRASES = YAML(typ="safe").load(
+    (Path(__file__).parent / "phrases.yaml").read_text(encoding="utf-8")
+)
 FOLDER = Path("sample/hub/datasets/cardproof/sample-reviews/plain_text")
 ROWS = {"train": 2000, "test": 1000}
 SEED = 20261121
 MISLABELLED = 0.02
 HELD_BACK = 0.1  # of each inventory: phrases that only test reviews use
 
+STYLES = ("", "_negated", "_conceding", "_ironic")
 REMARKS = {
-    1: (grammar.PRAISE, grammar.PRAISE_NEGATED, grammar.PRAISE_CONCEDING, grammar.PRAISE_IRONIC),
-    0: (grammar.BLAME, grammar.BLAME_NEGATED, grammar.BLAME_CONCEDING, grammar.BLAME_IRONIC),
+    label: [PHRASES[f"{side}{style}"] for style in STYLES]
+    for label, side in ((1, "praise"), (0, "blame"))
 }
-KINDS = (0.46, 0.22, 0.22, 0.10)  # how often: plain, negated, conceding, ironic
+KINDS = (0.46, 0.22, 0.22, 0.10)  # how often: plain, and then as in STYLES
 AGREEING = 0.97  # of the remarks that take a side, those on the label's side
 WITH_VERDICT = 0.9  # reviews that end in a verdict; the others leave it to the reader
 LENGTHS = (2, 2, 3, 3, 4, 4, 5, 6, 7, 8, 10, 13)  # sentences
@@ -53,28 +57,28 @@ class Writer:
         """A review that means `label`, 20 to 300 words long."""
         while True:
             self._said = set()
-            self._fixed = {s: self._random.choice(grammar.SLOTS[s]) for s in ("title", "genre")}
+            self._fixed = {s: self._random.choice(PHRASES["slots"][s]) for s in ("title", "genre")}
             text = self._dress(list(self._sentences(label)))
             if 20 <= len(text.split()) <= 300:
                 return text
 
     def _sentences(self, label: int) -> Iterator[str]:
-        yield self._say(grammar.OPENINGS)
+        yield self._say(PHRASES["openings"])
         for _ in range(self._random.choice(LENGTHS)):
             draw = self._random.random()
             if draw < 0.18:
-                yield self._say(grammar.PLOTS)
+                yield self._say(PHRASES["plots"])
             elif draw < 0.30:
-                yield self._say(grammar.FACTS)
+                yield self._say(PHRASES["facts"])
             elif draw < 0.37:
-                yield self._say(grammar.MIXED)
+                yield self._say(PHRASES["mixed"])
             elif draw < 0.41:
-                yield self._say(grammar.ASIDES)
+                yield self._say(PHRASES["asides"])
             else:
                 yield self._remark(label)
         yield self._remark(label, agreeing=0.99)
         if self._random.random() < WITH_VERDICT:
-            yield self._say(grammar.VERDICT_GOOD if label else grammar.VERDICT_BAD)
+            yield self._say(PHRASES["verdict_good"] if label else PHRASES["verdict_bad"])
 
     def _remark(self, label: int, agreeing: float = AGREEING) -> str:
         side = label if self._random.random() < agreeing else 1 - label
@@ -87,7 +91,7 @@ class Writer:
         return text[0].upper() + text[1:]
 
     def _fill(self, slot: re.Match[str]) -> str:
-        return self._fixed.get(slot[1]) or self._choose(grammar.SLOTS[slot[1]])
+        return self._fixed.get(slot[1]) or self._choose(PHRASES["slots"][slot[1]])
 
     def _choose(self, inventory: list[str]) -> str:
         """One that this review has not used yet, while there is one."""
