@@ -63,10 +63,10 @@ compare: $(READY) ## put runs side by side: make compare REVS="main my-experimen
 	cardproof compare $(REVS)
 
 bench: $(READY) ## measure speed, memory and growth: half an hour, the machine to itself
-	python -m dev.benchmarks --million
+	python -m dev.benchmarks
 
 faults: $(READY) ## kill, fill and damage the pipeline for real: half an hour
-	python -m dev.faults --kills 30 --seed 0
+	python -m dev.faults
 
 test: $(READY_DEV) ## run the whole test suite
 	OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder

@@ -1,126 +1,120 @@
 """Growth: time and memory of the stages as the reviews grow eightfold, and on a million."""
 
-import re
+import importlib
+import os
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from dev.benchmarks.context import SMALL, Context, Section, Variants
-from dev.benchmarks.inputs import ROOT
-from dev.benchmarks.runner import Outcome, Task, run_each
-from dev.benchmarks.spread import power_law, spread, straight_line
+import numpy as np
 
-MULTIPLES = (1, 2, 4, 8)
-BASE_ROWS = 6250  # of train and of test, each
+from cardproof.model.loading import load_tokenizer
+from cardproof.recipe.load import read_files, resolve
+from cardproof.recipe.stages import FOLDER, write_stage_recipes
+from dev.benchmarks.bench import SMALL, TINY, Bench, random_classifier, write_reviews
+from dev.benchmarks.processes import PEAKS, Outcome, Task, run_in_turns, run_tasks
+from dev.benchmarks.results import spread
+from dev.repository import ROOT
+
 STEPS = ("split", "tokenize", "data_path", "evaluate")
-TEXT_CUT = 200  # characters of a text on which a million reviews are tokenized
-MILLION = 1_000_000
+SHORT = 200  # characters of a text on which a million reviews are tokenized
 REPEATS = 2  # at most: a repeat takes some minutes
 
 
-def measure(context: Context) -> Section:
-    """Seconds and peak memory of each step at each multiple, with exponents."""
-    rows, multiples = (50, MULTIPLES[:2]) if context.quick else (BASE_ROWS, MULTIPLES)
-    repeats = min(context.repeats, REPEATS)
-    folders = {m: context.folder / f"growth-{m}" for m in multiples}
-    prepare = [t for m, folder in folders.items() for t in _prepare(context, folder, m * rows)]
-    tasks = {(s, m): _tasks(folder)[s] for m, folder in folders.items() for s in STEPS}
-    context.note("writing the reviews")
-    if context.quick:
-        outcomes = run_each([*prepare, *tasks.values()], shared=True)[len(prepare) :]
-        found = {key: [outcome] for key, outcome in zip(tasks, outcomes, strict=True)}
-    else:
-        run_each(prepare, shared=True)
-        found = _in_turns(tasks, repeats, context)
-    sizes = [2 * m * rows for m in multiples]
-    variants = {s: _figures({m: found[s, m] for m in multiples}, sizes) for s in STEPS}
+def measure(bench: Bench) -> dict[str, Any]:
+    """Settings and figures: seconds and peak memory of each step at each multiple, exponents."""
+    scale = bench.scale
+    repeats = min(scale.repeats, REPEATS)
+    random_classifier(SMALL).save_pretrained(bench.folder / "model")
+    load_tokenizer(bench.tokenizer).save_pretrained(bench.folder / "model")
+    warm = _prepare(bench, "warm", TINY.base_rows)
+    folders = {m: _prepare(bench, f"{m}x", m * scale.base_rows) for m in scale.multiples}
+    tasks = {f"{s} at {m}x": _task(s, f, warm) for m, f in folders.items() for s in STEPS}
+    outcomes = run_in_turns(tasks, repeats, scale == TINY)
+    figures = {s: _figures({m: outcomes[f"{s} at {m}x"] for m in folders}) for s in STEPS}
     for folder in folders.values():
         shutil.rmtree(folder)
-    if context.million:
-        _add_million(context, variants, MILLION if not context.quick else 200)
-    return Section(
-        {"reviews_at_1x": 2 * rows, "multiples": " ".join(map(str, multiples)), "repeats": repeats},
-        variants,
-    )
-
-
-def _in_turns(
-    tasks: dict[tuple[str, int], Task], repeats: int, context: Context
-) -> dict[tuple[str, int], list[Outcome]]:
-    """Each task in a process of its own, all of them in each repeat."""
-    found: dict[tuple[str, int], list[Outcome]] = {key: [] for key in tasks}
-    for repeat in range(repeats):
-        for (step, multiple), task in tasks.items():
-            context.note(f"repeat {repeat + 1} of {repeats}: {step} at {multiple}x")
-            found[step, multiple] += run_each([task], shared=False)
-    return found
-
-
-def _prepare(context: Context, folder: Path, rows: int) -> list[Task]:
-    """Make a folder in which the stages can run; tasks that fill it.
-
-    They write `rows` reviews of train, as many of test, and a small model.
-    """
-    (folder / "data/reviews").mkdir(parents=True)
-    params = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    # The stages read the recipe there: grojeda's is the one with a validation set and test rows.
-    (folder / "params.yaml").write_text(re.sub(r"(?m)^card: \w+", "card: grojeda", params))
-    (folder / "data/base").symlink_to(context.inputs.word_pieces)
-    tasks = [
-        Task(
-            "prepare:write_multiple",
-            {"source": str(source), "rows": rows, "target": f"data/reviews/{part}.parquet"},
-            folder,
-        )
-        for part, source in (("train", context.inputs.train), ("test", context.inputs.test))
-    ]
-    model = {"sizes": SMALL, "word_pieces": str(context.inputs.word_pieces), "folder": "model"}
-    return [*tasks, Task("models:write_classifier", model, folder)]
-
-
-def _tasks(folder: Path) -> dict[str, Task]:
-    """The steps, each on what the one before it wrote."""
-    stages = {s: Task("growth_work:run_stage", {"stage": s}, folder) for s in STEPS}
-    path = {"store": "data/tokens/train", "sizes": SMALL}
-    return {**stages, "data_path": Task("growth_work:run_data_path", path, folder)}
-
-
-def _figures(outcomes: dict[int, list[Outcome]], sizes: Sequence[int]) -> dict[str, object]:
-    """By multiple: seconds and memory; over all: the exponent and the memory at a million."""
-    figures: dict[str, object] = {}
-    for multiple, runs in outcomes.items():
-        figures[f"seconds_{multiple}x"] = spread([r.values["seconds"] for r in runs])
-        figures[f"peak_anonymous_mib_{multiple}x"] = spread([r.anonymous_mib for r in runs])
-    seconds = [spread([r.values["seconds"] for r in runs])["median"] for runs in outcomes.values()]
-    memory = [spread([r.anonymous_mib for r in runs])["median"] for runs in outcomes.values()]
-    slope, at_zero = straight_line(sizes, memory)
-    figures["exponent"] = power_law(sizes, seconds)
-    figures["memory_exponent"] = power_law(sizes, memory)
-    figures["mib_a_million"] = at_zero + slope * MILLION
-    return figures
-
-
-def _add_million(context: Context, variants: Variants, rows: int) -> None:
-    """Split and tokenize on a million reviews: whole texts, and shortened ones to tokenize."""
-    folder = context.folder / "million"
-    context.note(f"writing {rows:,} reviews")
-    run_each(_prepare(context, folder, rows // 2), shared=True)
-    tasks = _tasks(folder)
-    context.note(f"split of {rows:,} reviews")
-    variants["split"] |= _large(run_each([tasks["split"]], shared=False)[0], rows)
-    short = {"folder": "data/split", "characters": TEXT_CUT}
-    run_each([Task("prepare:shorten", short, folder)], shared=True)
-    context.note(f"tokenize of {rows:,} reviews, {TEXT_CUT} characters each")
-    variants["tokenize"] |= _large(run_each([tasks["tokenize"]], shared=False)[0], rows)
-    context.note(f"data path of {rows:,} reviews")
-    variants["data_path"] |= _large(run_each([tasks["data_path"]], shared=False)[0], rows)
-    shutil.rmtree(folder)
-
-
-def _large(outcome: Outcome, rows: int) -> dict[str, object]:
+    for step, outcome in _million(bench, warm).items():
+        figures[step] |= {f"million_{name}": outcome[name] for name in ("seconds", *PEAKS)}
     return {
-        "large_reviews": rows,
-        "large_seconds": outcome.values["seconds"],
-        "large_peak_anonymous_mib": outcome.anonymous_mib,
-        "large_peak_resident_mib": outcome.resident_mib,
+        "settings": {
+            "reviews_at_1x": 2 * scale.base_rows,
+            "multiples": list(scale.multiples),
+            "million": scale.million,
+            "short": SHORT,
+        },
+        "figures": figures,
     }
+
+
+def _prepare(bench: Bench, name: str, rows: int, characters: int | None = None) -> Path:
+    """A folder for the stages to run in: `rows` reviews of train, as many of test, the recipe."""
+    folder = bench.folder / name
+    (folder / "data/reviews").mkdir(parents=True)
+    for part, source in (("train", bench.train), ("test", bench.test)):
+        write_reviews(source, rows, folder / f"data/reviews/{part}.parquet", characters)
+    (folder / "data/base").symlink_to(bench.tokenizer)
+    (folder / "model").symlink_to(bench.folder / "model")
+    files = read_files(ROOT)
+    files.params["card"] = "grojeda"  # it has a validation set, and scores test rows
+    write_stage_recipes(resolve(files), folder / FOLDER)
+    return folder
+
+
+def _task(step: str, folder: Path, warm: Path) -> Task:
+    return Task(time_step, {"step": step, "warm": str(warm)}, folder)
+
+
+def _figures(outcomes: dict[int, list[Outcome]]) -> dict[str, Any]:
+    """By multiple: seconds and memory; over all: the exponents."""
+    seconds = {m: spread([r["seconds"] for r in runs]) for m, runs in outcomes.items()}
+    memory = {m: spread([r[PEAKS[0]] for r in runs]) for m, runs in outcomes.items()}
+    return {
+        "seconds": {str(m): found for m, found in seconds.items()},
+        "peak_anonymous_mib": {str(m): found for m, found in memory.items()},
+        "exponent": power_law(list(seconds), [s["median"] for s in seconds.values()]),
+        "memory_exponent": power_law(list(memory), [m["median"] for m in memory.values()]),
+    }
+
+
+def power_law(sizes: Sequence[float], values: Sequence[float]) -> float:
+    """The exponent of values ~ sizes^exponent, by least squares of the logarithms."""
+    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
+
+
+def _million(bench: Bench, warm: Path) -> dict[str, Outcome]:
+    """One run of all but evaluate on the largest number: whole texts to split, short ones after."""
+    print(f"  {bench.scale.million:,} reviews", flush=True)
+    whole = _prepare(bench, "million", bench.scale.million // 2)
+    (split,) = run_tasks([_task("split", whole, warm)])
+    shutil.rmtree(whole)
+    short = _prepare(bench, "million-short", bench.scale.million // 2, SHORT)
+    run_tasks([_task("split", short, warm)])
+    outcomes = {s: run_tasks([_task(s, short, warm)])[0] for s in ("tokenize", "data_path")}
+    return {"split": split, **outcomes}
+
+
+def time_step(step: str, warm: str) -> dict[str, float]:
+    """The `seconds` of a step in the working directory, after one in `warm`: without imports."""
+    work = load_epoch if step == "data_path" else importlib.import_module(f"stages.{step}").main
+    here = Path.cwd()
+    os.chdir(warm)
+    work()
+    os.chdir(here)
+    start = time.perf_counter()
+    work()
+    return {"seconds": time.perf_counter() - start}
+
+
+def load_epoch() -> None:
+    """Load the batches of an epoch as training does, without training on them."""
+    from torch.utils.data import DataLoader
+
+    from cardproof.model.tokens import open_tokens
+    from cardproof.model.unpadded.batches import collate_unpadded
+
+    rows: Any = open_tokens(Path("data/tokens/train"))
+    for _ in DataLoader(rows, batch_size=16, shuffle=True, collate_fn=collate_unpadded):
+        pass

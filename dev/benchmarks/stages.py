@@ -1,141 +1,85 @@
-"""The pipeline's own times: each stage, its start, a run of nothing, and tokenizing IMDb."""
+"""The pipeline's own times on the embedded sample: each stage, its imports, a run of nothing."""
 
-import json
 import re
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dev.benchmarks.context import Context, Section, Variants
-from dev.benchmarks.inputs import ROOT
-from dev.benchmarks.runner import BenchmarkError, Task, interleaved, worker_environment
-from dev.benchmarks.spread import spread
+from dev.benchmarks.bench import Bench
+from dev.benchmarks.processes import BenchmarkError
+from dev.benchmarks.results import spread
+from dev.repository import clean_environment, commit_all, copy_files
 
-STAGES = ("check", "download", "split", "tokenize", "train", "evaluate", "report")
 NEED_TORCH = ("train", "evaluate")
 
 
-def measure(context: Context) -> Section:
+def measure(bench: Bench) -> dict[str, Any]:
     """Times of `dvc repro` on the embedded sample in a fresh copy, and what each stage loads."""
-    target = "split" if context.quick else ""
-    stages = STAGES[:3] if context.quick else STAGES
-    repeats = context.repeats
-    runs = []
-    for i in range(repeats):
-        context.note(f"repeat {i + 1} of {repeats}: dvc repro in a fresh copy")
-        copy = copy_repository(context.folder / f"copy-{i}")
-        runs.append(time_repro(copy, target))
-    context.note("a run of nothing")
-    nothing = [sum(time_repro(copy, target).values()) for _ in range(2 * repeats)]
-    variants: Variants = {
-        stage: {"seconds": spread([run[stage] for run in runs])} for stage in stages
-    }
+    runs, last = [], bench.scale.last_stage
+    for i in range(bench.scale.repeats):
+        print(f"  dvc repro in fresh copy {i + 1} of {bench.scale.repeats}", flush=True)
+        copy = commit_all(copy_files(bench.folder / f"copy-{i}"))
+        runs.append(time_repro(copy, last))
+    nothing = [sum(time_repro(copy, last).values()) for _ in range(2 * bench.scale.repeats)]
+    stages = [name for name in runs[0] if name != "start"]
+    figures: dict[str, Any] = {}
     for stage in stages:
-        context.note(f"what the stage {stage} loads")
-        variants[stage] |= _load(stage, copy, repeats)
-    variants["dvc repro"] = {
+        print(f"  what {stage} imports", flush=True)
+        found = [time_imports(stage, copy) for _ in range(bench.scale.repeats)]
+        figures[stage] = {
+            "seconds": spread([run[stage] for run in runs]),
+            "import_seconds": spread([sum(modules.values()) for modules in found]),
+            "loads_torch": "torch" in found[0],
+        }
+    needless = [s for s in stages if figures[s]["loads_torch"] and s not in NEED_TORCH]
+    figures["dvc repro"] = {
         "seconds": spread([sum(run.values()) for run in runs]),
         "before_the_first_stage": spread([run["start"] for run in runs]),
+        "nothing_to_do": spread(nothing),
+        "needless_torch": len(needless),
     }
-    variants["dvc repro of nothing"] = {"seconds": spread(nothing)}
-    variants["tokenize all"] = _tokenize(context)
-    return Section({"stages": " ".join(stages), "reviews": "the embedded sample"}, variants)
+    return {"settings": {"stages": stages}, "figures": figures}
 
 
-def copy_repository(folder: Path) -> Path:
-    """A copy of what Git knows or would know of this repository, with a history and no outputs."""
-    listed = _run(["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], ROOT)
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    _run(["git", "init", "--quiet"], folder)
-    _run(["git", "add", "--all"], folder)
-    identity = ["-c", "user.name=benchmark", "-c", "user.email=benchmark@example.org"]
-    _run(["git", *identity, "commit", "--quiet", "--message", "copy"], folder)
-    return folder
+def time_repro(folder: Path, last: str = "", **extra: str) -> dict[str, float]:
+    """Seconds of `dvc repro`, divided where it says that it begins a stage.
 
+    A stage's time therefore holds what DVC does for it: checksums of inputs and outputs, the cache.
 
-def time_repro(folder: Path, target: str) -> dict[str, float]:
-    """Seconds of `dvc repro`, cut where it says that it begins a stage.
-
-    A stage's time therefore holds what DVC does for it: sums of inputs and outputs, the cache.
+    Args:
+        folder: a repository.
+        last: the stage to end with; empty for the pipeline's last.
+        extra: variables of the environment.
 
     Returns:
         By stage, and "start": what comes before the first.
     """
-    environment = {**worker_environment(), "PYTHONUNBUFFERED": "1"}
-    del environment["PYTHONPATH"]  # the copy's own packages
-    begun = time.perf_counter()
+    marks, lines = [("start", time.perf_counter())], []
     process = subprocess.Popen(
-        ["dvc", "repro", *filter(None, [target])],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-    marks, lines = [("start", begun)], []
+        ["dvc", "repro", *filter(None, [last])],
+        cwd=folder, env=clean_environment(**extra), stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, errors="replace",
+    )  # fmt: skip
     assert process.stdout is not None
     for line in process.stdout:
         lines.append(line)
         if stage := re.match(r"Running stage '(\w+)'", line):
             marks.append((stage[1], time.perf_counter()))
-    if process.wait() != 0:
+    if process.wait():
         raise BenchmarkError("dvc repro failed:\n" + "".join(lines[-15:]))
     ends = [*(at for _, at in marks[1:]), time.perf_counter()]
     return {name: end - at for (name, at), end in zip(marks, ends, strict=True)}
 
 
-def _load(stage: str, copy: Path, repeats: int) -> dict[str, Any]:
-    """What the stage loads, by running it once more, and how long loading just that takes."""
-    file = copy.parent / f"loaded-{stage}.json"
-    _run([sys.executable, "-m", "dev.benchmarks.loaded", "run", stage, str(file)], copy)
-    loaded = json.loads(file.read_text())
-    seconds = []
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
-        _run([sys.executable, "-m", "dev.benchmarks.loaded", "load", str(file)], copy)
-        seconds.append(time.perf_counter() - start)
-    return {"start_seconds": spread(seconds[1:]), "loads_torch": int("torch" in loaded)}
-
-
-def _tokenize(context: Context) -> dict[str, Any]:
-    """Tokenizing both files of reviews."""
-    files = [str(context.inputs.train), str(context.inputs.test)]
-    if context.quick:
-        files = files[1:]
-    outcomes = []
-    for i in range(context.repeats):
-        arguments = {
-            "files": files,
-            "word_pieces": str(context.inputs.word_pieces),
-            "max_length": 384,
-            "folder": str(context.folder / f"all-tokens-{i}"),
-        }
-        task = Task("growth_work:tokenize_all", arguments, context.folder)
-        outcomes += interleaved({"tokenize": task}, 1, False, context.note)["tokenize"]
-    return {
-        "reviews": outcomes[0].values["reviews"],
-        "seconds": spread([o.values["seconds"] for o in outcomes]),
-        "peak_anonymous_mib": spread([o.anonymous_mib for o in outcomes]),
-    }
-
-
-def _run(command: Sequence[str], folder: Path) -> str:
-    environment = worker_environment()
-    if folder != ROOT:
-        del environment["PYTHONPATH"]
+def time_imports(stage: str, folder: Path) -> dict[str, float]:
+    """Run a stage again; the seconds that each of its imports took, without those within it."""
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise BenchmarkError(
-            f"{' '.join(command)} failed:\n{done.stdout[-500:]}{done.stderr[-900:]}"
-        )
-    return done.stdout
+        [sys.executable, "-X", "importtime", "-m", f"stages.{stage}"],
+        cwd=folder, env=clean_environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise BenchmarkError(f"{stage} failed:\n{done.stderr[-900:]}")
+    found = re.findall(r"import time:\s*(\d+) \|\s*\d+ \|\s*(\S+)", done.stderr)
+    return {name: int(microseconds) / 1e6 for microseconds, name in found}

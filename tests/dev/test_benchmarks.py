@@ -14,92 +14,106 @@ from transformers import DistilBertConfig, DistilBertForSequenceClassification
 
 from cardproof.data.hub import MIRROR_VARIABLE
 from dev.benchmarks import __main__ as command
-from dev.benchmarks import figure, goals, gpu, page
-from dev.benchmarks.flops import Shape, forward_flops, forward_flops_needed
-from dev.benchmarks.inputs import ROOT, find_inputs, sample_inputs
-from dev.benchmarks.prepare import write_multiple
-from dev.benchmarks.products_work import own_functions
-from dev.benchmarks.record import FILE, middle, read_results
-from dev.benchmarks.runner import BenchmarkError, Outcome, Task, run_each
-from dev.benchmarks.spread import power_law, spread
-from dev.benchmarks.training import same_lengths
+from dev.benchmarks import bench, figure, page, stages
+from dev.benchmarks.growth import power_law
+from dev.benchmarks.processes import BenchmarkError, Task, run_in_turns, run_tasks
+from dev.benchmarks.profile import GROUPS, own_functions
+from dev.benchmarks.results import FILE, read_results, spread
+from dev.benchmarks.training import forward_flops, same_lengths
+from dev.repository import ROOT
+from tests.dev.memory import hold_memory
 
-FOLDER = ROOT / "benchmarks"
+FOLDER = ROOT / "dev/benchmarks"
 
 
 @pytest.fixture(scope="module")
-def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a quick run of every section writes."""
-    folder = tmp_path_factory.mktemp("quick")
-    command.main(["--quick", "--sample", "--repeats", "1", "--output", str(folder)])
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a tiny run of every section writes."""
+    folder = tmp_path_factory.mktemp("tiny")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(MIRROR_VARIABLE, raising=False)
+        command.main(["--tiny", "--output", str(folder)])
     return folder
 
 
-def test_every_section_runs_and_is_written(quick: Path) -> None:
-    results = json.loads((quick / FILE).read_text(), parse_constant=pytest.fail)
+def test_every_section_runs_and_is_written(tiny: Path) -> None:
+    results = json.loads((tiny / FILE).read_text(), parse_constant=pytest.fail)
     assert list(results) == list(command.SECTIONS)
     for name, section in results.items():
-        assert section["quick"], name
+        assert section["tiny"], name
         assert section["machine"]["cores"] >= 1
         assert section["versions"]["torch"] == torch.__version__
-    for variant in results["training"]["variants"].values():
-        assert all(value["median"] > 0 for value in variant.values())
-    assert sum(
-        v["median"]
-        for k, v in results["profile"]["variants"]["ours_bf16"].items()
-        if k != "step_seconds"
-    ) == pytest.approx(1, abs=1e-4)  # times to the microsecond
-    assert not results["stages"]["variants"]["split"]["loads_torch"]
+    training = results["training"]["figures"]
+    profile = training.pop("profile")
+    assert all(value["median"] > 0 for variant in training.values() for value in variant.values())
+    assert sum(profile[group]["median"] for group in GROUPS) == pytest.approx(1, abs=1e-5)
+    assert all(profile[group]["median"] > 0 for group in GROUPS[:-1])
+    assert not results["stages"]["figures"]["split"]["loads_torch"]
+    assert results["stages"]["figures"]["split"]["import_seconds"]["median"] > 0.1
 
 
-def test_the_page_and_the_figure_are_of_the_results(quick: Path) -> None:
-    assert_agree(quick)
-    text = (quick / "README.md").read_text()
-    assert "its figures mean nothing" in text
-    results = read_results(quick)
-    for judged in goals.judge(results):
-        assert judged.goal.what in text
-
-
-def test_what_is_committed_agrees() -> None:
-    assert_agree(FOLDER)
-    assert not any(section["quick"] for section in read_results(FOLDER).values())
-
-
-def test_the_readme_has_the_measured_speeds() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    variants = read_results(FOLDER)["training"]["variants"]
-    for name in ("trainer_fp32", "trainer_bf16", "ours_fp32", "ours_bf16"):
-        speed, ratio = (
-            middle(variants[name][key]) for key in ("tokens_per_second", "over_trainer_fp32")
-        )
-        assert f"| {speed:,.0f} | {float(f'{ratio:.2g}'):g} |" in readme, name
+def test_what_is_committed_is_what_is_measured(tiny: Path) -> None:
+    committed, now = read_results(FOLDER), read_results(tiny)
+    assert committed.keys() == now.keys()
+    for name in ("training", "inference", "growth"):
+        assert committed[name]["settings"].keys() == now[name]["settings"].keys()
+        for variant, figures in committed[name]["figures"].items():
+            assert figures.keys() <= now[name]["figures"][variant].keys(), variant
 
 
 def assert_agree(folder: Path) -> None:
     results = read_results(folder)
     assert (folder / "README.md").read_text(encoding="utf-8") == page.render(results)
     with Image.open(io.BytesIO((folder / "figure.png").read_bytes())) as picture:
-        assert picture.info[figure.SOURCE] == figure.source_of(results)
+        assert picture.info[figure.SOURCE] == figure.checksum_of(results)
 
 
-def test_a_section_alone_leaves_the_others(quick: Path, tmp_path: Path) -> None:
-    before = read_results(quick)
-    (tmp_path / FILE).write_text((quick / FILE).read_text())
-    command.main(["gpu", "--quick", "--sample", "--output", str(tmp_path)])
+def test_the_page_and_the_figure_are_of_the_results(tiny: Path) -> None:
+    assert_agree(tiny)
+    text = (tiny / "README.md").read_text()
+    assert "its figures mean nothing" in text
+    assert all(goal["what"] in text for goal in page.GOALS)
+
+
+def test_what_is_committed_agrees() -> None:
+    assert_agree(FOLDER)
+    assert not any(section["tiny"] for section in read_results(FOLDER).values())
+
+
+def test_the_readme_has_the_measured_speeds() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    figures = read_results(FOLDER)["training"]["figures"]
+    for name in ("trainer_fp32", "trainer_bf16", "ours_fp32", "ours_bf16"):
+        speed, ratio = (
+            figures[name][key]["median"] for key in ("tokens_per_second", "over_trainer_fp32")
+        )
+        assert f"| {speed:,.0f} | {float(f'{ratio:.2g}'):g} |" in readme, name
+
+
+def test_a_section_alone_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = read_results(FOLDER)
+    (tmp_path / FILE).write_text((FOLDER / FILE).read_text())
+    found = {name: before["stages"][name] for name in ("settings", "figures")}
+    monkeypatch.setattr(stages, "measure", lambda _: found)
+    command.main(["stages", "--tiny", "--output", str(tmp_path)])
     after = read_results(tmp_path)
-    assert {n: s for n, s in after.items() if n != "gpu"} == {
-        n: s for n, s in before.items() if n != "gpu"
-    }
+    assert after.pop("stages")["tiny"] != before.pop("stages")["tiny"]
+    assert after == before
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
-    [(["trainings"], "no section trainings; there are training, inf"), (["--repeats", "0"], "1")],
+    [
+        (["trainings"], "no section trainings; there are training, inf"),
+        (["--tiny"], "--tiny needs --output"),
+    ],
 )
-def test_a_wrong_call_says_what_is_wrong(arguments: list[str], says: str, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=says):
-        command.main([*arguments, "--output", str(tmp_path)])
+def test_a_wrong_call_says_what_is_wrong(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        command.main(arguments)
+    assert says in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("lengths", [[7], [3, 11, 30]])
@@ -112,65 +126,79 @@ def test_operations_are_those_that_torch_counts(lengths: list[int]) -> None:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             model(input_ids=torch.ones((1, n), dtype=torch.long))
         counted += counter.get_total_flops()
-    assert forward_flops(lengths, Shape(3, 32, 48)) == counted
+    assert forward_flops(lengths, sizes) == counted
 
 
 def test_operations_needed_leave_out_most_of_the_last_layer() -> None:
-    lengths = [300] * 16
-    share = forward_flops_needed(lengths, Shape()) / forward_flops(lengths, Shape())
+    share = forward_flops([300] * 16, {}, needed=True) / forward_flops([300] * 16, {})
     assert 5 / 6 < share < 0.9  # five layers of six, and the keys and values of the last
 
 
 def test_a_spread_and_an_exponent() -> None:
-    assert spread([3, 1, 2]) == {"median": 2, "low": 1, "high": 3, "repeats": 3}
+    assert spread([3, 1, 2]) == {"median": 2, "low": 1, "high": 3}
     assert power_law([1, 2, 4, 8], [3, 6, 12, 24]) == pytest.approx(1)
     assert power_law([1, 2, 4, 8], [5, 20, 80, 320]) == pytest.approx(2)
 
 
 @pytest.mark.parametrize("rows", [300, 1000, 2500])
 def test_multiples_repeat_no_text_and_keep_the_labels(rows: int, tmp_path: Path) -> None:
-    source, target = sample_inputs().test, tmp_path / "reviews.parquet"
-    write_multiple(str(source), rows, str(target))
-    table = pq.read_table(target)
-    texts = table["text"].to_pylist()
-    originals = pq.read_table(source)["text"].to_pylist()
-    repeated = len(originals) - len(set(originals))
-    assert len(texts) == rows
-    assert len(texts) - len(set(texts)) <= repeated * -(-rows // len(originals))
-    assert 0.4 < sum(table["label"].to_pylist()) / rows < 0.6
-    assert texts[:20] != originals[:20]
+    source, target = bench.make_bench(bench.TINY, tmp_path).test, tmp_path / "reviews.parquet"
+    bench.write_reviews(source, rows, target)
+    drawn, originals = pq.read_table(target).to_pydict(), pq.read_table(source).to_pydict()
+    repeated = len(originals["text"]) - len(set(originals["text"]))
+    times = -(-rows // len(originals["text"]))
+    assert len(drawn["text"]) == rows
+    assert rows - len(set(drawn["text"])) <= repeated * times
+    labels = dict(zip(originals["text"], originals["label"], strict=True))
+    for text, label in zip(drawn["text"], drawn["label"], strict=True):
+        assert labels[text if text in labels else text.partition(". ")[2]] == label
+    assert drawn["text"][:20] != originals["text"][:20]
 
 
 def test_variants_on_other_batches_are_not_compared() -> None:
-    def outcome(*lengths: int) -> Outcome:
-        return Outcome({"lengths": list(lengths)}, 0, 0, 0)
-
-    assert same_lengths({"a": [outcome(1, 2)], "b": [outcome(1, 2)]}) == [1, 2]
+    assert same_lengths([{"lengths": [1, 2]}, {"lengths": [1, 2]}]) == [1, 2]
     with pytest.raises(BenchmarkError, match="the same batches"):
-        same_lengths({"a": [outcome(1, 2)], "b": [outcome(2, 1)]})
+        same_lengths([{"lengths": [1, 2]}, {"lengths": [2, 1]}])
 
 
 def test_a_task_that_fails_says_why(tmp_path: Path) -> None:
-    task = Task("prepare:shorten", {"folder": str(tmp_path), "letters": 3}, tmp_path)
+    task = Task(hold_memory, {"letters": 3}, tmp_path)
     with pytest.raises(BenchmarkError, match="unexpected keyword argument 'letters'"):
-        run_each([task], shared=False)
+        run_tasks([task])
 
 
-def test_memory_is_seen_from_outside(tmp_path: Path) -> None:
-    taken = 300
-    task = Task("prepare:hold_memory", {"mib": taken}, tmp_path)
-    outcome = run_each([task], shared=False)[0]
-    assert taken < outcome.anonymous_mib < taken + 200
-    assert outcome.resident_mib > taken
+def test_variants_take_turns_in_processes_of_their_own(tmp_path: Path) -> None:
+    little, much = (
+        Task(hold_memory, {"mib": 1}, tmp_path),
+        Task(hold_memory, {"mib": 300}, tmp_path),
+    )
+    found = run_in_turns({"much": much, "little": little}, repeats=2)
+    for outcome in found["much"]:
+        assert 300 < outcome["peak_anonymous_mib"] < 400
+        assert outcome["peak_resident_mib"] > 300
+    assert all(outcome["peak_anonymous_mib"] < 100 for outcome in found["little"])
+    assert [len(outcomes) for outcomes in found.values()] == [2, 2]
 
 
 @pytest.mark.parametrize(
-    ("measured", "verdict"),
-    [(spread([5.5]), "met"), (spread([4.4, 3, 5]), "missed by 20%"), (None, "not measured")],
+    ("median", "verdict"),
+    [(5.5, "met"), (4.4, "missed by 20%"), (6.1, "met"), (None, "not measured")],
 )
-def test_a_goal_is_met_or_missed_by_so_much(measured: Any, verdict: str) -> None:
-    judged = goals.Judged(goals.GOALS[0], measured)
-    assert (judged.verdict, judged.met) == (verdict, None if measured is None else verdict == "met")
+def test_a_goal_is_met_or_missed_by_so_much(median: float | None, verdict: str) -> None:
+    results = read_results(FOLDER)
+    if median is None:
+        del results["training"]
+    else:
+        results["training"]["figures"]["ours_bf16"]["over_trainer_fp32"]["median"] = median
+    assert page.judge(results)[0][-1] == verdict
+
+
+def test_a_page_can_be_of_some_sections() -> None:
+    results = read_results(FOLDER)
+    text = page.render({"inference": results["inference"]})
+    assert "reviews/s" in text
+    assert "useful tokens/s" not in text
+    assert figure.draw({"growth": results["growth"]})
 
 
 def test_the_profile_knows_what_is_ours() -> None:
@@ -179,15 +207,13 @@ def test_the_profile_knows_what_is_ours() -> None:
     assert set(known.values()) == {"attention", "dropout masks", "layer norm and residual"}
 
 
-def test_recipes_take_the_steps_that_their_cards_have() -> None:
-    steps = [gpu.card_facts(name)["steps"] for name in gpu.CARDS]
-    assert steps == [2814, 9375, 4689, 3750, 7815]
-
-
-def test_reviews_are_the_real_ones_where_they_are(
+def test_reviews_are_the_real_ones_where_a_mirror_is_named(
     mirror: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(MIRROR_VARIABLE, str(mirror))
-    assert find_inputs().name == "IMDb"
-    monkeypatch.setenv(MIRROR_VARIABLE, str(tmp_path))
-    assert find_inputs().name == "the embedded sample"
+    real = bench.make_bench(bench.TINY, tmp_path)
+    assert real.name == "IMDb"
+    assert real.train.is_file()
+    assert real.tokenizer.is_dir()
+    monkeypatch.delenv(MIRROR_VARIABLE)
+    assert bench.make_bench(bench.TINY, tmp_path).name == "the embedded sample"
