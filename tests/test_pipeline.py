@@ -14,7 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from cardproof.files import sha256_of
-from dev.faults.bench import experiment_sums, output_sums
+from dev.faults.copies import experiment_checksums, output_checksums
 from tests.conftest import ROOT, Run
 
 STAGES = ("download", "split", "tokenize", "train", "evaluate", "report")
@@ -200,12 +200,14 @@ def test_a_second_run_in_another_folder_gives_the_same_bytes(
     if way.endswith("queue"):
         run("dvc", "queue", "start", cwd=other)
         deadline = time.monotonic() + 200
-        while not experiment_sums(other):
+        while not experiment_checksums(other):
             assert time.monotonic() < deadline, run("dvc", "queue", "status", cwd=other).stdout
             time.sleep(1)
         run("dvc", "queue", "stop", cwd=other)
-    found = [output_sums(other)] if way == "repro" else list(experiment_sums(other).values())
-    assert found == [output_sums(repository)]
+    found = (
+        [output_checksums(other)] if way == "repro" else list(experiment_checksums(other).values())
+    )
+    assert found == [output_checksums(repository)]
 
 
 def test_what_if_and_what_changed(repository: Path, run: Run) -> None:

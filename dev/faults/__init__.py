@@ -1,4 +1,1 @@
-"""Faults done to the pipeline for real, and what became of it: `python -m dev.faults --help`.
-
-All is done to miniature runs of the embedded sample, in copies of this repository.
-"""
+"""Faults injected into the pipeline, and what became of it: `python -m dev.faults --help`."""

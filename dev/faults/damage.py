@@ -1,23 +1,22 @@
-"""Bits flipped in what lies on the disk: each must be named and made again, never used."""
+"""Bits flipped in files on the disk: each must be named and made again, never used."""
 
 import json
 import os
 import random
 import re
 import shutil
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
-from dev.faults.bench import (
-    VERIFY,
+from cardproof.files import CHECKSUMS
+from dev.faults import copies
+from dev.faults.copies import (
     Bench,
     Outcome,
     Running,
     checkpoints,
-    going_on,
-    kill_all_in,
     last_error,
-    output_sums,
+    resumed_from,
     run,
     run_stage,
 )
@@ -28,12 +27,12 @@ READ = {
     "data/base/model.safetensors": "train",
     "data/split/train.parquet": "tokenize",
     "data/tokens/train/ids.npy": "train",
-    "data/tokens/sums.json": "train",
+    f"data/tokens/{CHECKSUMS}": "train",
     "data/predictions/test.parquet": "report",
     "model/model.safetensors": "evaluate",
 }
-# Of the last, no stage reads anything.
-CACHED = ("data/tokens/train/ids.npy", "model/model.safetensors", "report/index.html")
+# Outputs, and a file of each; of the last, no stage reads anything.
+CACHED = {"data/tokens": "train/ids.npy", "model": "model.safetensors", "report": "index.html"}
 
 
 def flip(path: Path, chance: random.Random) -> None:
@@ -47,121 +46,95 @@ def flip(path: Path, chance: random.Random) -> None:
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
-def damage_workspace(bench: Bench, seed: int, repaired: Container[str] = READ) -> list[Outcome]:
+def damage_workspace(bench: Bench, repaired: Container[str] = READ) -> Iterator[Outcome]:
     """Flip a bit in what a stage reads, which it must refuse.
 
-    For the files in `repaired` the command that it names is run, and must mend it.
+    For the files in `repaired` the command that it names is run, and must fix it.
     """
-    chance, outcomes = random.Random(seed), []
     folder = bench.copy_done("damaged")
     for name, stage in READ.items():
         path = folder / name
-        whole, times = path.read_bytes(), path.stat()
-        flip(path, chance)
-        bench.say(f"  a bit in {name}, read by {stage}")
+        kept = shutil.copy2(path, bench.scratch / "kept")
+        flip(path, bench.chance)
         code, text = run_stage(folder, stage)
-        told = code == 1 and path.relative_to(folder).as_posix() in text
-        told &= "Traceback" not in text and "dvc repro -f -s" in text
-        lost = "what was damaged, made again" if told else f"not refused: {text[-300:]}"
+        advice = re.findall(r"`dvc repro -f -s (\w+)`", text)
+        # A bit in a checksum makes the file look damaged that it is of: one of the same folder.
+        named = str(Path(name).parent) if path.name == CHECKSUMS else name
+        told = code == 1 and named in text and "Traceback" not in text and bool(advice)
+        lost = "not tried" if told else f"not refused: {text[-300:]}"
         if name in repaired and told:
-            told, lost = _repair(bench, folder, text)
+            code, more = run(folder, "dvc", "repro", "-f", "-s", advice[0])
+            wrong, _ = bench.repeat(folder)
+            verified, report = run(folder, *copies.VERIFY)
+            told = not (code or wrong or verified)
+            lost = f"{advice[0]}, run again" if told else f"{wrong} {(more + report)[-400:]}"
         else:
-            path.write_bytes(whole)
-            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-        outcomes.append(Outcome("a bit flipped, times kept", name, told, lost, last_error(text)))
-    return outcomes
+            shutil.copy2(kept, path)
+        yield Outcome("a bit flipped, times kept", name, told, lost, last_error(text))
 
 
-def _repair(bench: Bench, folder: Path, said: str) -> tuple[bool, str]:
-    """Do what the message says."""
-    advised = re.findall(r"`dvc repro -f -s (\w+)`", said)[0]
-    code, text = run(folder, "dvc", "repro", "-f", "-s", advised)
-    again, more = run(folder, "dvc", "repro")
-    wrong = bench.differing(output_sums(folder))
-    verified, report = run(folder, *VERIFY)
-    if code or again or wrong or verified:
-        return (
-            False,
-            f"`dvc repro -f -s {advised}` did not mend it: {wrong} {(text + more + report)[-400:]}",
-        )
-    return True, f"the work of {advised}, done again"
-
-
-def damage_cache(bench: Bench, seed: int, names: Sequence[str] = CACHED) -> list[Outcome]:
+def damage_cache(bench: Bench, outs: Iterable[str] = CACHED) -> Iterator[Outcome]:
     """Flip a bit in objects of DVC's cache whose copies in the workspace are gone."""
-    chance, outcomes = random.Random(seed), []
-    for name in names:
-        folder = bench.copy_done(f"cache-{name.replace('/', '-')}")
-        out = name.rpartition("/train/")[0] or name.partition("/")[0]
-        damaged = _object_of(folder, out, name.removeprefix(f"{out}/"))
-        flip(damaged, chance)
+    for out in outs:
+        name = f"{out}/{CACHED[out]}"
+        folder = bench.copy_done(f"cache-{out.replace('/', '-')}")
+        damaged = _object_of(folder, out, CACHED[out])
+        flip(damaged, bench.chance)
         shutil.rmtree(folder / out)
-        bench.say(f"  a bit in DVC's cache, of {name}")
         run(folder, "dvc", "checkout", out)
-        found, text = run(folder, *VERIFY)
+        found, text = run(folder, *copies.VERIFY)
         told = found == 1 and damaged.name in text and name in text
-        run(folder, *VERIFY, "--remove")
-        code, more = run(folder, "dvc", "repro")
-        wrong = bench.differing(output_sums(folder))
-        verified, report = run(folder, *VERIFY)
-        survived = told and not (code or wrong or verified)
-        lost = f"{out}, made again" if survived else f"{wrong} {(text + more + report)[-400:]}"
+        run(folder, *copies.VERIFY, "--remove")
+        wrong, more = bench.repeat(folder)
+        verified, report = run(folder, *copies.VERIFY)
+        survived = told and not wrong and not verified
+        again = ", ".join(re.findall(r"Running stage '(\w+)'", more))
+        lost = f"{again}, run again" if survived else f"{wrong} {(text + report)[-400:]}"
         said = next((line for line in text.splitlines() if damaged.name in line), "")
-        outcomes.append(Outcome("a bit flipped in DVC's cache", name, survived, lost, said))
-    return outcomes
+        yield Outcome("a bit flipped in DVC's cache", name, survived, lost, said)
 
 
 def _object_of(folder: Path, out: str, name: str) -> Path:
     """The object of DVC's cache that holds a file of an output folder."""
     cache = folder / ".dvc/cache/files/md5"
-    listed = output_sums(folder)[out]
+    listed = copies.output_checksums(folder)[out]
     entries = json.loads((cache / listed[:2] / listed[2:]).read_text(encoding="utf-8"))
     md5: str = next(entry["md5"] for entry in entries if entry["relpath"] == name)
     return cache / md5[:2] / md5[2:]
 
 
-def damage_checkpoint(bench: Bench) -> list[Outcome]:
+def damage_checkpoint(bench: Bench) -> Iterator[Outcome]:
     """Truncate the newest checkpoint of a killed run."""
     folder = bench.fresh("damaged-checkpoint")
     running = Running(folder, "dvc", "repro")
     running.wait_for(lambda: len(checkpoints(folder)) > 1)
-    kill_all_in(folder)
+    copies.kill_all_in(folder)
     running.end()
-    newest = max(checkpoints(folder), key=lambda p: int(p.name.partition("-")[2]))
+    newest = checkpoints(folder)[-1]
     os.truncate(newest / "optimizer.pt", 1000)
-    code, text = run(folder, "dvc", "repro")
-    wrong = bench.differing(output_sums(folder))
-    survived = not (code or wrong) and f"{newest.name} cannot be used: optimizer.pt" in text
-    lost = going_on(text) or "all steps until then"
+    wrong, text = bench.repeat(folder)
     said = next((line for line in text.splitlines() if "cannot be used" in line), "")
-    return [Outcome("a truncated checkpoint", newest.name, survived, lost, said)]
+    survived = not wrong and f"{newest.name} cannot be used: optimizer.pt" in said
+    lost = wrong or resumed_from(text) or "all steps until then"
+    yield Outcome("a truncated checkpoint", newest.name, survived, lost, said)
 
 
-def damage_records(bench: Bench) -> list[Outcome]:
+def damage_records(bench: Bench) -> Iterator[Outcome]:
     """DVC's own records as a kill may leave them: with a lock of a dead process, or empty."""
     folder = bench.copy_done("damaged-records")
     dead = {"pid": 2**22 + 1, "cmd": "dvc repro"}  # no process has so high a number
     locked = json.dumps({"write": {str(folder / "model"): dead}, "read": {}})
-    outcomes = []
     for fault, name, text in (
         ("a lock of a dead process", ".dvc/tmp/rwlock", locked),
         ("emptied by a kill", ".dvc/tmp/rwlock", ""),
         ("emptied by a kill", "dvc.lock", ""),
     ):
-        bench.say(f"  {name}: {fault}")
         (folder / name).write_text(text)
-        code, said = run(folder, "dvc", "repro", "-f", "-s", "check")
-        more = said
+        code, said = run(folder, "dvc", "repro", "-f", "-s", "split")
         lost = "nothing: DVC removes it"
         if code:
-            run(folder, *VERIFY, "--remove")
-            code, more = run(folder, "dvc", "repro")
+            run(folder, *copies.VERIFY, "--remove")
             lost = "nothing, once `cardproof verify --remove` has removed it"
-        wrong = bench.differing(output_sums(folder))
-        if code or wrong:
-            lost = f"{', '.join(wrong)}; {last_error(more)}"
-        message = last_error(said) or " ".join(said.split())[:200]
-        outcomes.append(
-            Outcome(fault, name, not (code or wrong), lost, message if text == "" else "")
-        )
-    return outcomes
+        wrong, _ = bench.repeat(folder)
+        message = (last_error(said) or " ".join(said.split())[:200]) if code else ""
+        yield Outcome(fault, name, not wrong, wrong or lost, message)

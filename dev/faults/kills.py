@@ -1,167 +1,138 @@
-"""Processes killed at random moments, interrupted, and taken up again."""
+"""Processes killed at random moments, or interrupted, and run again."""
 
-import random
+import json
+import re
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
+
 from cardproof.cli.verify import cut_off_records
-from dev.faults.bench import (
-    VERIFY,
-    Bench,
-    Outcome,
-    Running,
-    Sums,
-    checkpoints,
-    experiment_sums,
-    going_on,
-    kill_all_in,
-    kill_tree,
-    last_error,
-    output_sums,
-    run,
-)
+from dev.faults import copies
+from dev.faults.copies import Bench, Outcome, Running, checkpoints, last_error, resumed_from, run
 
 STAGE, WITH_DVC = "kill -9 of a stage", "kill -9 of DVC and the stage"
-COMMIT = 1.0  # seconds after a stage in which DVC hashes and keeps its outputs
 # Training has most to lose, so it is killed twice more once it saves. A short chain is the end of
 # this one.
 SAVING = "train, saving"
-CHAIN = ("check", "download", "split", "tokenize", "train", SAVING, SAVING, "evaluate", "report")
+CHAIN = (*copies.STAGES[:4], SAVING, SAVING, *copies.STAGES[4:])
+# An outcome so far, the outputs that DVC had kept by then, and what was printed.
+Kill = tuple[Outcome, copies.Checksums, str]
 
 
-def kill_stages(bench: Bench, kills: int, seed: int) -> list[Outcome]:
+def kill_stages(bench: Bench, kills: int = 30) -> Iterator[Outcome]:
     """Kill `kills` times, in chains: each chain is one run, killed in one stage after another.
 
     After each kill comes the next `dvc repro`, which is killed in turn; the last of a chain is
     left alone, and must end with the bytes of an undisturbed run.
     """
-    chance = random.Random(seed)
-    outcomes: list[Outcome] = []
-    while len(outcomes) < kills:
-        number = len(outcomes)
-        folder = bench.fresh(f"chain-{number}")
-        tried = [_kill(bench, folder, target, chance) for target in CHAIN[number - kills :]]
-        killed = [outcome for outcome in tried if outcome]
-        code, text = run(folder, "dvc", "repro")
-        wrong = bench.differing(output_sums(folder))
-        if code or wrong:
-            lost = f"in the end other bytes: {', '.join(wrong)} {last_error(text)}"
-            killed = [replace(outcome, survived=False, lost=lost) for outcome in killed]
-        outcomes += killed
-    return outcomes
+    while kills > 0:
+        folder = bench.fresh(f"chain-{kills}")
+        tried = [_kill(bench, folder, target) for target in CHAIN[-kills:]]
+        killed = [kill for kill in tried if kill]
+        wrong, text = bench.repeat(folder)
+        texts = [*(printed for _, _, printed in killed[1:]), text]
+        for (outcome, kept, _), next_text in zip(killed, texts, strict=True):
+            yield judge(outcome, kept, next_text, wrong)
+        kills -= len(killed)
 
 
-def _kill(bench: Bench, folder: Path, target: str, chance: random.Random) -> Outcome | None:
+def _kill(bench: Bench, folder: Path, target: str) -> Kill | None:
     """Start `dvc repro` and kill it in a stage; None if the stage was done before.
 
     DVC killed in the middle of writing its own records refuses to run until they are removed.
     """
     stage = target.partition(",")[0]
-    how = chance.choice((STAGE, STAGE, WITH_DVC))
-    length = bench.training_seconds() if target == SAVING else bench.seconds[stage]
-    moment = chance.uniform(0, length + (COMMIT if how == WITH_DVC else 0))
-    before, step = output_sums(folder), _last_step(folder) if target == SAVING else -1
+    how = bench.chance.choice((STAGE, STAGE, WITH_DVC))
+    timed = json.loads((bench.done / "metrics/train_time.json").read_text(encoding="utf-8"))
+    saving = target == SAVING
+    moment = bench.chance.uniform(0, timed["train_seconds"] if saving else bench.seconds[stage])
+    before, saved = copies.output_checksums(folder), checkpoints(folder)[-1:] if saving else None
     running = Running(folder, "dvc", "repro")
-    if not running.wait_for(lambda: bool(running.find_stage(stage)) and _last_step(folder) > step):
-        bench.say(f"  {target}: done before it could be killed again")
+    if not running.wait_for(
+        lambda: bool(running.find_stage(stage)) and checkpoints(folder)[-1:] != saved
+    ):
         return None
     time.sleep(moment)
     process = running.find_stage(stage)
     if how == STAGE and process:
-        kill_tree(process)
+        with suppress(psutil.Error):
+            for each in [process, *process.children(recursive=True)]:
+                each.kill()
     else:  # also where the stage was quicker: DVC then keeps its outputs, or begins the next
         how = WITH_DVC
         running.send(signal.SIGKILL)
     text = running.end()
-    trouble = _trouble(before, output_sums(folder), text)
-    lost = "the stage's work until then"
-    if stage == "train":
-        lost = f"the steps after {_last_step(folder)}"
+    kept = copies.output_checksums(folder)
+    changed = [path for path, md5 in before.items() if kept.get(path, md5) != md5]
+    wrong = f"changed {', '.join(changed)}" * bool(changed) or "a traceback" * ("Traceback" in text)
+    said = ""
     if cut := [damage.path.name for damage in cut_off_records(folder)]:
-        run(folder, *VERIFY, "--remove")
-        lost = (
-            f"{' and '.join(cut)}, cut off and removed by cardproof.cli.verify; the rest was cached"
-        )
-    bench.say(f"  {how} {target}, after {moment:.1f} s: {trouble or lost}")
-    return Outcome(how, f"{target}, {moment:.1f} s", not trouble, trouble or lost, going_on(text))
+        said = f"{' and '.join(cut)}, cut off and removed by `cardproof verify --remove`"
+        run(folder, *copies.VERIFY, "--remove")
+    return Outcome(how, f"{target}, {moment:.1f} s", not wrong, wrong, said), kept, text
 
 
-def _trouble(before: Sums, after: Sums, text: str) -> str:
-    """What a kill did that it must not; a record that is cut off comes back."""
-    if changed := [path for path, md5 in before.items() if after.get(path, md5) != md5]:
-        return f"changed {', '.join(changed)}"
-    return "a traceback" if "Traceback" in text else ""
+def judge(outcome: Outcome, kept: copies.Checksums, text: str, wrong: str) -> Outcome:
+    """What a kill cost, by what the next `dvc repro` did; it may not repeat what DVC had kept."""
+    stage = re.split(r"\W", outcome.where)[0]
+    again = re.findall(r"Running stage '(\w+)'", text)
+    repeated = [s for s in again if kept and set(copies.outputs_of(s)) <= kept.keys()]
+    if not (outcome.survived and not wrong and (not repeated or outcome.said)):
+        lost = outcome.lost or wrong or f"repeated {', '.join(repeated)}"
+        return replace(outcome, survived=False, lost=lost)
+    lost = f"{stage}, run again" if stage in again else "nothing"
+    return replace(outcome, lost=lost, said=outcome.said or resumed_from(text))
 
 
-def _last_step(folder: Path) -> int:
-    """The step of the newest checkpoint; 0 if there is none."""
-    return max((int(p.name.partition("-")[2]) for p in checkpoints(folder)), default=0)
-
-
-def interrupt(bench: Bench) -> list[Outcome]:
+def interrupt(bench: Bench) -> Iterator[Outcome]:
     """Ctrl-C during training through `dvc repro`."""
     folder = bench.fresh("interrupted")
     running = Running(folder, "dvc", "repro")
     running.wait_for(lambda: bool(checkpoints(folder)))
     running.send(signal.SIGINT)
     said = running.end()
-    code, text = run(folder, "dvc", "repro")
-    wrong = bench.differing(output_sums(folder))
-    told = "`dvc repro` goes on from there" in said and "Traceback" not in said
-    survived = told and not wrong and code == 0 and bool(going_on(text))
-    return [Outcome("Ctrl-C", "train", survived, going_on(text) or text[-300:], last_error(said))]
+    wrong, text = bench.repeat(folder)
+    resumed = resumed_from(text)
+    told = "`dvc repro` resumes from there" in said and "Traceback" not in said
+    survived = told and not wrong and bool(resumed)
+    yield Outcome("Ctrl-C", "train", survived, wrong or resumed or text[-300:], last_error(said))
 
 
-def kill_copies(bench: Bench) -> list[Outcome]:
-    """Kill a run in `dvc exp run --temp`, and a queue's worker with its run; take each up again."""
-    return [_kill_temporary(bench), _kill_worker(bench)]
-
-
-def _kill_temporary(bench: Bench) -> Outcome:
+def kill_temporary(bench: Bench) -> Iterator[Outcome]:
+    """Kill a run in `dvc exp run --temp`, and run it again."""
     folder = bench.fresh("temporary-killed")
     running = Running(folder, "dvc", "exp", "run", "--temp")
     running.wait_for(lambda: bool(checkpoints(folder)))
-    running.send(signal.SIGKILL)
+    copies.kill_all_in(folder)
     running.end()
-    kill_all_in(folder)
     _, text = run(folder, "dvc", "exp", "run", "--temp")
-    return _judge_experiments(bench, folder, "kill -9 in `dvc exp run --temp`", text)
+    yield _judge_experiment(bench, folder, "kill -9 in `dvc exp run --temp`", text)
 
 
-def _kill_worker(bench: Bench) -> Outcome:
+def kill_worker(bench: Bench) -> Iterator[Outcome]:
+    """Kill a queue's worker with its run, and queue it again."""
     folder = bench.fresh("worker-killed")
     run(folder, "dvc", "exp", "run", "--queue")
     run(folder, "dvc", "queue", "start")
-    wait_until(lambda: bool(checkpoints(folder)))
-    kill_all_in(folder)
+    copies.wait_until(lambda: bool(checkpoints(folder)))
+    copies.kill_all_in(folder)
     run(folder, "dvc", "exp", "run", "--queue")
     run(folder, "dvc", "queue", "start")
-    wait_until(lambda: bool(experiment_sums(folder)))
+    copies.wait_until(lambda: bool(copies.experiment_checksums(folder)))
     logs = folder.glob(".dvc/tmp/exps/run/*/*.out")
     text = "\n".join(log.read_text(encoding="utf-8", errors="replace") for log in logs)
-    kill_all_in(folder)
-    return _judge_experiments(bench, folder, "kill -9 of a queue's worker and its run", text)
+    copies.kill_all_in(folder)
+    yield _judge_experiment(bench, folder, "kill -9 of a queue's worker and its run", text)
 
 
-def _judge_experiments(bench: Bench, folder: Path, fault: str, text: str) -> Outcome:
-    found = experiment_sums(folder)
-    wrong = [path for sums in found.values() for path in bench.differing(sums)]
-    survived = len(found) == 1 and not wrong and bool(going_on(text))
-    lost = going_on(text) or f"{len(found)} experiments, other: {wrong}; {last_error(text)}"
-    return Outcome(fault, "train", survived, lost)
-
-
-def wait_until(there: Callable[[], bool], pause: float = 0.1) -> None:
-    """Wait until a callable returns true; it is asked each `pause` seconds.
-
-    Raises:
-        TimeoutError: it did not within ten minutes.
-    """
-    deadline = time.monotonic() + 600
-    while not there():
-        if time.monotonic() > deadline:
-            raise TimeoutError("waited 600 s")
-        time.sleep(pause)
+def _judge_experiment(bench: Bench, folder: Path, fault: str, text: str) -> Outcome:
+    found, resumed = copies.experiment_checksums(folder), resumed_from(text)
+    wrong = [path for checksums in found.values() for path in bench.differing(checksums)]
+    survived = len(found) == 1 and not wrong and bool(resumed)
+    trouble = f"{len(found)} experiments, other: {wrong}; {last_error(text)}"
+    return Outcome(fault, "train", survived, resumed if survived else trouble)

@@ -2,11 +2,12 @@
 
 import errno
 import importlib
+import json
 import os
 import random
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,10 @@ from cardproof.files import (
     verify_checksums,
     working_folder,
 )
-from dev.faults import damage, disk, kills
-from dev.faults.bench import ROOT, Bench, Outcome
+from dev.faults import __main__ as command
+from dev.faults import damage, disk, kills, together
+from dev.faults.copies import Bench, Outcome
+from dev.repository import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +36,17 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return Bench(tmp_path_factory.mktemp("faults"))
 
 
-def assert_survived(outcomes: Sequence[Outcome]) -> None:
-    assert outcomes
-    assert not [o for o in outcomes if not o.survived]
+def assert_survived(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    found = list(outcomes)
+    assert found
+    assert not [o for o in found if not o.survived]
+    return found
 
 
 def test_a_run_killed_six_times_ends_with_the_bytes_of_an_undisturbed_one(bench: Bench) -> None:
-    outcomes = kills.kill_stages(bench, 6, seed=0)
-    assert_survived(outcomes)
-    assert len(outcomes) == 6
+    found = assert_survived(kills.kill_stages(bench, 6))
+    assert len(found) == 6
+    assert any("from checkpoint-" in outcome.said for outcome in found)
 
 
 def test_a_full_disk_and_a_read_only_one_are_named_and_cost_nothing(bench: Bench) -> None:
@@ -50,28 +55,69 @@ def test_a_full_disk_and_a_read_only_one_are_named_and_cost_nothing(bench: Bench
     assert_survived(disk.fill_in_stages(bench, ("split", "tokenize")))
 
 
-def test_a_flipped_bit_is_refused_and_what_the_message_says_mends_it(bench: Bench) -> None:
-    repaired = {"data/tokens/train/ids.npy"}
-    assert_survived(damage.damage_workspace(bench, seed=0, repaired=repaired))
+def test_a_flipped_bit_is_refused_and_what_the_message_says_fixes_it(bench: Bench) -> None:
+    assert_survived(damage.damage_workspace(bench, repaired={"data/tokens/train/ids.npy"}))
 
 
 def test_a_damaged_object_in_dvcs_cache_is_found_and_made_again(bench: Bench) -> None:
-    assert_survived(damage.damage_cache(bench, seed=0, names=["data/tokens/train/ids.npy"]))
+    assert_survived(damage.damage_cache(bench, ["data/tokens"]))
 
 
-def test_dvc_goes_on_after_it_was_killed_as_it_wrote_its_records(bench: Bench) -> None:
+def test_dvc_runs_again_after_it_was_killed_as_it_wrote_its_records(bench: Bench) -> None:
     assert_survived(damage.damage_records(bench))
+
+
+def test_a_run_that_ends_with_other_bytes_is_told(bench: Bench) -> None:
+    assert bench.differing(bench.checksums) == []
+    assert bench.differing(bench.checksums | {"model": "0" * 32}) == ["model"]
+    assert bench.differing({p: s for p, s in bench.checksums.items() if p != "report"}) == [
+        "report"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kept", "text", "wrong", "survived", "lost"),
+    [
+        ({}, "Running stage 'split':", "", True, "split, run again"),
+        ({}, "Running stage 'tokenize':", "", True, "nothing"),
+        ({"data/split": "1", "metrics/split.json": "2"}, "Running stage 'split':", "", False,
+         "repeated split"),
+        ({}, "Running stage 'split':", "other bytes: model", False, "other bytes: model"),
+    ],
+)  # fmt: skip
+def test_a_kill_is_judged_by_what_the_next_run_does(
+    kept: dict[str, str], text: str, wrong: str, survived: bool, lost: str
+) -> None:
+    judged = kills.judge(Outcome("a kill", "split, 0.3 s", True, ""), kept, text, wrong)
+    assert (judged.survived, judged.lost) == (survived, lost)
+
+
+def test_other_bytes_with_other_threads_are_not_survived() -> None:
+    same, other = {"a": b"1", "b": b"2"}, {"a": b"1", "b": b"3"}
+    assert together.compare("threads", "split", [same, same, same]).survived
+    changed = together.compare("threads", "split", [same, other, same])
+    assert (changed.survived, changed.lost) == (False, "other bytes in b")
+    assert not together.compare("threads", "split", [{}, {}]).survived
+
+
+def test_the_committed_page_is_what_the_command_writes() -> None:
+    results = json.loads(command.RESULTS.read_text(encoding="utf-8"))
+    assert list(results) == list(command.PARTS)
+    page = command.RESULTS.with_suffix(".md").read_text(encoding="utf-8")
+    assert page == command.render(results)
 
 
 @pytest.mark.parametrize("stage", ["split", "tokenize", "train", "evaluate", "report"])
 def test_each_stage_checks_every_folder_that_it_reads(stage: str) -> None:
     stages = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
-    makers = {out: s for s in stages for out in stages[s]["outs"] if "." not in Path(out).name}
+    outs = [(next(iter(o)) if isinstance(o, dict) else o, s) for s in stages
+            for o in stages[s]["outs"]]  # fmt: skip
+    makers = {path: s for path, s in outs if "." not in Path(path).name}
     read = {dep: makers[dep] for dep in stages[stage]["deps"] if dep in makers}
     assert read == importlib.import_module(f"stages.{stage}").READS
 
 
-def test_sums_name_what_is_damaged_missing_or_not_there(tmp_path: Path) -> None:
+def test_checksums_name_what_is_damaged_missing_or_not_there(tmp_path: Path) -> None:
     folder = tmp_path / "tokens"
     with pytest.raises(DamagedError, match=r"tokens is not there.\n`dvc repro -f -s tokenize`"):
         verify_checksums(folder, "tokenize")
