@@ -1,0 +1,168 @@
+"""Drafts the file of a card from its text."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cardproof.audit.facts import CardFacts
+from cardproof.draft.document import Document, read_document, shown
+from cardproof.draft.figures import METRICS, read_figures
+from cardproof.draft.hyperparameters import read_list
+from cardproof.draft.identity import Identity, read_identity
+from cardproof.draft.parts import Part, Reasoned, combine
+from cardproof.draft.prose import read_prose
+from cardproof.draft.schedule import read_schedule
+from cardproof.draft.sources import Sources, entry_name
+from cardproof.errors import CardproofError
+from cardproof.recipe.schema import SECTIONS, CardFile
+
+_GUESSING = math.log(2)  # the cross-entropy of one half each, between two classes
+
+
+class DraftError(CardproofError):
+    """A card that no recipe can be drafted from."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A card's file before it is written.
+
+    Attributes:
+        name: of the file, without .yaml.
+        card: its keys and values, in its order.
+        defaults: the keys that are left to cards/defaults.yaml.
+        unplaced: what the card says and no key takes, and what was read with a doubt.
+        new_base: a base that sources.yaml has no entry for: the entry's name and the repository.
+        new_reviews: reviews likewise.
+    """
+
+    name: str
+    card: Mapping[str, Any]
+    defaults: tuple[str, ...]
+    unplaced: tuple[str, ...]
+    new_base: tuple[str, str] | None
+    new_reviews: tuple[str, str] | None
+
+
+def draft_card(text: str, sources: Sources, published_as: str | None = None) -> Draft:
+    """Draft a card's file from a model card.
+
+    Args:
+        text: the card, as published.
+        sources: the entries of sources.yaml.
+        published_as: the repository that the card was taken from, if that is known.
+
+    Raises:
+        DraftError: the card is not of a text classifier.
+    """
+    document = read_document(text)
+    _refuse_other_tasks(document.facts)
+    identity = read_identity(document, sources, published_as)
+    part = _read(document)
+    part = _without_contradictions(part)
+    card = _card(identity, part)
+    known = part.stated.keys() | part.inferred.keys() | part.assumed.keys()
+    return Draft(
+        name=entry_name(identity.published_as),
+        card=card,
+        defaults=tuple(key for key in _keys() if key not in known),
+        unplaced=(*identity.notes, *part.unplaced),
+        new_base=(identity.base, identity.new_base) if identity.new_base else None,
+        new_reviews=(identity.reviews, identity.new_reviews) if identity.new_reviews else None,
+    )
+
+
+def _read(document: Document) -> Part:
+    """Everything that the readers find; the Trainer's list goes before prose."""
+    stated = combine([read_list(document.hyperparameters), read_prose(document)])
+    said = {**stated.stated, **{key: why.value for key, why in stated.inferred.items()}}
+    return combine([stated, read_schedule(document, said), read_figures(document)])
+
+
+def _refuse_other_tasks(facts: CardFacts) -> None:
+    """Refuse a card whose metadata or whose figures are not of a two-class text classifier."""
+    if not facts.task.classification:
+        raise DraftError(f"it is no text classifier: {facts.task.reason}")
+    claims = facts.claims
+    scored = any(claim.metric in METRICS and claim.metric != "loss" for claim in claims)
+    scored = scored or any(row.scores for row in facts.training_rows)
+    losses = [claim.printed.figure.value for claim in claims if claim.metric == "loss"]
+    losses += [row.loss.figure.value for row in facts.training_rows if row.loss]
+    if not scored and losses and min(losses) > _GUESSING:
+        raise DraftError(
+            f"it claims no score, and its lowest loss, {min(losses):g}, is above ln 2 = 0.693, "
+            "which guessing between two classes gives: it may be a masked language model"
+        )
+
+
+def _without_contradictions(part: Part) -> Part:
+    """The part without values that need others which the card does not have."""
+    def value(key: str) -> Any:
+        reasons = {**part.assumed, **part.inferred}
+        return part.stated.get(key, reasons[key].value if key in reasons else None)
+
+    if value("split.validation") in ("holdout", "test"):
+        return part
+    drop = [
+        (key, told)
+        for key, wrong, told in (
+            ("train.load_best", True, "it reloads its best checkpoint"),
+            ("split.scored", "validation", "it is scored on validation rows"),
+        )
+        if value(key) == wrong
+    ]
+    keys = {key for key, _ in drop}
+    notes = [f"{told}, but which rows it was validated on is not said: {key}" for key, told in drop]
+    return Part(
+        {key: one for key, one in part.stated.items() if key not in keys},
+        {key: one for key, one in part.inferred.items() if key not in keys},
+        {key: one for key, one in part.assumed.items() if key not in keys},
+        (*part.unplaced, *notes),
+    )
+
+
+def _keys() -> Iterator[str]:
+    """Every key that a card may state of its recipe, in the order of its file."""
+    empty = CardFile(title="-", published_as="-", reviews="-", base="-")
+    fields = {section: type(getattr(empty, section)).model_fields for section in SECTIONS}
+    return (f"{section}.{key}" for section in SECTIONS for key in fields[section])
+
+
+def _card(identity: Identity, part: Part) -> dict[str, Any]:
+    """The file's content: what is stated in its sections, the rest under its reasons."""
+    card: dict[str, Any] = {
+        "title": identity.title,
+        "published_as": identity.published_as,
+        "reviews": identity.reviews,
+        "base": identity.base,
+        "labels": list(identity.labels) if identity.labels else None,
+        "license": identity.license,
+    }
+    for section in SECTIONS:
+        card[section] = {
+            key.partition(".")[2]: _plain(part.stated[key])
+            for key in _keys()
+            if key.startswith(f"{section}.") and key in part.stated
+        }
+    claims = {key.partition(".")[2]: v for key, v in part.stated.items() if key.startswith("claims.")}
+    order = (*METRICS, "averaging")
+    card["claims"] = {key: claims[key] for key in (*order, *claims) if key in claims}
+    card["inferred"] = _reasons(part.inferred)
+    card["assumed"] = _reasons(part.assumed)
+    return {key: value for key, value in card.items() if value not in (None, {})}
+
+
+def _reasons(reasons: Mapping[str, Reasoned]) -> dict[str, Any]:
+    return {
+        key: {"value": _plain(reasons[key].value), "reason": shown(reasons[key].reason, 300)}
+        for key in _keys()
+        if key in reasons
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A number as a hand would write it: 3 for 3.0."""
+    if isinstance(value, float) and value == int(value) and value >= 1:
+        return int(value)
+    return value

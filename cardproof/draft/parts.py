@@ -1,0 +1,47 @@
+"""What one reader of a card contributes to its draft, and how the contributions add up."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Reasoned:
+    """A value that the card does not state in so many words, and why it is taken."""
+
+    value: Any
+    reason: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one reader found, by the keys of a card's file (`train.seed`).
+
+    Attributes:
+        stated: values that the card states.
+        inferred: values that follow from the card's own figures.
+        assumed: values that the card leaves open, where the default fits it less well.
+        unplaced: what it says and no key takes, each with what to do about it.
+    """
+
+    stated: Mapping[str, Any] = field(default_factory=dict)
+    inferred: Mapping[str, Reasoned] = field(default_factory=dict)
+    assumed: Mapping[str, Reasoned] = field(default_factory=dict)
+    unplaced: tuple[str, ...] = ()
+
+
+def combine(parts: Iterable[Part]) -> Part:
+    """All parts in one: an earlier part goes before a later one, a statement before a reason."""
+    stated: dict[str, Any] = {}
+    inferred: dict[str, Reasoned] = {}
+    assumed: dict[str, Reasoned] = {}
+    unplaced: list[str] = []
+    for part in parts:
+        stated = {**part.stated, **stated}
+        inferred = {**part.inferred, **inferred}
+        assumed = {**part.assumed, **assumed}
+        unplaced += part.unplaced
+    inferred = {key: why for key, why in inferred.items() if key not in stated}
+    known = stated.keys() | inferred.keys()
+    assumed = {key: why for key, why in assumed.items() if key not in known}
+    return Part(stated, inferred, assumed, tuple(dict.fromkeys(unplaced)))
