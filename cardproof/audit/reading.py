@@ -34,6 +34,7 @@ _DATASET = re.compile(
     r"|\bdatasets?\W{1,8}([\w/.-]{2,80})",
     re.I,
 )
+_VERSION = re.compile(r"v?\d{1,4}(?:\.\w{1,9}){1,5}")  # of the library: "- Datasets 2.8.0"
 _NO_DATASET = ("none", "unknown", "an", "the", "this", "a", "custom")
 _PLACEHOLDER = re.compile(
     r"(?-i:\bYOUR_(?!\w{0,20}(?:TOKEN|KEY))[A-Z_]{2,40}(?:/YOUR_[A-Z_]{2,40})?)"
@@ -142,6 +143,7 @@ def _base(prose: str) -> str | None:
 def _dataset(prose: str) -> str | None:
     """The data that the prose says it was trained on."""
     names = ((match[1] or match[2]) for match in islice(_DATASET.finditer(prose), 50))
+    names = (name for name in names if not _VERSION.fullmatch(name))
     return next((name for name in names if name.lower() not in _NO_DATASET), None)
 
 

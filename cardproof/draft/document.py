@@ -11,6 +11,7 @@ from cardproof.audit.reading import LARGEST, read_card
 from cardproof.audit.tables import Table, find_tables
 
 _SENTENCE = re.compile(r"[^\n]{1,2000}?(?:[.;!?](?=\s)|(?=\n)|\Z)")
+_MARKS = re.compile(r"^[\s•*>#-]{1,20}|\*\*|`")  # of lists, headings, bold type and code
 _LIST = re.compile(r"hyperparameters were used during training:?", re.I)
 _LIST_REACH = 20_000  # characters: the Trainer's list is far shorter
 _LIST_END = re.compile(r"\s#{1,4} |\n\s*(?:Training results|Framework versions)\b", re.I)
@@ -25,7 +26,7 @@ class Document:
         facts: as the audit reads them.
         text: the whole, with line breaks as \\n.
         prose: its body; tables and code are blank.
-        sentences: of the prose.
+        sentences: of the prose, without the marks of its layout.
         tables: its tables.
         hyperparameters: the Trainer's list, by name; empty without one.
     """
@@ -48,7 +49,8 @@ def read_document(text: str) -> Document:
     tables = find_tables(blank_out(body, fences))
     spans = [*fences, *((table.start, table.end) for table in tables)]
     prose = blank_out(body, spans)
-    sentences = tuple(match[0].strip() for match in _SENTENCE.finditer(prose) if match[0].strip())
+    found = (_MARKS.sub("", match[0]).strip() for match in _SENTENCE.finditer(prose))
+    sentences = tuple(filter(None, found))
     return Document(facts, text, prose, sentences, tuple(tables), _trainer_list(prose))
 
 

@@ -5,11 +5,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from cardproof.audit.facts import CardFacts
 from cardproof.draft.document import Document, read_document, shown
 from cardproof.draft.figures import METRICS, read_figures
 from cardproof.draft.hyperparameters import read_list
 from cardproof.draft.identity import Identity, read_identity
+from cardproof.draft.mentions import read_mentions
 from cardproof.draft.parts import Part, Reasoned, combine
 from cardproof.draft.prose import read_prose
 from cardproof.draft.schedule import read_schedule
@@ -17,6 +20,7 @@ from cardproof.draft.sources import Sources, entry_name
 from cardproof.errors import CardproofError
 from cardproof.recipe.schema import SECTIONS, CardFile
 
+_LEAST = {"title": "-", "published_as": "-", "reviews": "-", "base": "-"}  # of a card's file
 _GUESSING = math.log(2)  # the cross-entropy of one half each, between two classes
 
 
@@ -59,14 +63,11 @@ def draft_card(text: str, sources: Sources, published_as: str | None = None) -> 
     document = read_document(text)
     _refuse_other_tasks(document.facts)
     identity = read_identity(document, sources, published_as)
-    part = _read(document)
-    part = _without_contradictions(part)
-    card = _card(identity, part)
-    known = part.stated.keys() | part.inferred.keys() | part.assumed.keys()
+    part = _without_contradictions(_without_faults(_read(document)))
     return Draft(
         name=entry_name(identity.published_as),
-        card=card,
-        defaults=tuple(key for key in _keys() if key not in known),
+        card=_card(identity, part),
+        defaults=_left_to_defaults(identity, part),
         unplaced=(*identity.notes, *part.unplaced),
         new_base=(identity.base, identity.new_base) if identity.new_base else None,
         new_reviews=(identity.reviews, identity.new_reviews) if identity.new_reviews else None,
@@ -76,8 +77,8 @@ def draft_card(text: str, sources: Sources, published_as: str | None = None) -> 
 def _read(document: Document) -> Part:
     """Everything that the readers find; the Trainer's list goes before prose."""
     stated = combine([read_list(document.hyperparameters), read_prose(document)])
-    said = {**stated.stated, **{key: why.value for key, why in stated.inferred.items()}}
-    return combine([stated, read_schedule(document, said), read_figures(document)])
+    read = combine([stated, read_schedule(document, stated), read_figures(document)])
+    return combine([read, read_mentions(document, read)])
 
 
 def _refuse_other_tasks(facts: CardFacts) -> None:
@@ -96,37 +97,59 @@ def _refuse_other_tasks(facts: CardFacts) -> None:
         )
 
 
-def _without_contradictions(part: Part) -> Part:
-    """The part without values that need others which the card does not have."""
-    def value(key: str) -> Any:
-        reasons = {**part.assumed, **part.inferred}
-        return part.stated.get(key, reasons[key].value if key in reasons else None)
+def _without_faults(part: Part) -> Part:
+    """The part without values that their keys do not take."""
+    faults = {key: fault for key in part.all_keys() if (fault := _fault_of(key, part.value(key)))}
+    values = {key: shown(str(part.value(key))) for key in faults}
+    notes = [f"{key}: {values[key]}: left out: {shown(fault)}" for key, fault in faults.items()]
+    return part.without(faults.keys(), notes)
 
-    if value("split.validation") in ("holdout", "test"):
-        return part
-    drop = [
-        (key, told)
-        for key, wrong, told in (
-            ("train.load_best", True, "it reloads its best checkpoint"),
-            ("split.scored", "validation", "it is scored on validation rows"),
-        )
-        if value(key) == wrong
-    ]
-    keys = {key for key, _ in drop}
-    notes = [f"{told}, but which rows it was validated on is not said: {key}" for key, told in drop]
-    return Part(
-        {key: one for key, one in part.stated.items() if key not in keys},
-        {key: one for key, one in part.inferred.items() if key not in keys},
-        {key: one for key, one in part.assumed.items() if key not in keys},
-        (*part.unplaced, *notes),
-    )
+
+def _fault_of(key: str, value: Any) -> str | None:
+    """Why a card's file may not have that value, if it may not."""
+    section, _, field = key.partition(".")
+    try:
+        CardFile.model_validate({**_LEAST, section: {field: value}})
+    except ValidationError as error:
+        return error.errors()[0]["msg"]
+    return None
+
+
+def _without_contradictions(part: Part) -> Part:
+    """The part without values that go with others only, which the card does not have."""
+    validation, scored = part.value("split.validation"), part.value("split.scored")
+    rows = part.value("split.scored_rows")
+    told = {}
+    if validation not in ("holdout", "test"):
+        if part.value("train.load_best"):
+            told["train.load_best"] = "its best checkpoint is of validation rows it does not name"
+        if scored == "validation":
+            told["split.scored"] = "it is scored on validation rows that it does not name"
+    if isinstance(rows, int) and (rows < 2 or rows % 2 or scored == "validation"):
+        told["split.scored_rows"] = f"its {rows} scored rows cannot be drawn half and half of test"
+    elif isinstance(rows, int) and validation == "test":
+        told["split.scored_rows"] = f"it is scored on {rows} rows, but validated on all of test"
+    return part.without(told, [f"{why}: {key} is left to the default" for key, why in told.items()])
 
 
 def _keys() -> Iterator[str]:
     """Every key that a card may state of its recipe, in the order of its file."""
-    empty = CardFile(title="-", published_as="-", reviews="-", base="-")
+    empty = CardFile.model_validate(_LEAST)
     fields = {section: type(getattr(empty, section)).model_fields for section in SECTIONS}
     return (f"{section}.{key}" for section in SECTIONS for key in fields[section])
+
+
+def _left_to_defaults(identity: Identity, part: Part) -> tuple[str, ...]:
+    """The keys that the file leaves out, but for those that decide nothing without others."""
+    idle = set()
+    if part.value("split.validation") != "holdout":
+        idle.add("split.test_size")
+        if not isinstance(part.value("split.scored_rows"), int):
+            idle.add("split.seed")
+    names = {"labels": identity.labels, "license": identity.license}
+    names_left = [name for name, value in names.items() if value is None]
+    left = [key for key in _keys() if part.value(key) is None and key not in idle]
+    return (*names_left, *left)
 
 
 def _card(identity: Identity, part: Part) -> dict[str, Any]:
@@ -145,7 +168,11 @@ def _card(identity: Identity, part: Part) -> dict[str, Any]:
             for key in _keys()
             if key.startswith(f"{section}.") and key in part.stated
         }
-    claims = {key.partition(".")[2]: v for key, v in part.stated.items() if key.startswith("claims.")}
+    claims = {
+        key.partition(".")[2]: value
+        for key, value in part.stated.items()
+        if key.startswith("claims.")
+    }
     order = (*METRICS, "averaging")
     card["claims"] = {key: claims[key] for key in (*order, *claims) if key in claims}
     card["inferred"] = _reasons(part.inferred)

@@ -1,19 +1,22 @@
 """The figures that a card claims, as it prints them, under the keys of a card's `claims`."""
 
 import re
+from fractions import Fraction
 from typing import Any
 
 from cardproof.audit.facts import CardFacts, Claim, TrainingRow
 from cardproof.audit.tables import Table, is_training
 from cardproof.audit.vocabulary import average_in, metric_named
 from cardproof.draft.document import Document, shown
-from cardproof.draft.parts import Part
+from cardproof.draft.parts import Part, Reasoned
 from cardproof.recipe.reported import check_printed, is_blank
 
 METRICS = ("accuracy", "loss", "f1", "precision", "recall")
 _NO_LOG = "No log"
 # A reader of the card sees its text; the metadata often has the same figure with 16 digits.
 _ORDER = ("results list", "JSON block", "table", "prose", "metadata")
+_ALL_DIGITS = 14  # decimals: Python prints 15 to 17 digits of a share that has no end
+_LEAST_ROWS, _MOST_ROWS = 100, 2_000  # a share of more rows fits several fractions
 _AVERAGED = ("f1", "precision", "recall")
 
 _COUNT = r"[~≈]?(?<![\w.,])\d[\d,]{0,11}+(?:\.\d{1,3}+)?+[kK]?(?!\w)"
@@ -75,7 +78,8 @@ def read_figures(document: Document) -> Part:
             "show them; change claims.model_mebibytes if it is not"
         )
     notes += [*of_epochs, *_other_columns(facts), *_few_rows(document)]
-    return Part({f"claims.{key}": value for key, value in claims.items()}, unplaced=tuple(notes))
+    stated = {f"claims.{key}": value for key, value in claims.items()}
+    return Part(stated, {}, _scored_rows(facts), tuple(notes))
 
 
 def _headline(facts: CardFacts, metric: str) -> str | None:
@@ -88,6 +92,19 @@ def _headline(facts: CardFacts, metric: str) -> str | None:
     claims.sort(key=lambda claim: _ORDER.index(claim.source))
     texts = (" ".join(claim.printed.text.split()) for claim in claims)
     return next((text for text in texts if _is_figure(text)), None)
+
+
+def _scored_rows(facts: CardFacts) -> dict[str, Reasoned]:
+    """The rows behind an accuracy with all digits of a float: 0.8766666666666667 is 263 / 300."""
+    for claim in facts.claims:
+        if claim.metric != "accuracy" or len(claim.printed.text.partition(".")[2]) < _ALL_DIGITS:
+            continue
+        share = claim.printed.figure.value
+        right, rows = Fraction(share).limit_denominator(_MOST_ROWS).as_integer_ratio()
+        if abs(right / rows - share) < 1e-15 and rows >= _LEAST_ROWS and rows % 2 == 0:
+            why = f"accuracy {claim.printed.text} is {right} of {rows} rows, or of a multiple"
+            return {"split.scored_rows": Reasoned(rows, why)}
+    return {}
 
 
 def _is_claim(claim: Claim) -> bool:
@@ -176,7 +193,8 @@ def _other_columns(facts: CardFacts) -> list[str]:
     """Columns of the training table that a card's `epochs` do not have."""
     names = dict.fromkeys(name for row in facts.training_rows for name in row.scores)
     others = [shown(name, 30) for name in names if name != "accuracy"]
-    return [f"columns of its training table that no key takes: {', '.join(others)}"] if others else []
+    told = f"columns of its training table that no key takes: {', '.join(others)}"
+    return [told] if others else []
 
 
 def _few_rows(document: Document) -> list[str]:
@@ -186,7 +204,7 @@ def _few_rows(document: Document) -> list[str]:
     if not match or not 2 <= rows < 25_000:
         return []
     return [
-        f'"{shown(match[0])}": no card\'s key limits the rows; if it was trained on so many, run it '
+        f'"{shown(match[0])}": no key limits a card\'s rows; if it was trained on so many, run it '
         f"with -S data.limit={rows}"
     ]
 

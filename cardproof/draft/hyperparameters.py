@@ -94,7 +94,7 @@ def _optimizer(text: str) -> Values:
 
 
 def _precision(text: str) -> str | None:
-    """The Trainer writes this line for 16-bit floats, not for bfloat16 (transformers/modelcard.py)."""
+    """The Trainer writes this line for fp16, not for bf16 (transformers/modelcard.py)."""
     return "fp16" if re.match(r"native amp|apex", text, re.I) else None
 
 

@@ -14,7 +14,9 @@ _USED = re.compile(
     rf"(?:from_pretrained|pipeline|model(?:_id|_name|_path)?)\W{{0,4}}(?:[^\n\"']{{0,60}}"
     rf"\bmodel\s?)?=?\s?[\"']({_ID})[\"']"
 )
-_INDEX_NAME = re.compile(r"\bmodel-index:\s{1,20}-\s{1,20}name: {1,3}([\w./ -]{1,100}?)(?=\s*\n|\s+results:)")
+_INDEX_NAME = re.compile(
+    r"\bmodel-index:\s{1,20}-\s{1,20}name: {1,3}([\w./ -]{1,100}?)(?=\s*\n|\s+results:)"
+)
 _HEADING = re.compile(r"^# {1,5}([^\n#]{1,200})", re.M)
 
 _PAIR = re.compile(
@@ -95,9 +97,7 @@ def _published_as(document: Document) -> str | None:
     return shown(found) or None
 
 
-def _reviews(
-    document: Document, sources: Sources
-) -> tuple[str, str | None, tuple[str, ...]]:
+def _reviews(document: Document, sources: Sources) -> tuple[str, str | None, tuple[str, ...]]:
     """The entry of its data, the data set that has none, and a doubt about it."""
     facts = document.facts
     named = facts.dataset
@@ -125,4 +125,3 @@ def _labels(document: Document) -> tuple[str, str] | None:
     if len(names) == 2 and negative and positive:
         return negative[0], positive[0]
     return None
-

@@ -1,6 +1,6 @@
 """What one reader of a card contributes to its draft, and how the contributions add up."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,24 @@ class Part:
     inferred: Mapping[str, Reasoned] = field(default_factory=dict)
     assumed: Mapping[str, Reasoned] = field(default_factory=dict)
     unplaced: tuple[str, ...] = ()
+
+    def all_keys(self) -> list[str]:
+        """Every key that has a value."""
+        return list(dict.fromkeys([*self.stated, *self.inferred, *self.assumed]))
+
+    def value(self, key: str) -> Any:
+        """The value of a key, however it was come by; None without one."""
+        reasoned = self.inferred.get(key) or self.assumed.get(key)
+        return self.stated.get(key, reasoned.value if reasoned else None)
+
+    def without(self, keys: Collection[str], notes: Iterable[str]) -> "Part":
+        """The same without some keys, and with notes on them."""
+        return Part(
+            {key: one for key, one in self.stated.items() if key not in keys},
+            {key: one for key, one in self.inferred.items() if key not in keys},
+            {key: one for key, one in self.assumed.items() if key not in keys},
+            (*self.unplaced, *notes),
+        )
 
 
 def combine(parts: Iterable[Part]) -> Part:

@@ -21,10 +21,12 @@ _SCHEDULER = re.compile(
     r"|\bscheduler\W{1,6}(linear|cosine|constant)\b",
     re.I,
 )
-_WARMUP = re.compile(rf"\bwarm-?up[ _]steps\W{{1,6}}(?:of )?{_NUMBER}|{_NUMBER} warm-?up steps", re.I)
+_WARMUP = re.compile(
+    rf"\bwarm-?up[ _]steps\W{{1,6}}(?:of )?{_NUMBER}|{_NUMBER} warm-?up steps", re.I
+)
 _WEIGHT_DECAY = re.compile(rf"\bweight[ _-]decay\W{{1,8}}(?:of |is |was )?{_NUMBER}", re.I)
 _EVAL_BATCH = re.compile(
-    r"\b(?:eval|evaluation|test)(?:uation)?[ _-]batch[ _-]size\W{1,8}(?:of |is )?(\d{1,5})(?![\d.%])"
+    r"\b(?:eval|evaluation|test)[ _-]batch[ _-]size\W{1,8}(?:of |is )?(\d{1,5})(?![\d.%])"
     r"|(?<![\d.])(\d{1,5}) \(eval(?:uation)?\)",
     re.I,
 )

@@ -1,7 +1,6 @@
 """What follows from a card's own steps, epochs and losses."""
 
 import math
-from typing import Any
 
 from cardproof.audit.check_steps import RowRange, StepsPerEpoch, steps_per_epoch, training_row_range
 from cardproof.audit.facts import CardFacts, TrainingRow
@@ -13,17 +12,17 @@ _DEFAULT_LOGGING = 500  # steps, the Trainer's
 _LARGEST_SHARE = 50  # percent: nobody holds out more than they train on
 
 
-def read_schedule(document: Document, stated: dict[str, Any]) -> Part:
+def read_schedule(document: Document, stated: Part) -> Part:
     """What the card's figures give away about its rows, its best epoch and its log.
 
     Args:
         document: the card.
-        stated: what it states already, by key.
+        stated: what was read of it already.
     """
     facts = document.facts
     rows, steps = training_row_range(facts), steps_per_epoch(facts)
     split = Part()
-    if rows and steps and "split.validation" not in stated:
+    if rows and steps and stated.value("split.validation") is None:
         split = _split(facts, rows, steps, stated)
     best, logging = _load_best(facts), _logging_steps(facts)
     warmup = _warmup(document.hyperparameters, steps, stated)
@@ -35,12 +34,12 @@ def read_schedule(document: Document, stated: dict[str, Any]) -> Part:
     )
 
 
-def _split(facts: CardFacts, rows: RowRange, steps: StepsPerEpoch, stated: dict[str, Any]) -> Part:
+def _split(facts: CardFacts, rows: RowRange, steps: StepsPerEpoch, stated: Part) -> Part:
     """Which rows were trained on, by their number, and so which were left to validate on."""
     batch = facts.hyperparameters.rows_per_step or 1
     product = f"{math.floor(steps.high + 1e-6):,} steps an epoch x {batch} rows"
     validated = any(row.loss for row in facts.training_rows)
-    scored = "split.scored" not in stated and validated
+    scored = stated.value("split.scored") is None and validated
     if rows.low <= IMDB_SPLIT <= rows.high:
         if not validated:
             return Part()
@@ -58,9 +57,10 @@ def _split(facts: CardFacts, rows: RowRange, steps: StepsPerEpoch, stated: dict[
         "split.test_size": Reasoned(share, f"{product} are {kept:,} of the {IMDB_SPLIT:,}"),
     }
     if scored:
-        of_train["split.scored"] = Reasoned("validation", "its evaluation set is its validation rows")
-    seed, assumed = stated.get("train.seed"), {}
-    if seed is not None and "split.seed" not in stated:
+        why = "its evaluation set is its validation rows"
+        of_train["split.scored"] = Reasoned("validation", why)
+    seed, assumed = stated.value("train.seed"), {}
+    if seed is not None and stated.value("split.seed") is None:
         reason = f"no seed of the split is mentioned; {seed} is the seed of training"
         assumed = {"split.seed": Reasoned(seed, reason)}
     return Part({}, of_train, assumed)
@@ -85,7 +85,7 @@ def _other_rows(rows: RowRange, product: str, *, validated: bool) -> Part:
         usual = next((u for u in (1000, 500, 100) if rows.high // u * u >= rows.low), 1)
         limit = rows.high // usual * usual
         told = (
-            f"it was trained on {sizes}, which no card's key says; run it with "
+            f"it was trained on {sizes}, and no key limits a card's rows: run it with "
             f"-S data.limit={limit}"
         )
     assumed = {}
@@ -136,14 +136,14 @@ def _logging_steps(facts: CardFacts) -> dict[str, Reasoned]:
     return {"train.logging_steps": Reasoned(first.step, reason)}
 
 
-def _warmup(items: dict[str, str], steps: StepsPerEpoch | None, stated: dict[str, Any]) -> Part:
+def _warmup(items: dict[str, str], steps: StepsPerEpoch | None, stated: Part) -> Part:
     """A warm-up that is stated as a share of all steps (transformers rounds up)."""
-    ratio, epochs = items.get("lr_scheduler_warmup_ratio"), stated.get("train.epochs")
+    ratio, epochs = items.get("lr_scheduler_warmup_ratio"), stated.value("train.epochs")
     try:
         share = float(ratio or 0)
     except ValueError:
         share = -1.0
-    if not share or "train.warmup_steps" in stated:
+    if not share or stated.value("train.warmup_steps") is not None:
         return Part()
     total = steps.low * epochs if steps and epochs and steps.low == steps.high else None
     if not total or not 0 < share < 1:

@@ -1,4 +1,4 @@
-"""Which entry of sources.yaml a card's base and reviews are, and what to add where there is none."""
+"""The entries of sources.yaml that a card's base and reviews are, or what to add there."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,9 @@ from cardproof.draft.document import shown
 
 IMDB = "stanfordnlp/imdb"
 UNKNOWN = "unknown"
-BASE_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt")
+BASE_FILES = (
+    "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from cardproof.draft.drafting import SECTIONS, Draft
+from cardproof.draft.drafting import Draft
+from cardproof.recipe.schema import SECTIONS
 
 _WIDTH = 100
 _COLUMNS = "training loss, epoch, step, validation loss, accuracy"
@@ -83,6 +84,8 @@ def _flow_map(values: Mapping[str, Any]) -> CommentedMap:
 
 def _represent_float(representer: Any, value: float) -> Any:
     """2.0e-5 for 2e-05, which is a number to every version of YAML."""
-    mantissa, _, exponent = repr(value).partition("e")
-    text = f"{mantissa if '.' in mantissa else mantissa + '.0'}e{int(exponent)}" if exponent else mantissa
+    text = repr(value)
+    if "e" in text:
+        mantissa, _, exponent = text.partition("e")
+        text = f"{mantissa}{'' if '.' in mantissa else '.0'}e{int(exponent)}"
     return representer.represent_scalar("tag:yaml.org,2002:float", text)
