@@ -30,6 +30,8 @@ _WHOLE_LINE = re.compile(
 )
 _RESULTS_LIST = re.compile(r"achieves the following results on the evaluation set", re.I)
 _RESULTS_REACH = 600  # characters: the Trainer's list is shorter
+# A line, a full stop, the next entry of a list or, where line breaks are lost, a heading.
+_SENTENCE_END = re.compile(r"\n|[.;]\s|\s(?:[-•|]|#{1,6})\s")
 # A figure whose sentence has one of these words is of another model, or no plain metric.
 _OTHER = re.compile(
     r"baseline|compared|versus|improve|previous|retain|human|balanced|top-\d|random|than\b", re.I
@@ -108,8 +110,7 @@ def _prose_claims(text: str, line_of: Callable[[int], int]) -> Iterator[Claim]:
 def _sentence(text: str, start: int, end: int) -> tuple[str, str]:
     """What stands before and after a match in its sentence or list entry, 80 characters at most."""
     before, after = text[max(0, start - 80) : start], text[end : end + 80]
-    before = re.split(r"\n|[.;]\s|\s[-•|]\s", before)[-1]
-    return before, re.split(r"\n|[.;]\s|\s[-•|]\s", after)[0]
+    return _SENTENCE_END.split(before)[-1], _SENTENCE_END.split(after)[0]
 
 
 def _prose_score(metric: str, text: str) -> Printed | None:

@@ -16,7 +16,7 @@ LARGEST = 500_000  # characters: more than the longest cards have, read in less 
 _GENERATED = re.compile(
     r"generated_from_trainer|following hyperparameters were used during training", re.I
 )
-_LICENCE = re.compile(r"\blicen[cs]e\W{0,4}:\W{0,4}([A-Za-z][\w.-]{1,30})", re.I)
+_LICENCE = re.compile(r"\blicen[cs]e\W{0,4}:\W{0,4}([A-Za-z][\w.-]{0,29}[\w-])", re.I)
 _BASES = (
     re.compile(
         r"\bfine-?tun(?:ed|es|ing) (?:version |variant )?(?:of |from |model )?(?:the |a )?"

@@ -10,7 +10,8 @@ from cardproof.audit.front_matter import split_document
 from cardproof.audit.reading import LARGEST, read_card
 from cardproof.audit.tables import Table, find_tables
 
-_SENTENCE = re.compile(r"[^\n]{1,2000}?(?:[.;!?](?=\s)|(?=\n)|\Z)")
+_SENTENCE_END = re.compile(r"\n|(?<=[.;!?])[ \t]")
+_LONGEST_SENTENCE = 2_000  # characters
 _MARKS = re.compile(r"^[\s•*>#-]{1,20}|\*\*|`")  # of lists, headings, bold type and code
 _LIST = re.compile(r"hyperparameters were used during training:?", re.I)
 _LIST_REACH = 20_000  # characters: the Trainer's list is far shorter
@@ -49,8 +50,8 @@ def read_document(text: str) -> Document:
     tables = find_tables(blank_out(body, fences))
     spans = [*fences, *((table.start, table.end) for table in tables)]
     prose = blank_out(body, spans)
-    found = (_MARKS.sub("", match[0]).strip() for match in _SENTENCE.finditer(prose))
-    sentences = tuple(filter(None, found))
+    found = (one[:_LONGEST_SENTENCE].strip() for one in _SENTENCE_END.split(prose))
+    sentences = tuple(_MARKS.sub("", one).strip() for one in found if one)
     return Document(facts, text, prose, sentences, tuple(tables), _trainer_list(prose))
 
 
@@ -63,9 +64,9 @@ def _trainer_list(prose: str) -> dict[str, str]:
     end = _LIST_END.search(passage)
     passage = passage[: end.start()] if end else passage
     marks = list(islice(_ITEM.finditer(passage), 100))
-    ends = [mark.start() for mark in marks[1:]] + [len(passage)]
+    ends = [*(mark.start() for mark in marks[1:]), len(passage)]
     items: dict[str, str] = {}
-    for mark, stop in zip(marks, ends, strict=True):
+    for mark, stop in zip(marks, ends, strict=False):  # no marks, but an end
         items.setdefault(mark[1], passage[mark.end() : stop].strip().partition("\n")[0].strip())
     return items
 

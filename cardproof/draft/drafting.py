@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from cardproof.audit.facts import CardFacts
 from cardproof.draft.document import Document, read_document, shown
 from cardproof.draft.figures import METRICS, read_figures
-from cardproof.draft.hyperparameters import read_list
+from cardproof.draft.hyperparameters import keys_of_lines, read_list
 from cardproof.draft.identity import Identity, read_identity
 from cardproof.draft.mentions import read_mentions
 from cardproof.draft.parts import Part, Reasoned, combine
@@ -68,7 +68,7 @@ def draft_card(text: str, sources: Sources, published_as: str | None = None) -> 
         name=entry_name(identity.published_as),
         card=_card(identity, part),
         defaults=_left_to_defaults(identity, part),
-        unplaced=(*identity.notes, *part.unplaced),
+        unplaced=tuple(shown(note, 400) for note in (*identity.notes, *part.unplaced)),
         new_base=(identity.base, identity.new_base) if identity.new_base else None,
         new_reviews=(identity.reviews, identity.new_reviews) if identity.new_reviews else None,
     )
@@ -76,7 +76,9 @@ def draft_card(text: str, sources: Sources, published_as: str | None = None) -> 
 
 def _read(document: Document) -> Part:
     """Everything that the readers find; the Trainer's list goes before prose."""
-    stated = combine([read_list(document.hyperparameters), read_prose(document)])
+    items = document.hyperparameters
+    prose = read_prose(document).without(keys_of_lines(items), [])
+    stated = combine([read_list(items), prose])
     read = combine([stated, read_schedule(document, stated), read_figures(document)])
     return combine([read, read_mentions(document, read)])
 
@@ -84,7 +86,7 @@ def _read(document: Document) -> Part:
 def _refuse_other_tasks(facts: CardFacts) -> None:
     """Refuse a card whose metadata or whose figures are not of a two-class text classifier."""
     if not facts.task.classification:
-        raise DraftError(f"it is no text classifier: {facts.task.reason}")
+        raise DraftError(f"it is no text classifier: {shown(facts.task.reason)}")
     claims = facts.claims
     scored = any(claim.metric in METRICS and claim.metric != "loss" for claim in claims)
     scored = scored or any(row.scores for row in facts.training_rows)

@@ -50,7 +50,7 @@ _COMPILED = {
 _MILLISECONDS = re.compile(r"([~≈]?\s?(?:[\d,]{1,9}(?:\.\d{1,6})?|X{1,4}\.X{1,6}) ?ms)\b")
 _TIME = re.compile(r"\binference\b|\blatency\b|\btime\b", re.I)
 _AVERAGES = re.compile(r"\b(weighted|macro|micro)\b", re.I)
-_NAMED_ROWS = re.compile(r"(?<![\w.])(\d[\d,]{0,9}[kK]?)[-_ ]samples?\b", re.I)
+_NAMED_ROWS = re.compile(r"(?<![\w.])(\d[\d,]{0,9}[kK]?)[-_]samples?\b", re.I)
 
 
 def read_figures(document: Document) -> Part:

@@ -55,7 +55,12 @@ def pin_base(repository: str) -> dict[str, Any]:
         files[name] = large.sha256 if large else _sha256(_download(repository, name, info.sha))
     config = json.loads(Path(_download(repository, "config.json", info.sha)).read_bytes())
     positions = config.get("max_position_embeddings") or config.get("n_positions")
-    return {"revision": info.sha, "max_positions": positions, "files": files}
+    return {
+        "repository": info.id,  # with its owner, which the oldest names go without
+        "revision": info.sha,
+        "max_positions": positions,
+        "files": files,
+    }
 
 
 def _download(repository: str, file: str, revision: str | None) -> str:

@@ -14,10 +14,11 @@ _BETAS = re.compile(rf"\bbetas\W{{1,4}}{_NUMBER}, ?{_NUMBER}", re.I)
 _EPSILON = re.compile(rf"\bepsilon\W{{1,4}}{_NUMBER}", re.I)
 # Optimizers that share Adam's settings but not its arithmetic, by a part of their name.
 _OTHER_ADAM = re.compile(r"8bit|paged|mini|adamax|nadam|radam|AdamWeightDecay", re.I)
-# Lines that say how a batch is made up, not how large it is.
-_OF_THE_BATCH = ("distributed_type", "num_devices", "gradient_accumulation_steps")
-
-Values = Mapping[str, Any]
+# Lines that say nothing without others.
+_READ_TOGETHER = (
+    "distributed_type", "num_devices", "gradient_accumulation_steps", "total_train_batch_size",
+    "total_eval_batch_size", "lr_scheduler_warmup_ratio",
+)  # fmt: skip
 
 
 def read_list(items: Mapping[str, str]) -> Part:
@@ -29,10 +30,9 @@ def read_list(items: Mapping[str, str]) -> Part:
     stated: dict[str, Any] = {}
     unplaced: list[str] = []
     for name, value in items.items():
-        if name in _OF_THE_BATCH or name.startswith("total_") or name.startswith("lr_scheduler_w"):
-            continue  # read together with other lines
-        reader = _READERS.get(name)
-        found = reader(value) if reader else {}
+        if name in _READ_TOGETHER:
+            continue
+        found = _optimizer(value) if name == "optimizer" else _line(name, value)
         stated |= found
         if not found:
             unplaced.append(f"{shown(f'{name}: {value}')}: no key of a card takes it")
@@ -43,8 +43,6 @@ def read_list(items: Mapping[str, str]) -> Part:
     for key, why in batch.items():
         if why.value != stated.get(key):
             stated.pop(key, None)
-    warmup = _whole(items.get("lr_scheduler_warmup_steps", ""))
-    stated |= {} if warmup is None else {"train.warmup_steps": warmup}
     return Part(stated, {k: why for k, why in batch.items() if k not in stated}, {}, (*unplaced,))
 
 
@@ -72,17 +70,13 @@ def _whole(text: str) -> int | None:
     return int(value) if value is not None and value == int(value) else None
 
 
-def _one(key: str, read: Callable[[str], Any]) -> Callable[[str], Values]:
-    """A reader of a line that is a single value; it finds nothing where that is not readable."""
-
-    def reader(text: str) -> Values:
-        value = read(text)
-        return {} if value is None else {key: value}
-
-    return reader
+def _line(name: str, text: str) -> dict[str, Any]:
+    """The key and the value of a line; nothing where no key takes it."""
+    value = _READ.get(name, _whole)(text) if name in _OF_A_LINE else None
+    return {} if value is None else {_OF_A_LINE[name]: value}
 
 
-def _optimizer(text: str) -> Values:
+def _optimizer(text: str) -> dict[str, Any]:
     """Betas and epsilon of `Adam with betas=(0.9,0.999) and epsilon=1e-08`."""
     betas, epsilon = _BETAS.search(text), _EPSILON.search(text)
     found: dict[str, Any] = {}
@@ -98,16 +92,25 @@ def _precision(text: str) -> str | None:
     return "fp16" if re.match(r"native amp|apex", text, re.I) else None
 
 
-_READERS: dict[str, Callable[[str], Values]] = {
-    "learning_rate": _one("train.learning_rate", _number),
-    "train_batch_size": _one("train.batch_size", _whole),
-    "eval_batch_size": _one("evaluate.batch_size", _whole),
-    "seed": _one("train.seed", _whole),
-    "optimizer": _optimizer,
-    "lr_scheduler_type": _one(
-        "train.scheduler", lambda text: text.lower() if text.lower() in SCHEDULERS else None
-    ),
-    "num_epochs": _one("train.epochs", _number),
-    "training_steps": _one("train.max_steps", _whole),
-    "mixed_precision_training": _one("train.precision", _precision),
+_OF_A_LINE = {
+    "learning_rate": "train.learning_rate",
+    "train_batch_size": "train.batch_size",
+    "eval_batch_size": "evaluate.batch_size",
+    "seed": "train.seed",
+    "lr_scheduler_type": "train.scheduler",
+    "lr_scheduler_warmup_steps": "train.warmup_steps",
+    "num_epochs": "train.epochs",
+    "training_steps": "train.max_steps",
+    "mixed_precision_training": "train.precision",
 }
+_READ: dict[str, Callable[[str], Any]] = {
+    "learning_rate": _number,
+    "lr_scheduler_type": lambda text: text.lower() if text.lower() in SCHEDULERS else None,
+    "num_epochs": _number,
+    "mixed_precision_training": _precision,
+}
+
+
+def keys_of_lines(items: Mapping[str, str]) -> set[str]:
+    """The keys that the list has lines for, read or not: no prose is to be taken for them."""
+    return {_OF_A_LINE[name] for name in items if name in _OF_A_LINE}

@@ -49,17 +49,15 @@ class Part:
 
 
 def combine(parts: Iterable[Part]) -> Part:
-    """All parts in one: an earlier part goes before a later one, a statement before a reason."""
+    """All parts in one: an earlier part goes before a later one, and an assumption last."""
     stated: dict[str, Any] = {}
     inferred: dict[str, Reasoned] = {}
     assumed: dict[str, Reasoned] = {}
     unplaced: list[str] = []
     for part in parts:
-        stated = {**part.stated, **stated}
-        inferred = {**part.inferred, **inferred}
+        stated |= {key: one for key, one in part.stated.items() if key not in stated | inferred}
+        inferred |= {key: one for key, one in part.inferred.items() if key not in stated | inferred}
         assumed = {**part.assumed, **assumed}
         unplaced += part.unplaced
-    inferred = {key: why for key, why in inferred.items() if key not in stated}
-    known = stated.keys() | inferred.keys()
-    assumed = {key: why for key, why in assumed.items() if key not in known}
+    assumed = {key: one for key, one in assumed.items() if key not in stated | inferred}
     return Part(stated, inferred, assumed, tuple(dict.fromkeys(unplaced)))

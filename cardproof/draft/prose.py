@@ -26,7 +26,7 @@ _WARMUP = re.compile(
 )
 _WEIGHT_DECAY = re.compile(rf"\bweight[ _-]decay\W{{1,8}}(?:of |is |was )?{_NUMBER}", re.I)
 _EVAL_BATCH = re.compile(
-    r"\b(?:eval|evaluation|test)[ _-]batch[ _-]size\W{1,8}(?:of |is )?(\d{1,5})(?![\d.%])"
+    r"\b(?:eval|evaluation|test)[ _-]batch[ _-]size\W{1,8}(?:of |is )?(\d{1,5})(?![\d%]|\.\d)"
     r"|(?<![\d.])(\d{1,5}) \(eval(?:uation)?\)",
     re.I,
 )
@@ -41,7 +41,7 @@ _CPU_BUILD = re.compile(r"\b(?:py)?torch\W{1,4}\d[\d.]{0,10}\+cpu\b", re.I)
 _SHARES = re.compile(r"(?<![\d/.])(\d{2}) ?[/:-] ?(\d{1,2})(?![\d/])")
 _TEST_SIZE = re.compile(r"\btest_size\W{1,3}(0?\.\d{1,6})")
 _HELD_OUT = re.compile(r"\bvalid|\bdev(?:elopment)?\b|\bheld[ -]out\b|\bhold[ -]?out\b", re.I)
-_SEED = re.compile(r"\b(?:seed|random_state)\W{1,8}(?:of |is )?(\d{1,10})(?![\d.])", re.I)
+_SEED = re.compile(r"\b(?:seed|random_state)\W{1,8}(?:of |is )?(\d{1,10})(?!\d|\.\d)", re.I)
 
 
 def read_prose(document: Document) -> Part:

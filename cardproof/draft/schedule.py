@@ -39,6 +39,8 @@ def _split(facts: CardFacts, rows: RowRange, steps: StepsPerEpoch, stated: Part)
     batch = facts.hyperparameters.rows_per_step or 1
     product = f"{math.floor(steps.high + 1e-6):,} steps an epoch x {batch} rows"
     validated = any(row.loss for row in facts.training_rows)
+    if not facts.task.imdb:  # of other data the number of rows is not known
+        return _other_rows(rows, product, validated=validated, all_rows=None)
     scored = stated.value("split.scored") is None and validated
     if rows.low <= IMDB_SPLIT <= rows.high:
         if not validated:
@@ -50,7 +52,7 @@ def _split(facts: CardFacts, rows: RowRange, steps: StepsPerEpoch, stated: Part)
         return Part({}, of_test)
     share = _share_held_out(rows)
     if share is None:
-        return _other_rows(rows, product, validated=validated)
+        return _other_rows(rows, product, validated=validated, all_rows=IMDB_SPLIT)
     kept = round(IMDB_SPLIT * (1 - share))
     of_train = {
         "split.validation": Reasoned("holdout", f"{product} leave {IMDB_SPLIT - kept:,} of train"),
@@ -76,23 +78,21 @@ def _share_held_out(rows: RowRange) -> float | None:
     return shares[0] / 100 if len(shares) == 1 else None
 
 
-def _other_rows(rows: RowRange, product: str, *, validated: bool) -> Part:
-    """A number of rows that no share of train explains."""
-    sizes = f"{rows.low:,} to {rows.high:,} rows ({product})"
-    if rows.low > IMDB_SPLIT:
-        told = f"it was trained on {sizes}: more than train has, and no key adds rows of test"
+def _other_rows(rows: RowRange, product: str, *, validated: bool, all_rows: int | None) -> Part:
+    """A number of rows that no share of the training split explains."""
+    told = f"it was trained on {rows.low:,} to {rows.high:,} rows ({product})"
+    if all_rows is None:
+        told += ": state the split that leaves so many"
+    elif rows.low > all_rows:
+        told += ": more than train has, and no key adds rows of test"
     else:
         usual = next((u for u in (1000, 500, 100) if rows.high // u * u >= rows.low), 1)
         limit = rows.high // usual * usual
-        told = (
-            f"it was trained on {sizes}, and no key limits a card's rows: run it with "
-            f"-S data.limit={limit}"
-        )
-    assumed = {}
-    if validated:
-        reason = "its table has losses of rows that it does not name; the test rows"
-        assumed = {"split.validation": Reasoned("test", reason)}
-    return Part({}, {}, assumed, (told,))
+        told += f", and no key limits a card's rows: run it with -S data.limit={limit}"
+    if not validated:
+        return Part(unplaced=(told,))
+    reason = "its table has losses of rows that it does not name; the test rows"
+    return Part({}, {}, {"split.validation": Reasoned("test", reason)}, (told,))
 
 
 def _load_best(facts: CardFacts) -> Part:

@@ -1,5 +1,6 @@
 """The entries of sources.yaml that a card's base and reviews are, or what to add there."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -61,16 +62,16 @@ def base_block(name: str, repository: str, pins: Mapping[str, Any] | None) -> st
     Args:
         name: the entry's.
         repository: on the hub.
-        pins: `revision`, `max_positions` and `files` with checksums, where they are known.
+        pins: `repository`, `revision`, `max_positions` and `files` with checksums, if known.
     """
     known = pins or {
-        "revision": "<the commit to pin: 40 hexadecimal digits>",
+        "revision": "<the commit to pin, 40 hexadecimal digits>",
         "max_positions": "<max_position_embeddings of config.json>",
         "files": dict.fromkeys(BASE_FILES, "<sha256>"),
     }
     lines = [
         f"  {name}:",
-        f"    repository: {shown(repository, 200)}",
+        f"    repository: {_scalar(known.get('repository', repository))}",
         f"    revision: {known['revision']}",
         f"    max_positions: {known['max_positions']}",
         "    files:",
@@ -84,9 +85,14 @@ def reviews_block(name: str, repository: str) -> str:
     return "\n".join(
         [
             f"  {name}:",
-            f"    repository: {shown(repository, 200)}",
-            "    revision: <the commit to pin: 40 hexadecimal digits>",
+            f"    repository: {_scalar(repository)}",
+            "    revision: <the commit to pin, 40 hexadecimal digits>",
             "    train: {path: <its parquet file of train>, sha256: <its checksum>}",
             "    test: {path: <its parquet file of test>, sha256: <its checksum>}",
         ]
     )
+
+
+def _scalar(text: str) -> str:
+    """A card's word as YAML; in quotes where it is no plain name of a repository."""
+    return text if re.fullmatch(r"[A-Za-z][\w./-]*", text) else json.dumps(shown(text, 200))

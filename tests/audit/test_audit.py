@@ -475,6 +475,21 @@ def test_broken_front_matter_is_said_and_read_as_far_as_possible() -> None:
     assert facts.licence == "mit"
 
 
+def test_the_licence_ends_before_the_full_stop() -> None:
+    assert read_card("License: MIT. More text.").licence == "MIT"
+    assert read_card("**License:** apache-2.0").licence == "apache-2.0"
+
+
+def test_a_librarys_version_is_no_data_set() -> None:
+    text = "fine-tuned on an unknown dataset.\n### Framework versions\n- Datasets 2.8.0\n"
+    assert read_card(text).dataset is None
+
+
+def test_the_heading_after_a_figure_is_not_of_its_sentence() -> None:
+    text = "# m It achieves the following results on the evaluation set: - Accuracy: 0.91 ## Training"
+    assert [claim.split for claim in read_card(text).claims] == [None]
+
+
 # ------------------------------------------------------------------ hostile documents
 
 NASTY = {
