@@ -9,12 +9,10 @@ No text of a card goes into it, and no name but those of the five.
 import argparse
 import tarfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-from tabulate import tabulate
 
 from cardproof.audit.reading import decode, read_card
 from cardproof.draft.checking import faults_with
@@ -120,7 +118,7 @@ def render(five: Iterable[tuple[str, Outcome]], others: Iterable[Outcome]) -> st
             "",
             _markdown([*counted, ("all", len(outcomes))], ("outcome", "cards")),
             "",
-            f"Bases to add: {_bases(outcomes)}.",
+            _bases(outcomes),
             "",
         ]
     )
@@ -135,15 +133,16 @@ def _counts(draft: Draft | None) -> tuple[int, int, int, int]:
     return stated, inferred, assumed, len(draft.unplaced) if draft else 0
 
 
-def _markdown(rows: Iterable[Iterable[object]], columns: Iterable[str]) -> str:
-    return str(tabulate(rows, headers=list(columns), tablefmt="github"))
+def _markdown(rows: Iterable[Iterable[object]], columns: Sequence[str]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 def _bases(outcomes: Iterable[Outcome]) -> str:
-    """The bases that sources.yaml has no entry for."""
+    """How many bases sources.yaml has no entry for."""
     drafts = (one.draft for one in outcomes if one.word == NEEDS_BASE)
-    bases = Counter(draft.new_base[1] for draft in drafts if draft and draft.new_base)
-    return ", ".join(f"{base} ({count})" for base, count in sorted(bases.items())) or "none"
+    bases = {draft.new_base for draft in drafts if draft}
+    return f"The bases to add are {len(bases)}." if bases else "No base is to be added."
 
 
 def render_all(shared: Path, files: RawFiles) -> str:
