@@ -10,7 +10,7 @@ from cardproof.claims.published import (
     DISTILBERT_PAPER,
     IMDB_SPLIT,
     XLNET_LARGE,
-    Yardstick,
+    ReferenceDistribution,
     accuracies,
     first_epoch_training_losses,
 )
@@ -35,16 +35,16 @@ def check_accuracy(facts: CardFacts) -> Iterator[Finding]:
     if not facts.task.imdb or claim is None:
         return
     rows = _trained_on(facts)
-    yardstick = accuracies(min(rows or IMDB_SPLIT, IMDB_SPLIT))
-    if yardstick is None:
+    published = accuracies(min(rows or IMDB_SPLIT, IMDB_SPLIT))
+    if published is None:
         return
     accuracy = claim.printed
-    distance = (accuracy.figure.value - yardstick.mean) / yardstick.deviation
+    distance = (accuracy.figure.value - published.mean) / published.deviation
     # Of what the printed digits leave open, the end nearest to the runs counts.
     ends = (accuracy.figure.low, accuracy.figure.high)
-    nearest = min(abs(end - yardstick.mean) / yardstick.deviation for end in ends)
-    nearest = 0.0 if accuracy.figure.covers(yardstick.mean) else nearest
-    arithmetic = _accuracy_arithmetic(facts, accuracy, yardstick, distance)
+    nearest = min(abs(end - published.mean) / published.deviation for end in ends)
+    nearest = 0.0 if accuracy.figure.covers(published.mean) else nearest
+    arithmetic = _accuracy_arithmetic(facts, accuracy, published, distance)
     if accuracy.figure.low > XLNET_LARGE:
         yield Finding(
             "too-good",
@@ -77,18 +77,18 @@ def _trained_on(facts: CardFacts) -> int | None:
 
 
 def _accuracy_arithmetic(
-    facts: CardFacts, accuracy: Printed, yardstick: Yardstick, distance: float
+    facts: CardFacts, accuracy: Printed, published: ReferenceDistribution, distance: float
 ) -> str:
     """The distance in standard deviations of runs, and in standard errors of one score."""
     value, scored = accuracy.figure.value, scored_rows(facts)
     rows = scored.rows if scored else IMDB_SPLIT
     # Of a run as the published ones: sqrt(p (1 - p) / n), of a share of n independent rows.
-    error = math.sqrt(yardstick.mean * (1 - yardstick.mean) / rows)
+    error = math.sqrt(published.mean * (1 - published.mean) / rows)
     taken = "" if scored else ", taken as the number scored,"
     return (
-        f"{yardstick}; ({value:.4f} - {yardstick.mean:.4f}) / {yardstick.deviation:.4f} = "
+        f"{published}; ({value:.4f} - {published.mean:.4f}) / {published.deviation:.4f} = "
         f"{distance:+.1f} sd; one standard error on {rows:,} rows{taken} is {error:.4f}, so "
-        f"{(value - yardstick.mean) / error:+.1f} of them; DistilBERT's paper: {DISTILBERT_PAPER}"
+        f"{(value - published.mean) / error:+.1f} of them; DistilBERT's paper: {DISTILBERT_PAPER}"
     )
 
 
@@ -99,9 +99,9 @@ def check_first_epoch(facts: CardFacts) -> Iterator[Finding]:
         return
     if not 0.9 <= rows[0].epoch.figure.value <= 1.1:
         return
-    loss, yardstick = rows[0].training_loss, first_epoch_training_losses()
-    ratio = loss.figure.value / yardstick.mean
-    low = loss.figure.high < min(yardstick.values)
+    loss, published = rows[0].training_loss, first_epoch_training_losses()
+    ratio = loss.figure.value / published.mean
+    low = loss.figure.high < min(published.values)
     text = (
         f"Its training loss at the end of the first epoch, {loss.text}, is "
         f"{ratio:.0%} of the mean of published runs"
@@ -116,6 +116,6 @@ def check_first_epoch(facts: CardFacts) -> Iterator[Finding]:
         "first-epoch-too-easy" if low else "first-epoch-in-context",
         "warning" if low else "note",
         text,
-        f"{yardstick}; {loss.figure.value:.4f} / {yardstick.mean:.4f} = {ratio:.2f}; each is the "
+        f"{published}; {loss.figure.value:.4f} / {published.mean:.4f} = {ratio:.2f}; each is the "
         "mean of the last log window of the epoch",
     )

@@ -3,18 +3,16 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Literal
 
 from cardproof.claims.verdicts import Verdict, judge
 from cardproof.recipe.reported import PrintedFigure, is_blank, parse_figure, print_like
-from cardproof.recipe.schema import Claims, Recipe, VerdictRules
+from cardproof.recipe.schema import Claims, Recipe
 
 MEBIBYTE = 2**20
 EPOCH_FIELDS = ("training_loss", "epoch", "step", "validation_loss", "accuracy")
-_AVERAGED = ("f1", "precision", "recall")
-HEADLINES = ("accuracy", "loss", "f1", "precision", "recall")
-
+AVERAGED = ("f1", "precision", "recall")  # over classes, as a card chooses
+HEADLINES = ("accuracy", "loss", *AVERAGED)
 Metrics = Mapping[str, float]  # of one run, by "<file>.<key>": "evaluate.accuracy"
 EpochRow = Mapping[str, float | None]
 Kind = Literal["share", "loss", "training loss", "count", "time"]
@@ -33,19 +31,12 @@ _SCORE = (
 
 @dataclass(frozen=True)
 class Measure:
-    """What a claim is about.
+    """What a claim is about."""
 
-    Attributes:
-        name: for people; {averaging} is the card's.
-        metric: the run's, by "<file>.<key>".
-        kind: how it varies from run to run.
-        depends_on: keys or sections of params.yaml that, if changed, make it another figure.
-    """
-
-    name: str
-    metric: str
-    kind: Kind
-    depends_on: tuple[str, ...]
+    name: str  # for people; {averaging} is the card's
+    metric: str  # the run's, by "<file>.<key>"
+    kind: Kind  # how it varies from run to run
+    depends_on: tuple[str, ...]  # keys or sections of the recipe that make it another figure
 
 
 _MEASURES = {
@@ -80,31 +71,20 @@ _EPOCH_MEASURES = {
 
 @dataclass(frozen=True)
 class JudgedClaim:
-    """One claim and what came of it.
+    """One claim and what came of it."""
 
-    Attributes:
-        key: the claim's key in params.yaml, or `epoch_<n>_<column>` for a cell of its table.
-        name: the figure's name for people.
-        metric: ours, by "<file>.<key>"; empty for a cell of the table.
-        printed: the claim as the card prints it.
-        claimed: the interval it stands for; None where the card has a placeholder.
-        measured: ours in plain units (a share, rows, MiB), the mean over runs; None without any.
-        shown: ours in the card's own format; empty without a measurement.
-        verdict: what our runs say of it.
-        inside: whether the claim meets the interval of one more run, whatever else may differ;
-            where there is no interval, whether ours prints as the claim does. None where there is
-            nothing to compare.
-    """
-
-    key: str
-    name: str
-    metric: str
-    printed: str
-    claimed: PrintedFigure | None
-    measured: float | None
-    shown: str
+    key: str  # of the claim in its card, or `epoch_<n>_<column>` for a cell of its table
+    name: str  # for people
+    metric: str  # ours, by "<file>.<key>"; empty for a cell of the table
+    printed: str  # the claim as the card prints it
+    claimed: PrintedFigure | None  # the interval it stands for; None for a placeholder
+    measured: float | None  # ours in plain units, the mean over runs; None without any
     verdict: Verdict
-    inside: bool | None
+
+    @property
+    def shown(self) -> str:
+        """Ours in the card's own format; empty without a measurement."""
+        return "" if self.measured is None else print_like(self.printed, self.measured)
 
     @property
     def full(self) -> str:
@@ -114,6 +94,17 @@ class JudgedClaim:
         return f"{self.measured:.4f}" if self.measured < 10 else f"{self.measured:,.0f}"
 
     @property
+    def word(self) -> str:
+        """The verdict's word; for a placeholder, that our figure fills it in."""
+        filled = self.claimed is None and self.measured is not None
+        return "blank filled in" if filled else self.verdict.word
+
+    @property
+    def short_word(self) -> str:
+        """The verdict's word; "blank" for a placeholder."""
+        return self.verdict.word if self.claimed else "blank"
+
+    @property
     def difference(self) -> float | None:
         """Measured minus claimed."""
         if self.claimed is None or self.measured is None:
@@ -121,11 +112,11 @@ class JudgedClaim:
         return self.measured - self.claimed.value
 
 
-def departures(recipe: Recipe, precision: str | None = None) -> list[str]:
-    """The keys in which a run departs from what its card states, or leaves to its base.
+def breaking_deviations(recipe: Recipe, precision: str | None = None) -> list[str]:
+    """The keys in which a run deviates from what its card states, or leaves to its base.
 
-    A value that the card leaves open is an assumption of ours: to choose another one is another
-    reading of the card, not a departure from it. What a device forces on a run always is one.
+    Another value for what the card leaves unspecified still fits all that the card says: it breaks
+    no comparison. What a device forces on a run always does.
 
     Args:
         recipe: of the run.
@@ -145,51 +136,42 @@ def judge_claims(
     Args:
         recipe: of the runs, which differ in seed only.
         runs: the metrics of each.
-        precision: as in `departures`.
+        precision: as in `breaking_deviations`.
     """
-    claims, departing = recipe.card.claims, departures(recipe, precision)
+    claims, breaking = recipe.card.claims, breaking_deviations(recipe, precision)
     judged = []
-    for key, measure in _MEASURES.items():
+    for key, of_any in _MEASURES.items():
         printed = getattr(claims, key)
         if printed is None:
             continue
-        ours = replace(
-            measure,
-            name=measure.name.format(averaging=claims.averaging),
-            metric=measure.metric.format(averaging=claims.averaging),
-        )
+        name, metric = (text.format(averaging=claims.averaging)
+                        for text in (of_any.name, of_any.metric))  # fmt: skip
         scale = 1 / MEBIBYTE if key == "model_mebibytes" else 1
-        values = [run[ours.metric] * scale for run in runs if ours.metric in run]
-        judged.append(_judge(key, ours, printed, values, departing, recipe))
+        values = [run[metric] * scale for run in runs if metric in run]
+        measure = replace(of_any, name=name, metric=metric)
+        judged.append(_judge(key, measure, printed, values, breaking, recipe))
     return judged
 
 
 def judge_epochs(
     recipe: Recipe, tables: Sequence[Sequence[EpochRow]], precision: str | None = None
 ) -> list[list[JudgedClaim]]:
-    """Judge each cell of a card's per-epoch table by our rows of the same epoch.
-
-    Args:
-        recipe: of the runs, which differ in seed only.
-        tables: the per-epoch table of each.
-        precision: as in `departures`.
+    """Judge each cell of a card's per-epoch table by the same epoch of our `tables`.
 
     Returns:
-        For each of the card's rows its five cells: training loss, epoch, step, validation loss
-        and accuracy.
+        For each of the card's rows its five cells, as `EPOCH_FIELDS` has them.
     """
-    departing = departures(recipe, precision)
+    breaking = breaking_deviations(recipe, precision)
     judged = []
     for printed_row in recipe.card.claims.epochs:
         number = parse_figure(printed_row[1]).value
         rows = [row for table in tables for row in table if row["epoch"] == number]
         cells = []
-        for field, printed in zip(EPOCH_FIELDS, printed_row, strict=True):
-            measure = _EPOCH_MEASURES[field]
-            named = replace(measure, name=f"{measure.name}, epoch {number:g}")
+        for (field, of_any), printed in zip(_EPOCH_MEASURES.items(), printed_row, strict=True):
+            measure = replace(of_any, name=f"{of_any.name}, epoch {number:g}")
             values = [value for row in rows if (value := row.get(field)) is not None]
             key = f"epoch_{number:g}_{field}"
-            cells.append(_judge(key, named, printed, values, departing, recipe))
+            cells.append(_judge(key, measure, printed, values, breaking, recipe))
         judged.append(cells)
     return judged
 
@@ -199,90 +181,64 @@ def _judge(
     measure: Measure,
     printed: str,
     values: list[float],
-    departing: list[str],
+    breaking: list[str],
     recipe: Recipe,
 ) -> JudgedClaim:
     claimed = None if is_blank(printed) else parse_figure(printed)
-    differs = [k for k in departing if _concerns(k, measure.depends_on)]
+    depends_on, rules = measure.depends_on, recipe.verdict
+    differs = [k for k in breaking if k in depends_on or k.partition(".")[0] in depends_on]
     if measure.kind == "time":
         differs = ["the machine"]  # the cards do not say which one they timed
-    margin, sd = _margin_and_sd(measure.kind, recipe.verdict)
-    judged = partial(
-        judge,
+    margin, sd = {
+        "share": (rules.share_margin, rules.share_sd),
+        "loss": (rules.loss_margin, rules.loss_sd),
+        # the published spread is of losses on rows held out
+        "training loss": (rules.loss_margin, None),
+    }.get(measure.kind, (0.0, None))
+    verdict = judge(
         claimed,
         values,
         margin=margin,
         published_sd=sd if recipe.reviews_name == "imdb" else None,
-        level=recipe.verdict.level,
+        deviations=differs if claimed is not None else [],
+        level=rules.level,
         exact=measure.kind == "count",
     )
-    comparable = claimed is not None and bool(values)
     mean = sum(values) / len(values) if values else None
-    return JudgedClaim(
-        key=key,
-        name=measure.name,
-        metric=measure.metric,
-        printed=printed,
-        claimed=claimed,
-        measured=mean,
-        shown="" if mean is None else print_like(printed, mean),
-        verdict=judged(deviations=differs if claimed is not None else []),
-        inside=judged(deviations=[]).word == "reproduced" if comparable else None,
-    )
-
-
-def _concerns(key: str, depends_on: tuple[str, ...]) -> bool:
-    return key in depends_on or key.partition(".")[0] in depends_on
-
-
-def _margin_and_sd(kind: Kind, rules: VerdictRules) -> tuple[float, float | None]:
-    if kind == "share":
-        return rules.share_margin, rules.share_sd
-    if kind == "loss":
-        return rules.loss_margin, rules.loss_sd
-    if kind == "training loss":  # the published spread is of losses on rows held out
-        return rules.loss_margin, None
-    return 0.0, None
+    return JudgedClaim(key, measure.name, measure.metric, printed, claimed, mean, verdict)
 
 
 def summarise_run(metrics: Metrics, judged: Sequence[JudgedClaim]) -> dict[str, float | str]:
-    """The figures that people compare runs by, the most asked for first; rounded for a table.
-
-    Args:
-        metrics: of the run.
-        judged: its card's claims.
+    """The figures that people compare runs by, the most asked for first; five decimals.
 
     Returns:
-        By short names. `claimed` and `verdict` are of accuracy, `claimed_loss` and `loss_verdict`
-        of the loss; F1, precision and recall are averaged as the card averages them. What the
-        card does not claim has no key.
+        By short names. `claimed` is of accuracy, and `verdict` too, or of the loss where no
+        accuracy is claimed; F1, precision and recall are averaged as the card averages them.
+        What the card does not claim or the run does not have has no key.
     """
     claims = {c.key: c for c in judged}
-    averaging = next((c.metric.rpartition("_")[2] for k, c in claims.items() if k == "f1"), None)
-    scores = {k: metrics.get(f"evaluate.{k}_{averaging or 'binary'}") for k in _AVERAGED}
     accuracy, loss = claims.get("accuracy"), claims.get("loss")
+    headline = accuracy or loss
+    averaged = {k: claims[k].metric if k in claims else f"evaluate.{k}_binary" for k in AVERAGED}
     figures: dict[str, float | str | None] = {
         "accuracy": metrics.get("evaluate.accuracy"),
         "claimed": accuracy.claimed.value if accuracy and accuracy.claimed else None,
-        "verdict": accuracy.verdict.word if accuracy else None,
+        "verdict": headline.short_word if headline else None,
         "loss": metrics.get("evaluate.loss"),
-        "f1": scores["f1"],
+        "f1": metrics.get(averaged["f1"]),
         "claimed_loss": loss.claimed.value if loss and loss.claimed else None,
-        "loss_verdict": loss.verdict.word if loss else None,
-        "precision": scores["precision"],
-        "recall": scores["recall"],
+        "loss_verdict": loss.short_word if loss else None,
+        "precision": metrics.get(averaged["precision"]),
+        "recall": metrics.get(averaged["recall"]),
         "roc_auc": metrics.get("evaluate.roc_auc"),
         "calibration_error": metrics.get("evaluate.calibration_error"),
         "scored_rows": metrics.get("evaluate.rows"),
-        "train_rows": metrics.get("train.train_rows"),
+        "train_rows": metrics.get("split.train_rows"),
         "steps": metrics.get("train.steps"),
         "best_epoch": metrics.get("train.best_epoch"),
     }
-    return {
-        key: round(value, 5) if isinstance(value, float) else value
-        for key, value in figures.items()
-        if value is not None
-    }
+    rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in figures.items()}
+    return {key: value for key, value in rounded.items() if value is not None}
 
 
 def claimed_epochs(claims: Claims) -> list[list[float]]:

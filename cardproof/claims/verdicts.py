@@ -7,9 +7,7 @@ from typing import Literal
 
 from cardproof.evaluation.statistics import (
     Interval,
-    StatisticsError,
     Summary,
-    check_claim,
     equivalence_test,
     prediction_interval,
     summarise,
@@ -23,25 +21,16 @@ EQUIVALENCE_LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Verdict:
-    """What our runs say about a claim.
+    """What our runs say about a claim; what was not needed or cannot be computed is None."""
 
-    Attributes:
-        word: `higher` and `lower` say where our measurement lies, seen from the claim.
-        reason: one sentence with the numbers.
-        interval: where one more run lies; None where it was not needed or cannot be computed.
-        n: our runs.
-        mean: of our runs; None without any.
-        sd: of our runs; None for fewer than two.
-        p_equivalence: of the equivalence test; None where it was not needed or cannot be computed.
-    """
-
-    word: Word
-    reason: str
-    interval: Interval | None = None
-    n: int = 0
+    word: Word  # `higher` and `lower` say where our measurement lies, seen from the claim
+    reason: str  # one sentence with the numbers
+    interval: Interval | None = None  # where one more run lies
+    n: int = 0  # our runs
     mean: float | None = None
     sd: float | None = None
     p_equivalence: float | None = None
+    inside: bool | None = None  # whether the claim would be reproduced if nothing deviated
 
 
 def judge(
@@ -54,7 +43,7 @@ def judge(
     level: float = 0.95,
     exact: bool = False,
 ) -> Verdict:
-    """Lay our runs against a claim.
+    """Compare our runs with a claim.
 
     The first rule that fits decides: deviations from the card's base, reviews, split or recipe;
     nothing to compare; the claim meets the prediction interval of one more run (reproduced); our
@@ -71,24 +60,25 @@ def judge(
         exact: the figure is a count (steps, rows) that seeds do not move: no interval, no test.
 
     Raises:
-        StatisticsError: a figure is NaN or infinite, or an argument makes no sense.
+        StatisticsError: a figure is NaN or infinite.
     """
-    if isinstance(deviations, str):  # a Sequence[str] to the type checker
-        raise StatisticsError(f"deviations must be a list; write [{deviations!r}]")
     ours = summarise(measured) if len(measured) else Summary(0, math.nan, None)
     found = Verdict("not testable", "", n=ours.n, mean=ours.mean if ours.n else None, sd=ours.sd)
-    if claim is not None:
-        check_claim(claim, margin)
-    if deviations:
-        reason = f"Our runs differ from the card's in {_listed(deviations)}."
-        return replace(found, word="not comparable", reason=reason)
     if claim is None:
-        return replace(found, reason=f"The card leaves this figure blank; we have {_runs(ours.n)}.")
-    if not ours.n:
-        return replace(found, reason=f"No run of ours measured the claimed {_claimed(claim)}.")
-    if exact:
-        return _judge_count(claim, measured, found)
-    return _judge_figure(claim, measured, found, margin, published_sd or None, level)
+        said = replace(found, reason=f"The card leaves this figure blank; we have {_runs(ours.n)}.")
+    elif not ours.n:
+        said = replace(found, reason=f"No run of ours measured the claimed {_claimed(claim)}.")
+    else:
+        said = (
+            _judge_count(claim, measured, found)
+            if exact
+            else _judge_figure(claim, measured, found, margin, published_sd or None, level)
+        )
+        said = replace(said, inside=said.word == "reproduced")
+    if not deviations:
+        return said
+    reason = f"Our runs differ from the card's in {_listed(deviations)}."
+    return replace(found, word="not comparable", reason=reason, inside=said.inside)
 
 
 def _judge_figure(
@@ -144,7 +134,7 @@ def _judge_count(claim: PrintedFigure, measured: Sequence[float], found: Verdict
     elif not claim.covers(most) and most < claim.value:
         word = "lower"
     else:
-        reason = f"Our {said}: not one count to lay against the claimed {_claimed(claim)}."
+        reason = f"Our {said}: not one count to compare with the claimed {_claimed(claim)}."
         return replace(found, reason=reason)
     reason = f"Our {said}, {word} than the claimed {_claimed(claim)}."
     return replace(found, word=word, reason=reason)

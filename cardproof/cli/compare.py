@@ -84,8 +84,8 @@ def _compare(options: argparse.Namespace) -> int:
             print(f"  {one.name}: {one.reason}", file=sys.stderr)
         print("`dvc repro` or `dvc exp run` makes one", file=sys.stderr)
         return EXIT_NOTHING
-    from cardproof.pages.compare.tables import Comparison
-    from cardproof.pages.compare.writing import write_comparison
+    from cardproof.pages.comparison import write_comparison
+    from cardproof.pages.comparison_tables import Comparison
     from cardproof.runs.groups import group_runs
     from cardproof.runs.paired import compare_groups
 

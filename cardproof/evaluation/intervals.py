@@ -1,21 +1,15 @@
 """How far a score could lie elsewhere on other test rows: intervals over the rows of one set."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from cardproof.evaluation.metrics import Floats, Labels, right_rows, row_losses
 from cardproof.evaluation.statistics import Interval, bootstrap_interval, wilson_interval
 
 RESAMPLES = 10_000
 SEED = 0  # of the draws: the same logits give the same intervals
 
-Floats = NDArray[np.floating[Any]]
 
-
-def score_intervals(
-    labels: NDArray[np.int64], logits: Floats, level: float = 0.95
-) -> dict[str, Interval]:
+def score_intervals(labels: Labels, logits: Floats, level: float = 0.95) -> dict[str, Interval]:
     """Intervals of a model's scores over its test rows, the model held fixed.
 
     Args:
@@ -27,26 +21,19 @@ def score_intervals(
         By the keys of `scores.score`: accuracy (Wilson's score interval), loss and the averages of
         f1, precision and recall (percentile bootstrap over rows); and `accuracy_bootstrap`.
     """
-    right = logits.argmax(axis=1) == labels
+    right = right_rows(labels, logits)
     intervals = {"accuracy": wilson_interval(int(right.sum()), len(labels), level)}
     if len(labels) < 2:
         return intervals
     intervals["accuracy_bootstrap"] = bootstrap_interval(right, SEED, RESAMPLES, level)
-    intervals["loss"] = bootstrap_interval(_row_losses(labels, logits), SEED, RESAMPLES, level)
+    intervals["loss"] = bootstrap_interval(row_losses(labels, logits), SEED, RESAMPLES, level)
     for key, values in _resampled_scores(labels, logits).items():
         low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
         intervals[key] = Interval(float(low), float(high), level, "rows")
     return intervals
 
 
-def _row_losses(labels: NDArray[np.int64], logits: Floats) -> Floats:
-    """Cross-entropy of each row, in nats; shape (rows,)."""
-    rows = np.arange(len(labels))
-    wide = np.asarray(logits, dtype=np.float64)
-    return np.logaddexp(0, wide[rows, 1 - labels] - wide[rows, labels])
-
-
-def _resampled_scores(labels: NDArray[np.int64], logits: Floats) -> dict[str, Floats]:
+def _resampled_scores(labels: Labels, logits: Floats) -> dict[str, Floats]:
     """F1, precision and recall of resampled rows, each of shape (resamples,).
 
     They depend on the four counts of the confusion matrix alone, and drawing rows with replacement

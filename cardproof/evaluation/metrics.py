@@ -1,10 +1,13 @@
-"""What logits are worth: scores and curves, all with scikit-learn."""
+"""Scores and curves of a classifier's logits.
+
+Labels are 0 or 1 in an array of shape (rows,), logits of shape (rows, 2).
+"""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
+from scipy.special import expit
 from sklearn import metrics
 
 RELIABILITY_BINS = 10
@@ -12,19 +15,50 @@ CURVE_POINTS = 200
 
 Labels = NDArray[np.int64]
 Floats = NDArray[np.floating[Any]]
+Mask = NDArray[np.bool_]
+
+
+def logit_gap(logits: Floats) -> Floats:
+    """Logit of class 1 minus that of class 0, in float64; shape (rows,)."""
+    wide = np.asarray(logits, dtype=np.float64)
+    return np.asarray(wide[:, 1] - wide[:, 0])
 
 
 def positive_probability(logits: Floats) -> Floats:
-    """Softmax probability of class 1; shape (rows,) from logits of shape (rows, 2)."""
-    return np.asarray(softmax(np.asarray(logits, dtype=np.float64), axis=1)[:, 1])
+    """Softmax probability of class 1; shape (rows,)."""
+    return np.asarray(expit(logit_gap(logits)))
+
+
+def confidence(logits: Floats) -> Floats:
+    """Softmax probability of each predicted label; shape (rows,)."""
+    return np.asarray(expit(np.abs(logit_gap(logits))))
+
+
+def right_rows(labels: Labels, logits: Floats) -> Mask:
+    """Whether each predicted label is the row's own; shape (rows,). A tie predicts 0."""
+    return np.asarray(logits.argmax(axis=1) == labels)
+
+
+def margins(labels: Labels, logits: Floats) -> Floats:
+    """Logit of each row's own label minus the other one; shape (rows,)."""
+    return logit_gap(logits) * (2 * labels - 1)
+
+
+def row_losses(labels: Labels, logits: Floats) -> Floats:
+    """Cross-entropy of each row in nats; shape (rows,).
+
+    -log softmax = log(1 + exp(other - own)): finite also where a probability rounds to 1.
+    """
+    return np.logaddexp(0, -margins(labels, logits))
+
+
+def cross_entropy(labels: Labels, logits: Floats) -> float:
+    """Mean cross-entropy in nats."""
+    return float(row_losses(labels, logits).mean())
 
 
 def score(labels: Labels, logits: Floats) -> dict[str, float]:
     """Headline figures of a classifier on labelled rows.
-
-    Args:
-        labels: 0 or 1; shape (rows,).
-        logits: shape (rows, 2).
 
     Returns:
         Flat figures: rows, accuracy, loss (mean cross-entropy, nats), f1, precision and recall in
@@ -52,15 +86,6 @@ def score(labels: Labels, logits: Floats) -> dict[str, float]:
     return figures | dict(zip(names, counts, strict=True))
 
 
-def cross_entropy(labels: Labels, logits: Floats) -> float:
-    """Mean cross-entropy in nats, from logits: finite also where a probability rounds to 1."""
-    logits = np.asarray(logits, dtype=np.float64)
-    # -log softmax = log(1 + exp(other - own)) for two classes
-    rows = np.arange(len(labels))
-    margin = logits[rows, 1 - labels] - logits[rows, labels]
-    return float(np.logaddexp(0, margin).mean())
-
-
 def roc_points(labels: Labels, logits: Floats) -> list[dict[str, float]]:
     """The ROC curve, thinned to at most 200 points: rows of fpr and tpr."""
     if len(np.unique(labels)) < 2:
@@ -84,14 +109,12 @@ def reliability_bins(labels: Labels, logits: Floats) -> list[dict[str, float]]:
         A row for each of 10 equal bins of confidence from 0.5 to 1 that has rows in it: mean
         confidence, accuracy, rows.
     """
-    probability = positive_probability(logits)
-    confidence = np.maximum(probability, 1 - probability)
-    right = (probability > 0.5) == (labels == 1)
+    sureness, right = confidence(logits), right_rows(labels, logits)
     edges = np.linspace(0.5, 1, RELIABILITY_BINS + 1)
-    bins = np.clip(np.digitize(confidence, edges) - 1, 0, RELIABILITY_BINS - 1)
+    bins = np.clip(np.digitize(sureness, edges) - 1, 0, RELIABILITY_BINS - 1)
     return [
         {
-            "confidence": float(confidence[bins == b].mean()),
+            "confidence": float(sureness[bins == b].mean()),
             "accuracy": float(right[bins == b].mean()),
             "rows": int((bins == b).sum()),
         }

@@ -13,18 +13,18 @@ from cardproof.recipe.load import as_override
 from cardproof.recipe.schema import Recipe
 from cardproof.runs.reading import LeftOut, Run
 
+REPEAT = (
+    "same recipe, seed and code as {}, yet other figures: another machine or number of threads; a "
+    "repeat is not another seed"
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Runs of one recipe.
+    """Runs of one recipe."""
 
-    Attributes:
-        label: the card's title, and what deviates from it.
-        runs: by seed, no seed twice.
-    """
-
-    label: str
-    runs: tuple[Run, ...]
+    label: str  # the card's title, and what deviates from it
+    runs: tuple[Run, ...]  # by seed, no seed twice
 
     @property
     def recipe(self) -> Recipe:
@@ -65,18 +65,14 @@ class Group:
 class Grouping:
     """All runs in groups.
 
-    Attributes:
-        groups: by card in the order of appearance; the card's own recipe first, then the rest from
-            the highest accuracy down.
-        same: revisions that hold a run which another name stands for already, one sentence each.
-        left_out: runs that are in no group.
-        notes: what else a reader must know of the groups.
+    Groups are ordered by card as these appear; the card's own recipe first, then the rest from the
+    highest accuracy down.
     """
 
     groups: list[Group]
-    same: list[str]
-    left_out: list[LeftOut]
-    notes: list[str]
+    same: list[str]  # revisions whose run has another name already, a sentence each
+    left_out: list[LeftOut]  # runs that are in no group
+    notes: list[str]  # what else a reader must know of the groups
 
 
 def group_runs(runs: Iterable[Run]) -> Grouping:
@@ -100,7 +96,7 @@ def group_runs(runs: Iterable[Run]) -> Grouping:
                         f"{other.name} is the same run as {first.name}{_judged(first, other)}"
                     )
                 else:
-                    left_out.append(LeftOut(other.name, _repeat(first)))
+                    left_out.append(LeftOut(other.name, REPEAT.format(first.name)))
         groups.append(Group(_label(kept[0]), tuple(kept)))
     groups, notes = _tell_apart(groups)
     notes += [note for group in groups for note in _notes(group)]
@@ -125,7 +121,7 @@ def what_ran(run: Run) -> dict[str, Any]:
         # of a run of an older version, a key that is no more
         "deviations": [d.model_dump() for d in recipe.deviations if d.key != "train.seed"],
         "precision": run.precision or recipe.train.precision,
-        "code": dict(run.code or {}),
+        "code": dict(run.code),
     }
 
 
@@ -146,13 +142,6 @@ def _rules(run: Run) -> tuple[object, object]:
 def _judged(first: Run, other: Run) -> str:
     same = _rules(first) == _rules(other)
     return "" if same else f", and judged by the claims and rules of {first.name}, not its own"
-
-
-def _repeat(first: Run) -> str:
-    return (
-        f"same recipe, seed and code as {first.name}, yet other figures: another machine or number "
-        "of threads; a repeat is not another seed"
-    )
 
 
 def _label(run: Run) -> str:

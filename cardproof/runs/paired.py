@@ -46,37 +46,22 @@ MOST_GROUPS = 10  # up to 45 pairs; above, each group against the best one only
 
 @dataclass(frozen=True)
 class Pair:
-    """Two groups on the same rows.
+    """Two groups on the same rows; figures over seeds are None with one run on a side."""
 
-    Attributes:
-        a: label of the first group.
-        b: label of the second.
-        what: the rows.
-        runs: how many runs of each were compared: those that have their logits.
-        by_seed: whether runs were paired by seed.
-        difference: mean accuracy of a minus that of b, over these runs.
-        over_rows: 95 % interval of the difference on other test rows, the models held fixed.
-        over_seeds: 95 % interval on other seeds, the rows held fixed; None with one run on a side,
-            or without any spread.
-        p_seeds: of the t test; None likewise.
-        models: the two runs that McNemar compared, and the seed of each.
-        mcnemar: of these two.
-        p_seeds_holm: corrected; None likewise.
-        p_mcnemar_holm: corrected.
-    """
-
-    a: str
+    a: str  # label of the first group
     b: str
-    what: str
-    runs: tuple[int, int]
-    by_seed: bool
-    difference: float
-    over_rows: Interval
-    over_seeds: Interval | None
-    p_seeds: float | None
-    models: tuple[str, str]
+    rows: str  # what was scored
+    runs_a: int  # compared: those that have their logits
+    runs_b: int
+    by_seed: bool  # whether runs were paired by seed
+    difference: float  # mean accuracy of a minus that of b
+    over_rows: Interval  # 95 % of the difference on other test rows, the models held fixed
+    over_seeds: Interval | None  # 95 % on other seeds, the rows held fixed
+    p_seeds: float | None  # of the t test
+    model_a: str  # the two runs that McNemar compared, and the seed of each
+    model_b: str
     mcnemar: McNemar
-    p_seeds_holm: float | None = None
+    p_seeds_holm: float | None = None  # corrected over all pairs, as the next
     p_mcnemar_holm: float = 1.0
 
     @property
@@ -99,13 +84,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Paired:
-    """All pairs looked at.
-
-    Attributes:
-        pairs: tested.
-        refused: not testable.
-        scope: which pairs were looked at, one sentence.
-    """
+    """All pairs looked at, and in a sentence which these were."""
 
     pairs: list[Pair]
     refused: list[Refused]
@@ -135,8 +114,8 @@ def _choose(groups: Sequence[Group], all_pairs: bool) -> tuple[list[tuple[Group,
     total = len(groups) * (len(groups) - 1) // 2
     scope = (
         f"Of {total:,} pairs the {len(pairs):,} with the most accurate group, {best.label}, were "
-        "looked at; --all-pairs looks at all. It was chosen for its accuracy on these rows, which "
-        "flatters it."
+        "looked at; --all-pairs looks at all. It was chosen for its accuracy on these rows, so "
+        "that its lead is biased upwards."
     )
     return pairs, scope
 
@@ -173,14 +152,16 @@ def _test(a: Group, b: Group) -> Pair:
     return Pair(
         a=a.label,
         b=b.label,
-        what=model_a.scored.what,
-        runs=(len(runs_a), len(runs_b)),
+        rows=model_a.scored.what,
+        runs_a=len(runs_a),
+        runs_b=len(runs_b),
         by_seed=by_seed,
         difference=float(row_differences.mean()),
         over_rows=bootstrap_interval(row_differences, SEED, level=LEVEL),
         over_seeds=over_seeds,
         p_seeds=p_seeds,
-        models=(_model(model_a), _model(model_b)),
+        model_a=f"{plain(model_a.name)} (seed {model_a.seed})",
+        model_b=f"{plain(model_b.name)} (seed {model_b.seed})",
         mcnemar=mcnemar_exact(model_a.scored.right, model_b.scored.right),
     )
 
@@ -231,22 +212,16 @@ def _models(a: list[Run], b: list[Run]) -> tuple[Run, Run]:
     return (common[0], of_seed[common[0].seed]) if common else (a[0], b[0])
 
 
-def _model(run: Run) -> str:
-    return f"{plain(run.name)} (seed {run.seed})"
-
-
 def _corrected(pairs: Sequence[Pair]) -> list[Pair]:
     """The pairs with Holm's correction, each test among its own."""
     mcnemar = holm([pair.mcnemar.p for pair in pairs])
-    with_p = [i for i, pair in enumerate(pairs) if pair.p_seeds is not None]
-    seeds = dict(
-        zip(with_p, holm([p.p_seeds for p in pairs if p.p_seeds is not None]), strict=True)
-    )
+    tested = [pair.p_seeds for pair in pairs if pair.p_seeds is not None]
+    seeds = iter(holm(tested))
     return [
         replace(
             pair,
-            p_mcnemar_holm=float(mcnemar[i]),
-            p_seeds_holm=float(seeds[i]) if i in seeds else None,
+            p_mcnemar_holm=float(p),
+            p_seeds_holm=None if pair.p_seeds is None else float(next(seeds)),
         )
-        for i, pair in enumerate(pairs)
+        for pair, p in zip(pairs, mcnemar, strict=True)
     ]

@@ -1,11 +1,16 @@
-"""A run out of the files of one revision: pure, whatever the files are read with."""
+"""A finished run out of its files, whatever they are read with: a folder, a record, a revision.
 
+`read_run` reads what every caller needs; tables and logits are read by those who ask for them.
+"""
+
+import csv
 import hashlib
 import io
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,19 +19,36 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from cardproof.errors import CardproofError
+from cardproof.evaluation.metrics import right_rows
 from cardproof.recipe.schema import Recipe
 from cardproof.recipe.stages import FOLDER, parse_recipe
 
 METRICS = ("split", "tokenize", "train", "evaluate", "evaluate_time")
-COLUMNS = ("row", "label", "logit_negative", "logit_positive")
 RECIPE = f"{FOLDER}/report.json"
-JUDGING = "report"  # the stage that measures nothing: it says what the figures mean
+_COLUMNS = ("row", "label", "logit_negative", "logit_positive")
+_JUDGING = "report"  # the stage that measures nothing: it says what the figures mean
 
 Read = Callable[[str], bytes]  # the bytes of a file by its path from the root, or UnavailableError
+Rows = list[dict[str, float | None]]
 
 
 class UnavailableError(CardproofError):
     """A file that a revision does not have, or whose contents are not at hand."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What the model makes of a set of rows.
+
+    Attributes:
+        rows: each one's number in the file of reviews, from 0; shape (rows,).
+        labels: 0 or 1; shape (rows,).
+        logits: shape (rows, 2).
+    """
+
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    logits: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +76,8 @@ class Run:
         commit: its sha; empty for the workspace.
         recipe: what was run.
         metrics: all metrics files in one mapping, each key led by its file's name.
-        precision: what it computed in; None where that is not on record.
-        code: sums of the code that made the figures, by path, as dvc.lock has them.
+        provenance: model/training.json, device and versions; empty where not at hand.
+        code: checksums of the code that made the figures, by path, as dvc.lock has them.
         scored: None where the logits are not at hand.
         remarks: what could not be read, and why.
     """
@@ -64,8 +86,8 @@ class Run:
     commit: str
     recipe: Recipe
     metrics: Mapping[str, float]
-    precision: str | None = None
-    code: Mapping[str, str] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    code: Mapping[str, str] = field(default_factory=dict)
     scored: Scored | None = None
     remarks: tuple[str, ...] = ()
 
@@ -73,6 +95,11 @@ class Run:
     def seed(self) -> int:
         """Of training."""
         return self.recipe.train.seed
+
+    @property
+    def precision(self) -> str | None:
+        """What it computed in; None where that is not on record."""
+        return self.provenance.get("precision")
 
 
 @dataclass(frozen=True)
@@ -83,24 +110,73 @@ class LeftOut:
     reason: str
 
 
-def read_run(name: str, commit: str, read: Read) -> Run | LeftOut:
-    """Read a run of this version of the project, or say why it is none."""
+def files_below(root: Path) -> Read:
+    """Reads the files of a folder that is laid out like the repository."""
+
+    def read(path: str) -> bytes:
+        try:
+            return (root / path).read_bytes()
+        except OSError as error:
+            raise UnavailableError(f"{path} is not there") from error
+
+    return read
+
+
+def read_current_run(name: str, commit: str, read: Read) -> Run | LeftOut:
+    """Read a run that dvc.lock says is of the parameters beside it, or say why there is none."""
     try:
-        recipe = parse_recipe(read(RECIPE))
         stages = _read_stages(read)
-    except ValueError:
-        return LeftOut(name, f"its {RECIPE} is of another version")
+        outdated = _outdated(stages, read)
+        if outdated:
+            said = f"its figures are of another run: {outdated}; `dvc repro` renews them"
+            return LeftOut(name, said)
+        return replace(read_run(name, commit, read), code=_code(stages))
     except UnavailableError as error:
         return LeftOut(name, str(error))
-    outdated = _outdated(stages, read)
-    if outdated:
-        return LeftOut(name, f"its figures are of another run: {outdated}; `dvc repro` renews them")
+
+
+def read_run(name: str, commit: str, read: Read) -> Run:
+    """Read a run's recipe, figures and provenance.
+
+    Raises:
+        UnavailableError: its recipe or its scores are not there, or of another version.
+    """
+    try:
+        recipe = parse_recipe(read(RECIPE))
+    except ValueError as error:
+        raise UnavailableError(f"its {RECIPE} is of another version") from error
     metrics, remarks = _read_metrics(read)
     if "evaluate.accuracy" not in metrics and "evaluate.loss" not in metrics:
-        return LeftOut(name, f"nothing was scored: {remarks[0] if remarks else 'no accuracy'}")
-    precision = _read_precision(read, remarks)
+        raise UnavailableError(f"nothing was scored: {remarks[0] if remarks else 'no accuracy'}")
+    provenance = _read_provenance(read, remarks)
     scored = _read_scored(read, recipe, metrics, remarks)
-    return Run(name, commit, recipe, metrics, precision, _code(stages), scored, tuple(remarks))
+    return Run(name, commit, recipe, metrics, provenance, {}, scored, tuple(remarks))
+
+
+def read_rows(read: Read, path: str) -> Rows:
+    """A table of numbers, "plots/epochs.csv" or another; an empty cell is None."""
+    return [
+        {name: float(cell) if cell else None for name, cell in row.items()}
+        for row in csv.DictReader(read(path).decode("utf-8").splitlines())
+    ]
+
+
+def read_predictions(read: Read, name: str) -> Predictions:
+    """What the model makes of a set of rows.
+
+    Raises:
+        UnavailableError: the file is not there, or of another version.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = f"data/predictions/{name}.parquet"
+    try:
+        table = pq.read_table(io.BytesIO(read(path)), columns=list(_COLUMNS))
+        row, label, negative, positive = (table[c].to_numpy() for c in _COLUMNS)
+    except (pa.ArrowException, KeyError) as error:
+        raise UnavailableError(f"{path} is of another version") from error
+    return Predictions(row, label, np.stack([negative, positive], axis=1).astype(np.float64))
 
 
 def _read_stages(read: Read) -> dict[str, Any]:
@@ -123,7 +199,7 @@ def _outdated(stages: dict[str, Any], read: Read) -> str:
     """What a file or an earlier stage says otherwise than the run did; empty if nothing."""
     outs = {o["path"]: o.get("md5") for s in stages.values() for o in s.get("outs", [])}
     for name, stage in stages.items():
-        if name == JUDGING:
+        if name == _JUDGING:
             continue
         for dep in stage.get("deps", []):
             path, ran = dep["path"], dep.get("md5")
@@ -149,7 +225,7 @@ def _code(stages: dict[str, Any]) -> dict[str, str]:
         dep["path"]: dep.get("md5", "")
         for name, stage in stages.items()
         for dep in stage.get("deps", [])
-        if name != JUDGING and dep["path"].startswith(("cardproof", "stages"))
+        if name != _JUDGING and dep["path"].startswith(("cardproof", "stages"))
     }
 
 
@@ -175,38 +251,33 @@ def _is_figure(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _read_precision(read: Read, remarks: list[str]) -> str | None:
+def _read_provenance(read: Read, remarks: list[str]) -> dict[str, Any]:
     try:
-        precision = json.loads(read("model/training.json")).get("precision")
-    except (UnavailableError, ValueError, AttributeError):
-        precision = None
-    if not isinstance(precision, str):
-        remarks.append("model/training.json is not at hand: the precision is taken from the recipe")
-        return None
-    return precision
+        said = json.loads(read("model/training.json"))
+        if isinstance(said["precision"], str):
+            return dict(said)
+    except (UnavailableError, ValueError, TypeError, KeyError):
+        pass
+    remarks.append("model/training.json is not at hand: the precision is taken from the recipe")
+    return {}
 
 
 def _read_scored(
     read: Read, recipe: Recipe, metrics: Mapping[str, float], remarks: list[str]
 ) -> Scored | None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     name = recipe.split.scored_set
-    path = f"data/predictions/{name}.parquet"
     try:
-        table = pq.read_table(io.BytesIO(read(path)), columns=list(COLUMNS))
-        row, label, negative, positive = (table[c].to_numpy() for c in COLUMNS)
+        found = read_predictions(read, name)
     except UnavailableError as error:
         remarks.append(f"{error}: no paired test")
         return None
-    except (pa.ArrowException, KeyError):
-        remarks.append(f"{path} is of another version: no paired test")
-        return None
-    right = (positive > negative) == (label == 1)
+    right = right_rows(found.labels, found.logits)
     accuracy = float(right.mean()) if len(right) else math.nan
     if not math.isclose(accuracy, metrics.get("evaluate.accuracy", accuracy), abs_tol=1e-6):
-        remarks.append(f"{path} gives another accuracy than metrics/evaluate.json: no paired test")
+        remarks.append(
+            f"data/predictions/{name}.parquet gives another accuracy than metrics/evaluate.json: "
+            "no paired test"
+        )
         return None
     source = recipe.reviews.test if name == "test" else recipe.reviews.train
     if source.sha256 is None:
@@ -215,7 +286,7 @@ def _read_scored(
         )
         return None
     digest = hashlib.sha256(source.sha256.encode())
-    for column in (row, label):
+    for column in (found.rows, found.labels):
         digest.update(np.ascontiguousarray(column, dtype=np.int64).tobytes())
     what = f"{len(right):,} {name} rows of {recipe.reviews_name}"
     return Scored(digest.hexdigest(), what, right)

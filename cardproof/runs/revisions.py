@@ -18,7 +18,7 @@ from dvc_data.index import DataIndexDirError
 from tqdm import tqdm
 
 from cardproof.errors import CardproofError
-from cardproof.runs.reading import LeftOut, Run, UnavailableError, read_run
+from cardproof.runs.reading import LeftOut, Run, UnavailableError, read_current_run
 
 WORKSPACE = "workspace"  # DVC's own word for the files as they lie there
 HEAD = "HEAD"
@@ -120,7 +120,7 @@ def _read_revision(repo: Repo, revision: Revision) -> Run | LeftOut:
     commit = "" if revision.sha == WORKSPACE else revision.sha
     try:
         with repo.switch(revision.sha):
-            return read_run(revision.name, commit, read)
+            return read_current_run(revision.name, commit, read)
     except NotDvcRepoError:
         return LeftOut(revision.name, "it is from before DVC was in use here")
 

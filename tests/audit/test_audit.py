@@ -1,6 +1,5 @@
 """The audit of model cards: each finding and its absence, real cards, and hostile documents."""
 
-import csv
 import io
 import json
 import random
@@ -18,7 +17,6 @@ from cardproof.audit.numbers import exactly, read_number
 from cardproof.audit.reading import LARGEST, read_card
 from cardproof.audit.rendering import as_markdown
 from cardproof.audit.vocabulary import average_in, metric_named, split_in
-from cardproof.claims.published import COLUMNS, accuracies, condense, published_runs
 from cardproof.cli.audit import main
 
 SHARED = Path(__file__).parents[3] / "shared"
@@ -302,26 +300,6 @@ def test_other_tasks_are_not_compared() -> None:
 
 def test_first_epoch_loss_below_all_published() -> None:
     assert codes(card(("| 0.2244 ", "| 0.0744 ")))["first-epoch-too-easy"].severity == "warning"
-
-
-def test_yardstick_file() -> None:
-    runs = published_runs()
-    assert len(runs) == 71
-    assert all(0 < run.accuracy < 1 for run in runs)
-    assert accuracies(25_000) is not None
-    assert accuracies(10) is None
-
-
-@needs_shared
-def test_yardstick_file_is_what_condense_makes() -> None:
-    with (SHARED / "published_runs.csv").open(encoding="utf-8", newline="") as stream:
-        rows = condense(csv.DictReader(stream))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    path = Path(__file__).parents[2] / "cardproof" / "claims" / "published.csv"
-    assert path.read_text(encoding="utf-8") == text.getvalue()
 
 
 # ------------------------------------------------------------------ metadata

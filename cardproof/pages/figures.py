@@ -1,9 +1,8 @@
-"""The report's figures, as PNG bytes. The same input gives the same bytes."""
+"""The figures of a report, as PNG bytes: the same input gives the same bytes."""
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from cardproof.claims.judge import claimed_epochs
 from cardproof.evaluation import metrics as scores
@@ -11,21 +10,22 @@ from cardproof.evaluation.error_analysis import Calibration, CoveragePoint, Leng
 from cardproof.evaluation.metrics import Floats
 from cardproof.evaluation.statistics import wilson_interval
 from cardproof.pages.drawing import CARD, GREY, INK, OURS, SCALED, SOFT, finish, to_png
-from cardproof.pages.report.behaviour import analyse
 from cardproof.recipe.schema import Claims
-from cardproof.runs.facts import Rows, RunFacts
+from cardproof.runs.findings import Findings
+from cardproof.runs.reading import Predictions, Rows
 
 
-def draw_figures(run: RunFacts) -> dict[str, bytes]:
-    """Draw every figure of a run, by name."""
-    found = analyse(run)
+def draw_figures(findings: Findings) -> dict[str, bytes]:
+    """Draw every figure of a run's report, by name."""
+    outputs, found = findings.outputs, findings.analysis
+    claims, area = outputs.run.recipe.card.claims, outputs.run.metrics.get("evaluate.roc_auc")
     return {
-        "training": training_figure(run.curve, run.epochs, run.recipe.card.claims),
-        "confusion": confusion_figure(run.labels, run.logits),
-        "curves": curves_figure(run.labels, run.logits),
-        "reliability": reliability_figure(found.before, found.after),
-        "coverage": coverage_figure(found.selective, found.points),
-        "lengths": lengths_figure(found.buckets, found.before.accuracy),
+        "training": training_figure(outputs.curve, outputs.epochs, claims),
+        "confusion": confusion_figure(outputs.scored),
+        "curves": curves_figure(outputs.scored, area),
+        "reliability": reliability_figure(found.calibration, found.scaled),
+        "coverage": coverage_figure(found.selective, found.coverage),
+        "lengths": lengths_figure(found.lengths, found.calibration.accuracy),
     }
 
 
@@ -63,15 +63,10 @@ def training_figure(curve: Rows, epochs: Rows, claims: Claims) -> bytes:
     return to_png(figure)
 
 
-def confusion_figure(labels: NDArray[np.int64], logits: NDArray[np.floating]) -> bytes:
+def confusion_figure(scored: Predictions) -> bytes:
     """The confusion matrix with counts and the share of each row."""
-    figures = scores.score(labels, logits)
-    counts = np.array(
-        [
-            [figures["true_negatives"], figures["false_positives"]],
-            [figures["false_negatives"], figures["true_positives"]],
-        ]
-    )
+    cells = 2 * scored.labels + scored.logits.argmax(axis=1)
+    counts = np.bincount(cells, minlength=4).reshape(2, 2)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure = Figure(figsize=(4.2, 3.4), layout="constrained")
     axes = figure.subplots()
@@ -85,26 +80,26 @@ def confusion_figure(labels: NDArray[np.int64], logits: NDArray[np.floating]) ->
     axes.set_yticks([0, 1], names, rotation=90, va="center")
     axes.set_xlabel("predicted")
     axes.set_ylabel("actual")
-    axes.set_title("Who is taken for what", loc="left", fontsize=11, color=INK)
+    axes.set_title("Confusion matrix", loc="left", fontsize=11, color=INK)
     return to_png(figure)
 
 
-def curves_figure(labels: NDArray[np.int64], logits: NDArray[np.floating]) -> bytes:
-    """ROC and precision-recall curves."""
+def curves_figure(scored: Predictions, area: float | None) -> bytes:
+    """ROC and precision-recall curves; `area` is that under the ROC, None for a single class."""
     figure = Figure(figsize=(7.3, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    roc = scores.roc_points(labels, logits)
+    roc = scores.roc_points(scored.labels, scored.logits)
     if not roc:
         for axes in (left, right):
             _say(axes, "Only one class was scored: there is no curve.")
         return to_png(figure)
-    area = scores.score(labels, logits)["roc_auc"]
     left.plot([0, 1], [0, 1], color=GREY, lw=1, ls=":")
     left.plot([p["fpr"] for p in roc], [p["tpr"] for p in roc], color=OURS, lw=2)
-    finish(left, f"ROC (area {area:.4f})", "false positive rate", "true positive rate")
-    points = scores.precision_recall_points(labels, logits)
+    title = "ROC" if area is None else f"ROC (area {area:.4f})"
+    finish(left, title, "false positive rate", "true positive rate")
+    points = scores.precision_recall_points(scored.labels, scored.logits)
     right.plot([p["recall"] for p in points], [p["precision"] for p in points], color=OURS, lw=2)
-    finish(right, "Precision and recall", "recall", "precision")
+    finish(right, "Precision-recall", "recall", "precision")
     for axes in (left, right):
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
     return to_png(figure)
@@ -120,9 +115,9 @@ def reliability_figure(before: Calibration, after: Calibration | None) -> bytes:
     figure = Figure(figsize=(4.6, 3.8), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     upper.plot([0.5, 1], [0.5, 1], color=GREY, lw=1, ls=":")
-    _reliability(upper, lower, before, OURS, f"as it is: error {before.error:.3f}")
+    _reliability(upper, lower, before, OURS, f"unscaled: error {before.error:.3f}")
     if after:
-        _reliability(upper, lower, after, SCALED, f"at the temperature: {after.error:.3f}")
+        _reliability(upper, lower, after, SCALED, f"scaled: {after.error:.3f}")
     finish(upper, "", "", "accuracy")
     # above the axes: within them there is no corner that bars never reach
     upper.legend(frameon=False, fontsize=9, ncols=2, loc="lower left", bbox_to_anchor=(-0.05, 1))
@@ -149,10 +144,10 @@ def _reliability(upper: Axes, lower: Axes, c: Calibration, color: str, label: st
 
 
 def coverage_figure(selective: Floats, points: list[CoveragePoint]) -> bytes:
-    """Accuracy on the surest rows alone, against their share of all rows.
+    """Accuracy on the most confident rows alone, against their share of all rows.
 
     Args:
-        selective: accuracy on the k surest rows, for each k from 1; shape (rows,).
+        selective: accuracy on the k most confident rows, for each k from 1; shape (rows,).
         points: of that curve, to be named.
     """
     figure = Figure(figsize=(4.6, 3.8), layout="constrained")
@@ -169,7 +164,7 @@ def coverage_figure(selective: Floats, points: list[CoveragePoint]) -> bytes:
             place = {1: (0, -14), 0.9: (10, 5)}.get(p.coverage, (0, 7))
             axes.annotate(f"{up:.1f}", (across, up), place, textcoords="offset points",
                           ha="center", fontsize=9, color=INK)  # fmt: skip
-    finish(axes, "Leaving out the least sure", "share of rows answered, %", "accuracy of those, %")
+    finish(axes, "Accuracy by coverage", "coverage, %", "accuracy of those rows, %")
     axes.set_xlim(0, 105)
     low, high = float(100 * selective[keep].min()), float(100 * selective[keep].max())
     room = 0.25 * (high - low) + 1
@@ -178,7 +173,7 @@ def coverage_figure(selective: Floats, points: list[CoveragePoint]) -> bytes:
 
 
 def lengths_figure(buckets: list[LengthBucket], accuracy: float) -> bytes:
-    """Accuracy by length with Wilson's intervals, and how much of each length was cut off.
+    """Accuracy by length with Wilson's intervals, and how many tokens of each length were truncated.
 
     Args:
         buckets: those with rows in them.
@@ -195,9 +190,9 @@ def lengths_figure(buckets: list[LengthBucket], accuracy: float) -> bytes:
     bars = np.maximum([below, above], 0)
     upper.errorbar(places, shares, bars, fmt="o", color=OURS, capsize=4, lw=1.5)
     finish(upper, "Accuracy by length, 95 % intervals", "", "accuracy, %")
-    cut = [100 * b.tokens_cut for b in buckets]
+    cut = [100 * b.truncated_tokens for b in buckets]
     lower.bar(places, cut, width=0.6, color=OURS, alpha=0.6)
-    finish(lower, "", "tokens before the cut", "cut off, %")
+    finish(lower, "", "tokens before truncation", "truncated, %")
     lower.set_ylim(0, max(*cut, 1) * 1.1)
     names = [f"{b.first}–{b.last}" if b.last else f"{b.first}+" for b in buckets]
     lower.set_xticks(places, names, fontsize=8 if len(buckets) > 5 else 9)

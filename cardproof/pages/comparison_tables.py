@@ -1,0 +1,245 @@
+"""A comparison as tables: what Markdown, HTML and CSV show of it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from cardproof.claims.judge import JudgedClaim
+from cardproof.evaluation.statistics import Summary
+from cardproof.pages.formats import NONE, interval, number, p_value, points
+from cardproof.pages.tables import Cell, Table, make_table
+from cardproof.runs.groups import Group, Grouping, plain
+from cardproof.runs.paired import Paired
+from cardproof.runs.reading import LeftOut, Run
+from cardproof.tables import Value
+
+# What the table shows of each group, by the names that people know them by.
+SHOWN = {
+    "accuracy": "evaluate.accuracy",
+    "loss": "evaluate.loss",
+    "F1": "evaluate.f1_binary",
+}
+# What the CSV has beside them.
+_MORE = {
+    "precision": "evaluate.precision_binary",
+    "recall": "evaluate.recall_binary",
+    "roc_auc": "evaluate.roc_auc",
+}
+_CLAIMED = ("accuracy", "loss")  # have columns of their own; the claims' table has all
+MOST_NAMES = 5
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All there is to show.
+
+    Attributes:
+        grouping: the groups, and what is in none of them.
+        paired: tests between them.
+        left_out: revisions that hold no run to compare.
+    """
+
+    grouping: Grouping
+    paired: Paired
+    left_out: Sequence[LeftOut] = field(default_factory=tuple)
+
+    @property
+    def groups(self) -> list[Group]:
+        """In the order of the table."""
+        return self.grouping.groups
+
+    @property
+    def all_left_out(self) -> list[LeftOut]:
+        """Revisions without a run, and runs without a group."""
+        return [*self.left_out, *self.grouping.left_out]
+
+
+def main_table(groups: Sequence[Group]) -> Table:
+    """A line for each group: seeds, figures, claims and verdicts."""
+    columns: list[tuple[str, str, Callable[[Group], Cell]]] = [
+        ("group", "head", lambda g: g.label),
+        ("seeds", "number", lambda g: str(len(g.runs))),
+    ]
+    for name, metric in SHOWN.items():
+        columns.append((name, "number", lambda g, of=metric: mean_and_sd(g.summary(of))))  # type: ignore[misc]
+        if name in _CLAIMED:
+            columns += [
+                ("claimed", "claimed", lambda g, of=name: _printed(g.claim(of))),  # type: ignore[misc]
+                ("verdict", "tag", lambda g, of=name: word(g.claim(of))),  # type: ignore[misc]
+            ]
+    columns.append(("missing", "text", lambda g: "; ".join(missing_figures(g)) or NONE))
+    caption = (
+        "Each group's runs differ in their seed only. Figures are the mean ± the standard "
+        "deviation of its runs, F1 of the positive class."
+    )
+    return make_table("figures of each group", caption, columns, groups)
+
+
+def claims_table(groups: Sequence[Group]) -> Table:
+    """Each headline claim of each group with the reason for its verdict."""
+    return make_table(
+        "verdicts",
+        "Verdicts, and the reason for each.",
+        [
+            ("group", "head", lambda of: of[0].label),
+            ("figure", "text", lambda of: of[1].name),
+            ("claimed", "claimed", lambda of: of[1].printed),
+            ("seeds", "number", lambda of: str(of[1].verdict.n)),
+            ("measured", "number", lambda of: number(of[1].measured)),
+            ("one more run", "number", lambda of: interval(of[1].verdict.interval)),
+            ("verdict", "tag", lambda of: of[1].word),
+            ("reason", "soft", lambda of: of[1].verdict.reason),
+        ],
+        [(group, claim) for group in groups for claim in group.claims],
+    )
+
+
+def pairs_table(paired: Paired) -> Table:
+    """Each pair that was tested."""
+    return make_table(
+        "paired tests",
+        "Differences of mean accuracy in points of a hundred, with 95 % intervals: on other rows, "
+        "these models held fixed (paired bootstrap), and with other seeds, these rows held fixed "
+        "(t test, paired by seed where seeds are shared, else Welch's). p-values are "
+        "Holm-corrected over these pairs.",
+        [
+            ("groups", "head", lambda p: f"{p.a} − {p.b}"),
+            ("seeds", "number",
+             lambda p: f"{p.runs_a} shared" if p.by_seed else f"{p.runs_a}, {p.runs_b}"),
+            ("difference, points", "number", lambda p: f"{100 * p.difference:+.2f}"),
+            ("on other rows", "number", lambda p: points(p.over_rows)),
+            ("with other seeds", "number", lambda p: points(p.over_seeds)),
+            ("p, seeds", "number", lambda p: p_value(p.p_seeds_holm)),
+            ("McNemar compared", "text", lambda p: f"{p.model_a} with {p.model_b}"),
+            ("only one is right", "number", lambda p: f"{p.mcnemar.a_only} : {p.mcnemar.b_only}"),
+            ("p, McNemar", "number", lambda p: p_value(p.p_mcnemar_holm)),
+            ("shown", "tag", lambda p: p.said),
+        ],
+        paired.pairs,
+    )  # fmt: skip
+
+
+def runs_table(groups: Sequence[Group]) -> Table:
+    """Each run with its group and seed."""
+
+    def figure(metric: str) -> Callable[[tuple[Group, Run]], str]:
+        return lambda of: number(of[1].metrics.get(metric))
+
+    return make_table(
+        "runs",
+        "Each run, its group and its seed.",
+        [
+            ("run", "head", lambda of: plain(of[1].name)),
+            ("commit", "text", lambda of: of[1].commit[:7] or NONE),
+            ("group", "text", lambda of: of[0].label),
+            ("seed", "number", lambda of: str(of[1].seed)),
+            *((name, "number", figure(metric)) for name, metric in SHOWN.items()),
+            ("logits", "text", lambda of: "yes" if of[1].scored else "no"),
+        ],
+        [(group, run) for group in groups for run in group.runs],
+    )
+
+
+def notes(comparison: Comparison) -> list[str]:
+    """What a reader must know beside the tables, one sentence each."""
+    said = [*comparison.grouping.notes]
+    if comparison.grouping.same:
+        said.append(plain(named(comparison.grouping.same, "; ")))
+    by_remark = defaultdict(list)
+    for group in comparison.groups:
+        for run in group.runs:
+            for remark in run.remarks:
+                by_remark[remark].append(plain(run.name))
+    return said + [f"{named(names)}: {plain(remark)}" for remark, names in by_remark.items()]
+
+
+def refusals(paired: Paired) -> list[str]:
+    """Pairs that could not be tested, by reason."""
+    by_reason = defaultdict(list)
+    for refused in paired.refused:
+        by_reason[refused.reason].append(f"{refused.a} − {refused.b}")
+    return [f"{plain(reason)}: {named(pairs, '; ')}" for reason, pairs in by_reason.items()]
+
+
+def left_out(comparison: Comparison) -> list[str]:
+    """Revisions that are not compared, by reason."""
+    by_reason = defaultdict(list)
+    for one in comparison.all_left_out:
+        by_reason[one.reason].append(plain(one.name))
+    return [f"{named(names)}: {plain(reason)}" for reason, names in by_reason.items()]
+
+
+def missing_figures(group: Group) -> list[str]:
+    """What some runs of a group do not have: "2 of 4 runs without loss"."""
+    wanted = dict(SHOWN) | {c.name: c.metric for c in group.claims}
+    counts = Counter(
+        {name: len(group.runs) - len(group.values(metric)) for name, metric in wanted.items()}
+    )
+    counts["logits"] = sum(run.scored is None for run in group.runs)
+    names: dict[int, list[str]] = defaultdict(list)
+    for name, count in counts.items():
+        if count and not (name == "cross-entropy loss" and counts["loss"]):  # said already
+            names[count].append(name)
+    return [f"{n} of {len(group.runs)} runs without {', '.join(k)}" for n, k in names.items()]
+
+
+def group_rows(groups: Sequence[Group]) -> list[dict[str, Value]]:
+    """A row for each figure of each group, with all digits, for CSV."""
+    rows: list[dict[str, Value]] = []
+    for group in groups:
+        named = SHOWN | _MORE | {c.key: c.metric for c in group.claims if c.key not in SHOWN}
+        for name, metric in named.items():
+            found, claim = group.summary(metric), group.claim(name.lower())
+            rows.append({
+                "group": group.label,
+                "card": group.recipe.name,
+                "seeds": " ".join(map(str, group.seeds)),
+                "figure": name,
+                "n": found.n if found else 0,
+                "mean": found.mean if found else None,
+                "sd": found.sd if found else None,
+                "claimed": claim.printed if claim else None,
+                "verdict": claim.word if claim else None,
+            })  # fmt: skip
+    return rows
+
+
+def pair_rows(paired: Paired) -> list[dict[str, Value]]:
+    """All pairs looked at with all digits, for CSV; those refused at the end, with the reason."""
+    tested = [_flatten(asdict(pair)) | {"shown": pair.said} for pair in paired.pairs]
+    return tested + [asdict(one) | {"shown": "not tested"} for one in paired.refused]
+
+
+def _flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
+    """{"over_rows": {"low": 1}} as {"over_rows_low": 1}; what is None is left out."""
+    flat: dict[str, Value] = {}
+    for key, value in record.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{key}_")
+        elif value is not None:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def mean_and_sd(summary: Summary | None) -> str:
+    """Four decimals: mean ± standard deviation, the mean alone of one run, or a dash."""
+    if summary is None:
+        return NONE
+    return number(summary.mean) + ("" if summary.sd is None else f" ± {summary.sd:.4f}")
+
+
+def word(claim: JudgedClaim | None) -> str:
+    """A verdict in a word or two; a dash where there is no claim."""
+    return claim.word if claim else NONE
+
+
+def _printed(claim: JudgedClaim | None) -> str:
+    return claim.printed if claim else NONE
+
+
+def named(names: Iterable[str], separator: str = ", ") -> str:
+    """Names in one line, the first five and how many more."""
+    listed = list(names)
+    more = len(listed) - MOST_NAMES
+    return separator.join(listed[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

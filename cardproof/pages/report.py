@@ -1,0 +1,114 @@
+"""The report page (one HTML file) and the model card of a run."""
+
+from collections import Counter
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from cardproof.claims.judge import JudgedClaim
+from cardproof.pages import report_tables as tables
+from cardproof.pages.explanations import explain
+from cardproof.pages.settings import command_of, headline, list_settings
+from cardproof.pages.templates import data_uri, render
+from cardproof.runs.findings import Findings
+from cardproof.runs.reading import Run
+
+
+def render_page(findings: Findings, figures: dict[str, bytes]) -> str:
+    """The report as one HTML file that needs nothing beside it."""
+    context = _context(findings)
+    return render(
+        "report.html.j2",
+        **context,
+        claims=tables.claims_table(findings),
+        epochs=tables.epochs_table(findings, with_card=True),
+        verdict_summary=_summary(findings.claims),
+        cells=tables.cells_table(findings),
+        bins=tables.calibration_table(findings),
+        coverage=tables.coverage_table(findings),
+        lengths=tables.lengths_table(findings),
+        errors=tables.errors_table(findings),
+        duplicates=tables.duplicates_table(findings),
+        data=tables.data_table(findings.outputs.run),
+        explained=explain(findings),
+        intervals=findings.intervals,
+        thresholds=findings.analysis.label_issues.thresholds,
+        figures={name: data_uri(png) for name, png in figures.items()},
+    )
+
+
+def render_model_card(findings: Findings) -> str:
+    """README.md for the hub: front matter with model-index, then what the run is and showed."""
+    run = findings.outputs.run
+    recipe = run.recipe
+    data = ModelCardData(
+        language=None if recipe.user_reviews else "en",
+        license=recipe.card.license,
+        library_name="transformers",
+        pipeline_tag="text-classification",
+        base_model=recipe.base.repository,
+        datasets=[recipe.reviews.repository],
+        metrics=["accuracy", "f1"],
+        tags=["sentiment-analysis", "reproduction", "cardproof"],
+        model_name=f"{recipe.name}-rerun",
+        eval_results=_eval_results(run),
+    )
+    text = render(
+        "model_card.md.j2",
+        **_context(findings),
+        scores=tables.scores_table(findings),
+        epochs=tables.epochs_table(findings, with_card=False),
+    )
+    card = ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}")
+    return str(card.content).rstrip() + "\n"
+
+
+def _eval_results(run: Run) -> list[EvalResult]:
+    """The scored figures, with the split and the revision that they were taken on."""
+    recipe = run.recipe
+    # Held-out validation rows are rows of the hub's train split: naming them "test" would mislead.
+    split = "test" if recipe.split.scored_set == "test" else "train"
+    rows = int(run.metrics["evaluate.rows"])
+    names = {"accuracy": "accuracy", "f1": "f1_binary", "precision": "precision_binary"}
+    names |= {"recall": "recall_binary", "roc_auc": "roc_auc", "loss": "loss"}
+    return [
+        EvalResult(
+            task_type="text-classification",
+            task_name="Sentiment Analysis",
+            dataset_type=recipe.reviews.repository,
+            dataset_name=f"{recipe.reviews_name} ({rows:,} {recipe.split.scored} rows)",
+            dataset_split=split,
+            dataset_revision=recipe.reviews.revision,
+            metric_type=metric,
+            metric_name=metric.replace("_", " "),
+            metric_value=run.metrics[f"evaluate.{key}"],
+        )
+        for metric, key in names.items()
+        if f"evaluate.{key}" in run.metrics
+    ]
+
+
+def _context(findings: Findings) -> dict[str, Any]:
+    """What both templates read."""
+    run = findings.outputs.run
+    settings = list_settings(run.recipe, run.provenance)
+    return {
+        "recipe": run.recipe,
+        "card": run.recipe.card,
+        "metrics": run.metrics,
+        "provenance": run.provenance,
+        "headline": headline(run.recipe, settings),
+        "reproduction": not any(s.status == "deviates" for s in settings),
+        "settings": tables.settings_table(settings),
+        "command": command_of(run.recipe),
+        "labels": run.recipe.card.labels or ["negative", "positive"],
+    }
+
+
+def _summary(claims: list[JudgedClaim]) -> str:
+    """How many claims came to which verdict, in one sentence."""
+    words = Counter(c.verdict.word for c in claims if c.claimed is not None)
+    blanks = sum(c.claimed is None for c in claims)
+    counted = [f"{count} {word}" for word, count in words.most_common()]
+    counted += [f"{blanks} left blank by the card"] if blanks else []
+    return f"Of {len(claims)} figures: {', '.join(counted)}."

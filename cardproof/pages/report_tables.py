@@ -1,0 +1,238 @@
+"""The tables of a report and of its model card."""
+
+from collections.abc import Sequence
+
+from cardproof.claims.judge import EPOCH_FIELDS, JudgedClaim
+from cardproof.evaluation.error_analysis import ConfidentError, LengthBucket
+from cardproof.pages.explanations import shorten
+from cardproof.pages.formats import NONE, confidence, interval, number, percent
+from cardproof.pages.settings import Setting
+from cardproof.pages.tables import Cell, Column, Table, Tagged, make_table
+from cardproof.runs.findings import Findings
+from cardproof.runs.reading import Run
+
+_DUPLICATES = {
+    "train": "among the training rows",
+    "validation": "among the validation rows",
+    "repeats": "repeats an earlier scored one",
+    "any": "any of these",
+}
+
+
+def claims_table(findings: Findings) -> Table:
+    """Each figure that the card claims, its verdict and the reason."""
+    over_rows = findings.intervals
+    return make_table(
+        "claims and verdicts",
+        "",
+        [
+            ("figure", "head", lambda c: c.name),
+            ("claimed", "claimed", lambda c: c.printed),
+            ("measured", "measured", lambda c: c.full or NONE),
+            ("difference", "number*", _difference),
+            ("one more run", "number*", lambda c: interval(c.verdict.interval)),
+            ("other test rows", "number*",
+             lambda c: interval(over_rows.get(c.metric.removeprefix("evaluate.")))),
+            ("verdict", "tag", lambda c: c.word),
+        ],
+        findings.claims,
+        detail=lambda c: c.verdict.reason,
+    )  # fmt: skip
+
+
+def _difference(claim: JudgedClaim) -> str:
+    """In the claim's own unit: points of a percentage, a count, or plain."""
+    difference, claimed = claim.difference, claim.claimed
+    if difference is None or claimed is None:
+        return NONE
+    if claim.printed.rstrip().endswith("%"):
+        text = f"{100 * difference:+.2f} points"
+    elif claimed.half_unit >= 0.5:
+        text = f"{difference:+,.0f}"
+    else:
+        text = f"{difference:+.4f}"
+    return text if any(digit in text for digit in "123456789") else "0"
+
+
+def epochs_table(findings: Findings, *, with_card: bool) -> Table:
+    """The per-epoch table of this run; `with_card` the card's below it, a verdict on each cell."""
+    kinds = ("measured", "number", "number", "measured", "measured")
+    columns = [Column(field.replace("_", " "), kind)
+               for field, kind in zip(EPOCH_FIELDS, kinds, strict=True)]  # fmt: skip
+    rows: list[list[Cell]] = []
+    for e in findings.outputs.epochs:
+        logged = "no log" if e["training_loss"] is None else number(e["training_loss"])
+        figures = (number(e["validation_loss"]), number(e["accuracy"]))
+        rows.append([logged, f"{e['epoch']:g}", f"{e['step']:,.0f}", *figures, "this run"])
+    for cells in findings.claimed_epochs if with_card else []:
+        rows.append([*(Tagged(c.printed, c.verdict.word) for c in cells), "card"])
+    return Table("per-epoch results", "", [*columns, Column("source", "soft")], rows)
+
+
+def cells_table(findings: Findings) -> Table:
+    """The reason for each verdict on the card's per-epoch table."""
+    return make_table(
+        "verdicts on the per-epoch table",
+        "",
+        [
+            ("cell", "head", lambda c: c.name),
+            ("card", "claimed", lambda c: c.printed),
+            ("this run", "measured", lambda c: c.full or NONE),
+            ("verdict", "tag", lambda c: c.verdict.word),
+            ("reason", "soft", lambda c: c.verdict.reason),
+        ],
+        [cell for row in findings.claimed_epochs for cell in row],
+    )
+
+
+def calibration_table(findings: Findings) -> Table:
+    """Accuracy by bins of confidence."""
+    return make_table(
+        "accuracy by confidence",
+        "Bins of confidence, without temperature scaling. The expected calibration error is the "
+        "mean gap, weighted by rows.",
+        [
+            ("rows", "number", lambda b: f"{b['rows']:,}"),
+            ("mean confidence", "number", lambda b: percent(b["confidence"], 1)),
+            ("accuracy", "measured", lambda b: percent(b["accuracy"], 1)),
+            ("gap, points", "number", lambda b: f"{100 * (b['confidence'] - b['accuracy']):+.1f}"),
+        ],
+        findings.analysis.calibration.bins,
+    )
+
+
+def coverage_table(findings: Findings) -> Table:
+    """Accuracy by coverage."""
+    return make_table(
+        "accuracy by coverage",
+        "Coverage is the share of reviews that are answered, the most confident ones.",
+        [
+            ("coverage", "number", lambda p: percent(p.coverage, 0)),
+            ("reviews", "number", lambda p: f"{p.rows:,}"),
+            ("accuracy", "measured", lambda p: percent(p.accuracy)),
+            ("least confidence", "number", lambda p: number(p.least_confidence)),
+        ],
+        findings.analysis.coverage,
+    )
+
+
+def lengths_table(findings: Findings) -> Table:
+    """Accuracy by length."""
+
+    def length(b: LengthBucket) -> str:
+        if b.last is None:
+            return f"over {b.first - 1}"
+        return f"up to {b.last}" if b.first == 1 else f"{b.first} to {b.last}"
+
+    return make_table(
+        "accuracy by length",
+        "Length in tokens before truncation, [CLS] and [SEP] included.",
+        [
+            ("tokens", "head", length),
+            ("reviews", "number", lambda b: f"{b.rows:,}"),
+            ("accuracy", "measured", lambda b: percent(b.accuracy, 1)),
+            ("95 % interval", "number",
+             lambda b: f"{100 * b.interval.low:.1f} to {100 * b.interval.high:.1f}"),
+            ("truncated tokens", "number", lambda b: percent(b.truncated_tokens, 1)),
+        ],
+        findings.analysis.lengths,
+    )  # fmt: skip
+
+
+def errors_table(findings: Findings) -> Table:
+    """The most confident errors with their texts."""
+    recipe = findings.outputs.run.recipe
+    names = recipe.card.labels or ["negative", "positive"]
+    file = "test" if recipe.split.scored_set == "test" else "train"
+
+    def label(e: ConfidentError) -> Tagged:
+        return Tagged(names[e.label], "label issue" if e.label_issue else "")
+
+    table = make_table(
+        "most confident errors",
+        f"“Row” is the review’s number, from 0, in the file of {file} reviews; of long texts the "
+        "start and the end are shown.",
+        [
+            ("row and text", "head", lambda e: f"{findings.outputs.scored.rows[e.index]:,}"),
+            ("label", "text", label),
+            ("predicted", "text", lambda e: names[e.predicted]),
+            ("confidence", "number", lambda e: confidence(e.confidence)),
+        ],
+        findings.analysis.errors,
+    )
+    texts = [shorten(text) or "(without its text here)" for text in findings.texts]
+    return Table(table.name, table.caption, table.columns, table.rows, texts)
+
+
+def duplicates_table(findings: Findings) -> Table:
+    """Accuracy with and without each kind of duplicate."""
+    found = findings.analysis.duplicates
+    return make_table(
+        "duplicates",
+        "Two texts are duplicates if they are the same to the character.",
+        [
+            ("scored text", "head", lambda kind: _DUPLICATES[kind]),
+            ("reviews", "number", lambda kind: f"{found[kind].rows:,}"),
+            ("accuracy on them", "number", lambda kind: percent(found[kind].accuracy)),
+            ("accuracy without them", "measured",
+             lambda kind: percent(found[kind].accuracy_of_others)),
+        ],
+        [kind for kind in _DUPLICATES if kind in found],
+    )  # fmt: skip
+
+
+def settings_table(settings: Sequence[Setting]) -> Table:
+    """The recipe, value by value."""
+    return make_table(
+        "recipe",
+        "",
+        [
+            ("key", "code", lambda s: s.key),
+            ("card", "text", lambda s: s.card),
+            ("this run", "text", lambda s: s.ours),
+            ("status", "tag", lambda s: s.status),
+            ("reason", "soft", lambda s: s.reason or NONE),
+        ],
+        settings,
+    )
+
+
+def data_table(run: Run) -> Table:
+    """What each row set is made of."""
+    metrics = run.metrics
+
+    def figure(key: str, show: str, scale: float = 1) -> str:
+        return show.format(scale * metrics[key])
+
+    return make_table(
+        "row sets",
+        "",
+        [
+            ("set", "head", lambda name: name),
+            ("reviews", "number", lambda n: figure(f"split.{n}_rows", "{:,.0f}")),
+            ("positive", "number", lambda n: figure(f"split.{n}_positive_share", "{:.1f} %", 100)),
+            ("repeat an earlier text", "number", lambda n: figure(f"split.{n}_repeats", "{:.0f}")),
+            ("mean tokens", "number", lambda n: figure(f"tokenize.{n}_mean_length", "{:.0f}")),
+            ("truncated reviews", "number",
+             lambda n: figure(f"tokenize.{n}_reviews_cut", "{:.1f} %", 100)),
+            ("truncated tokens", "number",
+             lambda n: figure(f"tokenize.{n}_tokens_cut", "{:.1f} %", 100)),
+        ],
+        [name for name in ("train", "validation", "test") if f"split.{name}_rows" in metrics],
+    )  # fmt: skip
+
+
+def scores_table(findings: Findings) -> Table:
+    """The claims of the model card; of a card without any, accuracy and loss."""
+    if findings.claims:
+        return claims_table(findings).only("figure", "claimed", "measured", "verdict")
+    metrics = findings.outputs.run.metrics
+    return make_table(
+        "results",
+        "",
+        [
+            ("figure", "head", lambda of: of[0]),
+            ("measured", "measured", lambda of: number(metrics.get(f"evaluate.{of[1]}"))),
+        ],
+        [("accuracy", "accuracy"), ("cross-entropy loss", "loss")],
+    )

@@ -1,0 +1,51 @@
+"""The one environment that all pages are made in: its filters and how pictures get into a page."""
+
+import base64
+import re
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup, escape
+
+from cardproof.pages.formats import number
+from cardproof.pages.tables import escape_markdown, markdown_table
+
+
+def make_environment(folder: Path = Path(__file__).parent / "templates") -> Environment:
+    """The environment of a folder of templates: HTML is escaped, a missing name is an error."""
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=select_autoescape(["html.j2"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": number,
+        "markdown": markdown_table,
+        "escape_markdown": escape_markdown,
+        "code": _code,
+        "breakable": _breakable,
+    }
+    return environment
+
+
+def render(template: str, **context: Any) -> str:
+    """A page from one of this package's templates."""
+    return make_environment().get_template(template).render(**context)
+
+
+def data_uri(png: bytes) -> str:
+    """A picture as an address that holds it."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def _code(text: str) -> Markup:
+    """Escaped text with what stands between backquotes as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def _breakable(text: str) -> Markup:
+    """Escaped text whose dotted keys may break after a point or an equals sign."""
+    return Markup(re.sub(r"([.=])", r"\1<wbr>", str(escape(text))))
