@@ -1,5 +1,6 @@
 """A comparison's files: Markdown, one self-contained HTML page, CSV and the figure."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cardproof.files import write_text_atomic
@@ -10,7 +11,7 @@ from cardproof.pages.formats import count
 from cardproof.pages.tables import escape_markdown, markdown_table, table_records
 from cardproof.pages.templates import data_uri, render
 from cardproof.runs.paired import NOT_SHOWN
-from cardproof.tables import write_csv
+from cardproof.tables import Value, write_csv
 
 FIGURE = "comparison.png"
 HOW_TO_READ = (
@@ -31,11 +32,12 @@ def write_comparison(comparison: Comparison, folder: Path) -> str:
     markdown = render_markdown(comparison, drawing)
     write_text_atomic(folder / "comparison.md", markdown)
     write_text_atomic(folder / "comparison.html", render_page(comparison, drawing))
-    for name, rows in {
+    written: dict[str, Sequence[Mapping[str, Value]]] = {
         "comparison": tables.group_rows(comparison.groups),
         "pairs": tables.pair_rows(comparison.paired),
         "runs": table_records(tables.runs_table(comparison.groups)),
-    }.items():
+    }
+    for name, rows in written.items():
         columns = dict.fromkeys(column for row in rows for column in row)
         write_csv(folder / f"{name}.csv", list(columns), rows)
     return markdown

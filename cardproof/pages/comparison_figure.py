@@ -53,7 +53,7 @@ def draw(groups: Sequence[Group]) -> Drawing | None:
     for text in axes.get_yticklabels():
         text.set_parse_math(False)  # a title may hold dollar signs
     axes.set_ylim(-sum(heights), 0)
-    finish(axes, "", "accuracy", "")
+    finish(axes, "", "accuracy", "", legend=False)
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
     _legend(figure, axes)
@@ -94,7 +94,6 @@ def _draw_group(axes: Axes, group: Group, y: float) -> None:
 def _legend(figure: Figure, axes: Axes) -> None:
     """One entry for each kind of mark, above the axes."""
     handles, labels = axes.get_legend_handles_labels()
-    axes.get_legend().remove()
     once = dict(zip(labels, handles, strict=True))
     figure.legend(
         once.values(), once, loc="outside upper left", ncols=5, frameon=False, fontsize=9,

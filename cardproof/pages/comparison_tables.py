@@ -8,7 +8,7 @@ from typing import Any
 from cardproof.claims.judge import JudgedClaim
 from cardproof.evaluation.statistics import Summary
 from cardproof.pages.formats import NONE, interval, number, p_value, points
-from cardproof.pages.tables import Cell, Table, make_table
+from cardproof.pages.tables import Table, make_table
 from cardproof.runs.groups import Group, Grouping, plain
 from cardproof.runs.paired import Paired
 from cardproof.runs.reading import LeftOut, Run
@@ -26,7 +26,6 @@ _MORE = {
     "recall": "evaluate.recall_binary",
     "roc_auc": "evaluate.roc_auc",
 }
-_CLAIMED = ("accuracy", "loss")  # have columns of their own; the claims' table has all
 MOST_NAMES = 5
 
 
@@ -57,23 +56,24 @@ class Comparison:
 
 def main_table(groups: Sequence[Group]) -> Table:
     """A line for each group: seeds, figures, claims and verdicts."""
-    columns: list[tuple[str, str, Callable[[Group], Cell]]] = [
-        ("group", "head", lambda g: g.label),
-        ("seeds", "number", lambda g: str(len(g.runs))),
-    ]
-    for name, metric in SHOWN.items():
-        columns.append((name, "number", lambda g, of=metric: mean_and_sd(g.summary(of))))  # type: ignore[misc]
-        if name in _CLAIMED:
-            columns += [
-                ("claimed", "claimed", lambda g, of=name: _printed(g.claim(of))),  # type: ignore[misc]
-                ("verdict", "tag", lambda g, of=name: word(g.claim(of))),  # type: ignore[misc]
-            ]
-    columns.append(("missing", "text", lambda g: "; ".join(missing_figures(g)) or NONE))
-    caption = (
+    return make_table(
+        "figures of each group",
         "Each group's runs differ in their seed only. Figures are the mean ± the standard "
-        "deviation of its runs, F1 of the positive class."
+        "deviation of its runs, F1 of the positive class.",
+        [
+            ("group", "head", lambda g: g.label),
+            ("seeds", "number", lambda g: str(len(g.runs))),
+            ("accuracy", "number", lambda g: mean_and_sd(g.summary(SHOWN["accuracy"]))),
+            ("claimed", "claimed", lambda g: _printed(g.claim("accuracy"))),
+            ("verdict", "tag", lambda g: word(g.claim("accuracy"))),
+            ("loss", "number", lambda g: mean_and_sd(g.summary(SHOWN["loss"]))),
+            ("claimed", "claimed", lambda g: _printed(g.claim("loss"))),
+            ("verdict", "tag", lambda g: word(g.claim("loss"))),
+            ("F1", "number", lambda g: mean_and_sd(g.summary(SHOWN["F1"]))),
+            ("missing", "text", lambda g: "; ".join(missing_figures(g)) or NONE),
+        ],
+        groups,
     )
-    return make_table("figures of each group", caption, columns, groups)
 
 
 def claims_table(groups: Sequence[Group]) -> Table:

@@ -10,7 +10,7 @@ SCALED, SOFT = "#14713c", "#5c6878"
 DPI = 160
 
 
-def finish(axes: Axes, title: str, x: str, y: str) -> None:
+def finish(axes: Axes, title: str, x: str, y: str, *, legend: bool = True) -> None:
     """Titles, a light grid, no frame, and a legend where there is something to name."""
     axes.set_title(title, loc="left", fontsize=11, color=INK)
     axes.set_xlabel(x)
@@ -18,7 +18,7 @@ def finish(axes: Axes, title: str, x: str, y: str) -> None:
     axes.grid(color="#e6e9ee", lw=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    if axes.get_legend_handles_labels()[0]:
+    if legend and axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, fontsize=9)
 
 

@@ -173,7 +173,7 @@ def coverage_figure(selective: Floats, points: list[CoveragePoint]) -> bytes:
 
 
 def lengths_figure(buckets: list[LengthBucket], accuracy: float) -> bytes:
-    """Accuracy by length with Wilson's intervals, and how many tokens of each length were truncated.
+    """Accuracy by length with Wilson's intervals, and the share of truncated tokens.
 
     Args:
         buckets: those with rows in them.
