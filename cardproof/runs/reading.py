@@ -180,14 +180,10 @@ def read_predictions(read: Read, name: str) -> Predictions:
 
 
 def _read_stages(read: Read) -> dict[str, Any]:
-    """The stages of dvc.lock; none where it is not there, as in a record of a run."""
+    """The stages of dvc.lock."""
+    content = read("dvc.lock")
     try:
-        content = read("dvc.lock")
-    except UnavailableError:
-        return {}
-    try:
-        # YAML 1.2, as DVC's
-        parsed = YAML(typ="safe", pure=True).load(content.decode("utf-8"))
+        parsed = YAML(typ="safe", pure=True).load(content.decode("utf-8"))  # YAML 1.2, as DVC's
     except (YAMLError, ValueError, RecursionError) as error:  # ValueError: bytes, dates, numbers
         raise UnavailableError("its dvc.lock is not readable as YAML") from error
     if not isinstance(parsed, dict):

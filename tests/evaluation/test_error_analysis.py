@@ -9,8 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from cardproof.data.duplicates import occurs_in, repeats_earlier
 from cardproof.evaluation import error_analysis as analysis
-from cardproof.evaluation.error_analysis import Mask
-from cardproof.evaluation.metrics import Floats, Labels, cross_entropy
+from cardproof.evaluation.metrics import Floats, Labels, Mask, cross_entropy, right_rows
 from cardproof.evaluation.statistics import wilson_interval
 
 HUGE = 1e30
@@ -85,15 +84,15 @@ def test_no_temperature_where_the_loss_has_no_minimum(
 def test_every_analysis_stands_the_edges(margins: tuple[float, ...]) -> None:
     labels, logits = rows_of(*margins)
     for ours in (labels, np.ones_like(labels)):
-        right = analysis.right_rows(ours, logits)
+        right = right_rows(ours, logits)
         c = analysis.calibration(ours, logits)
         assert np.isfinite([c.confidence, c.accuracy, c.error, c.loss]).all()
         curve = analysis.selective_curve(ours, logits)
         assert curve[-1] == pytest.approx(right.mean())
-        assert all(0.5 <= p.least_confidence <= 1 for p in analysis.coverage_points(ours, logits))
-        doubts = analysis.doubt_labels(ours, logits)
-        mistakes = analysis.confident_mistakes(ours, logits, doubts.doubted)
-        assert len(mistakes) == (~right).sum()
+        assert all(0.5 <= p.least_confidence <= 1 for p in analysis.coverage_points(curve, logits))
+        issues = analysis.find_label_issues(ours, logits)
+        errors = analysis.most_confident_errors(ours, logits, issues.rows)
+        assert len(errors) == (~right).sum()
         analysis.fit_temperature(ours, logits)
 
 
@@ -123,7 +122,7 @@ def test_buckets_part_the_rows_and_their_weighted_mean_is_the_accuracy() -> None
         assert b.rows == inside.sum()
         assert b.accuracy == right[inside].mean()
         assert b.interval == wilson_interval(int(right[inside].sum()), int(inside.sum()))
-        assert b.tokens_cut == pytest.approx((full - kept)[inside].sum() / full[inside].sum())
+        assert b.truncated_tokens == pytest.approx((full - kept)[inside].sum() / full[inside].sum())
 
 
 @pytest.mark.parametrize(
@@ -132,26 +131,29 @@ def test_buckets_part_the_rows_and_their_weighted_mean_is_the_accuracy() -> None
 def test_a_length_at_an_edge_is_in_the_lower_bucket(length: int, last: int | None) -> None:
     lengths = np.array([length])
     (bucket,) = analysis.length_buckets(np.array([True]), lengths, lengths)
-    assert (bucket.last, bucket.rows, bucket.accuracy, bucket.tokens_cut) == (last, 1, 1, 0)
+    assert (bucket.last, bucket.rows, bucket.accuracy, bucket.truncated_tokens) == (last, 1, 1, 0)
 
 
-def test_cut_rows_against_whole_ones() -> None:
+def test_truncated_rows_against_whole_ones() -> None:
     right = np.array([True] * 8 + [False] * 2 + [True] * 1 + [False] * 5)
     cut = np.array([False] * 10 + [True] * 6)
-    found = analysis.cut_effect(right, cut)
-    assert (found.rows_cut, found.rows_whole) == (6, 10)
-    assert (found.accuracy_cut, found.accuracy_whole) == (1 / 6, 0.8)
-    # Fisher by hand: 9 right of 16, 6 drawn; k right among the cut, as likely as 1 or less
+    found = analysis.subset_accuracy(right, cut)
+    assert (found.rows, found.others) == (6, 10)
+    assert (found.accuracy, found.accuracy_of_others) == (1 / 6, 0.8)
+    # Fisher by hand: 9 right of 16, 6 drawn; k right among the truncated, as likely as 1 or less
     chance = {k: comb(9, k) * comb(7, 6 - k) / comb(16, 6) for k in range(7)}
-    assert found.p == pytest.approx(sum(c for c in chance.values() if c <= chance[1] + 1e-12))
-    none, every = (analysis.cut_effect(right, np.full(16, value)) for value in (False, True))
-    assert (none.accuracy_cut, none.p, every.accuracy_whole, every.p) == (None, None, None, None)
+    expected = sum(c for c in chance.values() if c <= chance[1] + 1e-12)
+    assert analysis.fisher_p(right, cut) == pytest.approx(expected)
+    none, every = np.full(16, False), np.full(16, True)
+    assert analysis.subset_accuracy(right, none).accuracy is None
+    assert analysis.subset_accuracy(right, every).accuracy_of_others is None
+    assert analysis.fisher_p(right, none) is analysis.fisher_p(right, every) is None
 
 
 def test_the_selective_curve_by_brute_force() -> None:
     labels, logits = simulated(300, seed=5)
     curve = analysis.selective_curve(labels, logits)
-    right = analysis.right_rows(labels, logits)
+    right = right_rows(labels, logits)
     order = sorted(range(300), key=lambda i: -abs(logits[i, 1] - logits[i, 0]))
     for k in (1, 2, 17, 150, 299, 300):
         assert curve[k - 1] == pytest.approx(right[order[:k]].mean())
@@ -163,7 +165,7 @@ def test_tied_rows_count_with_their_mean_over_all_orders() -> None:
     curve = analysis.selective_curve(labels, logits)
     # by drawing the order of the four tied rows at random
     random, gap = np.random.default_rng(0), np.array([2, 1, 1, 1, 1, 3])
-    right = analysis.right_rows(labels, logits)
+    right = right_rows(labels, logits)
     total = np.zeros(6)
     for _ in range(20_000):
         order = np.lexsort((random.random(6), -gap))
@@ -180,24 +182,26 @@ def test_probabilities_that_round_to_one_still_have_an_order() -> None:
 
 def test_points_are_whole_rows_and_none_comes_twice() -> None:
     labels, logits = simulated(1000)
-    points = analysis.coverage_points(labels, logits)
+    points = analysis.coverage_points(analysis.selective_curve(labels, logits), logits)
     assert [p.rows for p in points] == [1000, 950, 900, 800, 500]
     confidence = expit(np.abs(logits[:, 1] - logits[:, 0]))
     for p in points:
         assert (confidence >= p.least_confidence).sum() == p.rows
-    assert [p.rows for p in analysis.coverage_points(*rows_of(1, 2, 3))] == [3, 2]
-    assert [p.rows for p in analysis.coverage_points(*rows_of(1))] == [1]
+    for margins, rows in (((1, 2, 3), [3, 2]), ((1,), [1])):
+        labels, logits = rows_of(*margins)
+        curve = analysis.selective_curve(labels, logits)
+        assert [p.rows for p in analysis.coverage_points(curve, logits)] == rows
 
 
-def test_mistakes_come_surest_first_and_ties_in_the_rows_order() -> None:
+def test_errors_come_by_confidence_and_ties_in_the_rows_order() -> None:
     labels, logits = rows_of(-1, 4, -3, -1, -2, 5)
-    doubted = np.array([False, False, True, False, False, False])
-    found = analysis.confident_mistakes(labels, logits, doubted, count=3)
+    issues = np.array([False, False, True, False, False, False])
+    found = analysis.most_confident_errors(labels, logits, issues, count=3)
     assert [m.index for m in found] == [2, 4, 0]
-    assert [m.likely_mislabelled for m in found] == [True, False, False]
+    assert [m.label_issue for m in found] == [True, False, False]
     assert found[0].confidence == pytest.approx(expit(3))
     assert all(m.label == labels[m.index] != m.predicted for m in found)
-    assert analysis.confident_mistakes(*rows_of(1, 2), doubted[:2]) == []
+    assert analysis.most_confident_errors(*rows_of(1, 2), issues[:2]) == []
 
 
 def test_planted_label_errors_are_found() -> None:
@@ -207,30 +211,30 @@ def test_planted_label_errors_are_found() -> None:
     planted = np.zeros(5000, dtype=bool)
     planted[random.choice(5000, 200, replace=False)] = True
     labels = np.where(planted, 1 - truth, truth)
-    doubted = analysis.doubt_labels(labels, logits).doubted
-    assert doubted[planted].mean() > 0.8
-    assert planted[doubted].mean() > 0.9
+    issues = analysis.find_label_issues(labels, logits).rows
+    assert issues[planted].mean() > 0.8
+    assert planted[issues].mean() > 0.9
 
 
-def test_doubts_are_the_off_diagonal_of_the_confident_joint() -> None:
+def test_label_issues_are_the_off_diagonal_of_the_confident_joint() -> None:
     labels, logits = simulated(500, seed=8)
     logits += [0.7, 0]  # a model with a leaning: the thresholds differ
-    found = analysis.doubt_labels(labels, logits)
+    found = analysis.find_label_issues(labels, logits)
     probability = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     means = [probability[labels == j, j].mean() for j in (0, 1)]
     assert found.thresholds == pytest.approx(means)
     for i, label in enumerate(labels):  # the paper's definition, row by row
         able = [j for j in (0, 1) if probability[i, j] >= means[j]]
         best = max(able, key=lambda j: probability[i, j]) if able else label
-        assert found.doubted[i] == (best != label)
+        assert found.rows[i] == (best != label)
 
 
 def test_nothing_speaks_against_labels_of_one_class_or_of_a_constant_model() -> None:
     labels, logits = simulated(50)
-    alone = analysis.doubt_labels(np.ones_like(labels), logits)
-    assert not alone.doubted.any()
+    alone = analysis.find_label_issues(np.ones_like(labels), logits)
+    assert not alone.rows.any()
     assert alone.thresholds[0] is None
-    assert not analysis.doubt_labels(labels, np.tile([0.3, 0.9], (50, 1))).doubted.any()
+    assert not analysis.find_label_issues(labels, np.tile([0.3, 0.9], (50, 1))).rows.any()
 
 
 def test_what_duplicates_do_by_brute_force() -> None:
@@ -241,8 +245,8 @@ def test_what_duplicates_do_by_brute_force() -> None:
     for name, rows in {"train": train, "repeats": repeats, "any": train | repeats}.items():
         kept = [r for r, out in zip(right, rows, strict=True) if not out]
         assert found[name].rows == sum(rows)
-        assert found[name].accuracy_without == pytest.approx(sum(kept) / len(kept))
-        assert found[name].accuracy_on == pytest.approx(right[rows].mean())
+        assert found[name].accuracy_of_others == pytest.approx(sum(kept) / len(kept))
+        assert found[name].accuracy == pytest.approx(right[rows].mean())
 
 
 def test_no_duplicates_and_nothing_but_duplicates() -> None:
@@ -250,7 +254,7 @@ def test_no_duplicates_and_nothing_but_duplicates() -> None:
 
     def effect(rows: Mask) -> tuple[int, float | None, float | None]:
         found = analysis.duplicate_effects(right, {"train": rows})["any"]
-        return found.rows, found.accuracy_on, found.accuracy_without
+        return found.rows, found.accuracy, found.accuracy_of_others
 
     assert effect(np.array([False, False])) == (0, None, 0.5)
     assert effect(np.array([True, True])) == (2, 0.5, None)
