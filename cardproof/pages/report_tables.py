@@ -214,9 +214,9 @@ def data_table(run: Run) -> Table:
             ("repeat an earlier text", "number", lambda n: figure(f"split.{n}_repeats", "{:.0f}")),
             ("mean tokens", "number", lambda n: figure(f"tokenize.{n}_mean_length", "{:.0f}")),
             ("truncated reviews", "number",
-             lambda n: figure(f"tokenize.{n}_reviews_cut", "{:.1f} %", 100)),
+             lambda n: figure(f"tokenize.{n}_reviews_truncated", "{:.1f} %", 100)),
             ("truncated tokens", "number",
-             lambda n: figure(f"tokenize.{n}_tokens_cut", "{:.1f} %", 100)),
+             lambda n: figure(f"tokenize.{n}_tokens_truncated", "{:.1f} %", 100)),
         ],
         [name for name in ("train", "validation", "test") if f"split.{name}_rows" in metrics],
     )  # fmt: skip

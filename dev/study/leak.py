@@ -71,7 +71,7 @@ def epochs_of(records: Sequence[Record]) -> list[Epoch]:
 def optimism_gap(records: Sequence[Record]) -> OptimismGap:
     """Compare what a start's runs reach on validation rows with what they reach on test rows."""
     shares = {
-        name: summarise([r.right[name].mean() for r in records]) for name in ("validation", "test")
+        name: summarise([r.right(name).mean() for r in records]) for name in ("validation", "test")
     }
     validation, test = (_per_row(records, name) for name in shares)
     return OptimismGap(
@@ -99,7 +99,7 @@ def distance_to(card: Sequence[float], records: Sequence[Record]) -> float:
 
 def _per_row(records: Sequence[Record], name: str) -> NDArray[np.float64]:
     """Per row of a set, the share of the records that have it right; shape (rows,)."""
-    return np.asarray(np.mean([r.right[name] for r in records], axis=0))
+    return np.asarray(np.mean([r.right(name) for r in records], axis=0))
 
 
 def _interval_of_gap(a: NDArray[np.float64], b: NDArray[np.float64]) -> Interval:

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from cardproof.evaluation.intervals import score_intervals
-from cardproof.pages.compare.render import HOW_TO_READ, markdown_table
-from cardproof.pages.compare.tables import main_table, pairs_table
+from cardproof.pages.comparison import HOW_TO_READ
+from cardproof.pages.comparison_tables import main_table, pairs_table
+from cardproof.pages.tables import markdown_table
+from cardproof.pages.templates import make_environment
 from cardproof.runs.groups import group_runs
 from cardproof.runs.paired import NOT_SHOWN, compare_groups
 from cardproof.runs.reading import Run
@@ -36,7 +37,7 @@ from dev.study.readings import (
     least_shown,
     spreads,
 )
-from dev.study.records import Record, read_records, read_runs
+from dev.study.records import Record, read_records
 from dev.study.small_sets import draw_scores
 from dev.study.small_sets import spreads as spreads_of_draws
 
@@ -56,31 +57,27 @@ def render_results(results: Path) -> dict[str, str]:
     Returns:
         By name below `results`; the summary as `SUMMARY`, which is no file.
     """
-    records = {record.name: record for record in read_records(results)}
+    records = read_records(results)
     figures: dict[str, str] = {}
     sections = {
-        "recipes": _recipes(results, records, figures),
-        "leak": _leak(results, records, figures),
-        "unspecified": _changes("unspecified", READINGS, results, records, figures),
-        "better": _changes("better", VARIANTS, results, records, figures),
+        "recipes": _recipes(records, figures),
+        "leak": _leak(records, figures),
+        "unspecified": _changes("unspecified", READINGS, records, figures),
+        "better": _changes("better", VARIANTS, records, figures),
         "small_sets": _small_sets(records[DRAWN_FROM], figures),
     }
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        undefined=StrictUndefined,
-        autoescape=False,  # Markdown, of our own figures
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = make_environment(TEMPLATES)
     environment.filters["share"] = lambda value: f"{value:.4f}"
     environment.filters["points"] = lambda value: f"{100 * value:+.2f}"
     environment.filters["p"] = lambda p: "-" if p is None else f"{p:.2g}"
-    whole = [r for r in records.values() if "/" not in r.name or r.name.startswith("recipes/")]
+    whole = [
+        record for name, record in records.items() if "/" not in name or name.startswith("recipes/")
+    ]
     page = environment.get_template("results.md.j2").render(
         **sections,
         records=whole,
         bases=sorted({r.said["base"] for r in records.values()}),
-        intervals={r.name: score_intervals(r.labels, r.logits) for r in whole},
+        intervals={r.run.name: score_intervals(r.scored.labels, r.scored.logits) for r in whole},
         missing={question: _missing(plan, records) for question, plan in PLAN.items()},
     )
     summary = environment.get_template("summary.md.j2").render(**sections)
@@ -115,14 +112,12 @@ def _where(records: Sequence[Record]) -> str:
     return f"{between}; {' and '.join(machines)}; {' and '.join(versions)}"
 
 
-def _recipes(
-    results: Path, records: Mapping[str, Record], figures: dict[str, str]
-) -> Section | None:
+def _recipes(records: Mapping[str, Record], figures: dict[str, str]) -> Section | None:
     """The five cards' recipes side by side."""
     found = _of(PLAN["recipes"], records)
     if not found:
         return None
-    grouping = group_runs(read_runs(results, [record.name for record in found]))
+    grouping = group_runs(record.run for record in found)
     paired = compare_groups(grouping.groups)
     best = max(grouping.groups, key=lambda group: group.values(ACCURACY))
     title_of = {group.label: group.recipe.card.title for group in grouping.groups}
@@ -139,12 +134,12 @@ def _recipes(
             for pair in paired.pairs
             if pair.said != NOT_SHOWN
         ],
-        "rows": len(found[0].labels),
+        "rows": len(found[0].scored.labels),
         "where": _where(found),
     }
 
 
-def _leak(results: Path, records: Mapping[str, Record], figures: dict[str, str]) -> Section | None:
+def _leak(records: Mapping[str, Record], figures: dict[str, str]) -> Section | None:
     """The same recipe from a clean base and from one that has seen all rows."""
     seeds = [s for s in SEEDS if {f"{HONEST}-seed-{s}", f"{LEAKY}-seed-{s}"} <= records.keys()]
     if not seeds:
@@ -155,7 +150,7 @@ def _leak(results: Path, records: Mapping[str, Record], figures: dict[str, str])
     }
     honest, leaky = starts.values()
     epochs = {name: leak.epochs_of(found) for name, found in starts.items()}
-    card = _card_epochs(read_runs(results, [honest[0].name])[0])
+    card = _card_epochs(honest[0].run)
     figures["leak.svg"] = to_svg(draw_leak(epochs, [row["accuracy"] for row in card]))
     return {
         "epochs": epochs,
@@ -163,9 +158,9 @@ def _leak(results: Path, records: Mapping[str, Record], figures: dict[str, str])
         "seeds": len(seeds),
         "optimism_gaps": {name: leak.optimism_gap(found) for name, found in starts.items()},
         "excess_gap": leak.excess_gap(honest, leaky),
-        "rows": round(honest[0].metrics["split.train_rows"]),
-        "validation_rows": len(honest[0].right["validation"]),
-        "test_rows": len(honest[0].right["test"]),
+        "rows": round(honest[0].run.metrics["split.train_rows"]),
+        "validation_rows": len(honest[0].right("validation")),
+        "test_rows": len(honest[0].right("test")),
         "commands": [command_of(PLAN["leak"][i]) for i in (1, 0)],
         "distance": leak.distance_to([row["accuracy"] for row in card], leaky),
         "where": _where([*honest, *leaky]),
@@ -184,13 +179,12 @@ def _card_epochs(run: Run) -> list[dict[str, float]]:
 def _changes(
     question: str,
     changes: Mapping[str, Mapping[str, str]],
-    results: Path,
     records: Mapping[str, Record],
     figures: dict[str, str],
 ) -> Section | None:
     """One recipe with one thing changed at a time, each change beside the first."""
     found = _of(PLAN[question], records)
-    runs = {run.name: run for run in read_runs(results, [record.name for record in found])}
+    runs = {record.run.name: record.run for record in found}
     by_change = {
         change: [run for name, run in runs.items()
                  if name.startswith(f"{question}/{change.replace(' ', '-')}-seed-")]
@@ -222,9 +216,9 @@ def _changes(
         "kept": [KEPT[change] for change in helps if change in KEPT],
         "level": LEVEL,
         "most_seeds": max(len(group.runs) for group in groups),
-        "reviews_cut": _reviews_truncated(found[0].metrics),
-        "train_rows": round(found[0].metrics["split.train_rows"]),
-        "rows": len(found[0].labels),
+        "reviews_cut": _reviews_truncated(found[0].run.metrics),
+        "train_rows": round(found[0].run.metrics["split.train_rows"]),
+        "rows": len(found[0].scored.labels),
         "where": _where(found),
     }
 
@@ -242,9 +236,10 @@ def _points(reading: Reading) -> float:
 
 def _small_sets(source: Record, figures: dict[str, str]) -> Section:
     """What a draw of a few test rows does to one model's scores."""
-    drawn = draw_scores(source.labels, source.logits, DRAWN_ROWS, DRAWS, SEED)
-    found = spreads_of_draws(source.labels, source.logits, drawn)
-    all_rows, whole = len(source.labels), found["accuracy"].whole
+    labels, logits = source.scored.labels, source.scored.logits
+    drawn = draw_scores(labels, logits, DRAWN_ROWS, DRAWS, SEED)
+    found = spreads_of_draws(labels, logits, drawn)
+    all_rows, whole = len(labels), found["accuracy"].whole
     figures["small-test-sets.svg"] = to_svg(draw_small_sets(drawn, found, DRAWN_ROWS, all_rows))
     return {
         "source": source,

@@ -75,7 +75,7 @@ def least_shown(pairs: Sequence[Pair]) -> float | None:
     By the spread of the seeds' differences that the pairs have on average, and the first step of
     Holm's correction. None where they differ in their seeds or have none.
     """
-    counts = {pair.runs for pair in pairs}
+    counts = {(pair.runs_a, pair.runs_b) for pair in pairs}
     if len(counts) != 1 or any(pair.over_seeds is None for pair in pairs):
         return None
     freedom = min(next(iter(counts))) - 1

@@ -19,14 +19,14 @@ from typing import Any
 
 from cardproof.errors import CardproofError
 from cardproof.files import working_folder, write_text_atomic
-from cardproof.pages.report.figures import draw_figures
-from cardproof.pages.report.render import command_of, render_model_card, render_page
-from cardproof.recipe.schema import Recipe
-from cardproof.recipe.stages import FOLDER, read_stage_recipe
-from cardproof.runs.facts import RunFacts, read_run
+from cardproof.pages.figures import draw_figures
+from cardproof.pages.report import render_model_card, render_page
+from cardproof.pages.settings import command_of
+from cardproof.runs.findings import find, read_outputs
+from cardproof.runs.reading import RECIPE, Run
 
 RESULTS = Path("results")
-FILES = (f"{FOLDER}/report.json", "plots/epochs.csv", "plots/training_curve.csv",
+FILES = (RECIPE, "plots/epochs.csv", "plots/training_curve.csv",
          "model/training.json")  # fmt: skip
 
 _EPILOG = """\
@@ -62,7 +62,7 @@ def write_record(root: Path, target: Path, *, page: bool) -> None:
 
     With `page` its report and its model card are added, about half a megabyte.
     """
-    run = without_texts(read_run(read_stage_recipe(Recipe, root / FOLDER), root))
+    outputs = read_outputs(root)
     target.parent.mkdir(parents=True, exist_ok=True)
     with working_folder(target) as folder:
         for path in ("metrics", "data/predictions"):
@@ -71,19 +71,14 @@ def write_record(root: Path, target: Path, *, page: bool) -> None:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(root / path, folder / path)
         if page:
-            write_text_atomic(folder / "README.md", render_model_card(run))
-            write_text_atomic(folder / "index.html", render_page(run, draw_figures(run)))
-        said = describe(run) | {"commit": _commit(root)}
+            found = find(dataclasses.replace(outputs, texts_of=lambda places: [""] * len(places)))
+            write_text_atomic(folder / "README.md", render_model_card(found))
+            write_text_atomic(folder / "index.html", render_page(found, draw_figures(found)))
+        said = describe(outputs.run) | {"commit": _commit(root)}
         write_text_atomic(folder / "record.json", json.dumps(said, indent=2) + "\n")
 
 
-def without_texts(run: RunFacts) -> RunFacts:
-    """The run with empty texts in place of its reviews."""
-    reviews = dataclasses.replace(run.reviews, texts=[""] * len(run.reviews.texts))
-    return dataclasses.replace(run, reviews=reviews)
-
-
-def describe(run: RunFacts) -> dict[str, Any]:
+def describe(run: Run) -> dict[str, Any]:
     """What was run, when and where."""
     recipe = run.recipe
     return {

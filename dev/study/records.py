@@ -1,100 +1,59 @@
 """Reads the records that `python -m dev.study.record` wrote."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
-
-from cardproof.errors import CardproofError
-from cardproof.runs.reading import Run, UnavailableError, read_run
-from cardproof.tables import read_csv
+from cardproof.evaluation.metrics import Mask, right_rows
+from cardproof.runs.reading import (
+    Predictions,
+    Rows,
+    Run,
+    files_below,
+    read_predictions,
+    read_rows,
+    read_run,
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """A finished run.
+    """A finished run, named by its folder below results/, and what stands there beside it."""
 
-    Attributes:
-        name: of its folder, below results/.
-        said: record.json: command, date, card, base, seed, machine, versions.
-        metrics: by "<file>.<key>".
-        epochs: the per-epoch table.
-        labels: of the scored rows; shape (rows,).
-        logits: of the scored rows; shape (rows, 2).
-        right: which rows of each set that was predicted are right; shape (rows of the set,).
-    """
+    run: Run
+    said: Mapping[str, Any]  # record.json: command, date, card, base, seed, machine, versions
+    epochs: Rows
+    predictions: Mapping[str, Predictions]  # by set
 
-    name: str
-    said: dict[str, Any]
-    metrics: dict[str, float]
-    epochs: list[dict[str, float | None]]
-    labels: NDArray[np.int64]
-    logits: NDArray[np.float64]
-    right: dict[str, NDArray[np.bool_]]
+    @property
+    def scored(self) -> Predictions:
+        """Of the rows that the headline figures are of."""
+        return self.predictions[self.run.recipe.split.scored_set]
+
+    def right(self, name: str) -> Mask:
+        """Which rows of a set are classified rightly; shape (rows of the set,)."""
+        found = self.predictions[name]
+        return right_rows(found.labels, found.logits)
 
 
-def read_records(results: Path) -> list[Record]:
-    """Every record below `results`, by name."""
-    return [_read_record(p.parent, results) for p in sorted(results.glob("**/record.json"))]
-
-
-def _read_record(folder: Path, results: Path) -> Record:
-    said = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-    metrics: dict[str, float] = {}
-    for path in sorted((folder / "metrics").glob("*.json")):
-        figures = json.loads(path.read_text(encoding="utf-8"))
-        metrics |= {f"{path.stem}.{key}": value for key, value in figures.items()}
-    predictions = {
-        path.stem: _read_predictions(path)
-        for path in sorted((folder / "data/predictions").glob("*.parquet"))
-    }
-    labels, logits = predictions[said["scored_set"]]
-    return Record(
-        name=folder.relative_to(results).as_posix(),
-        said=said,
-        metrics=metrics,
-        epochs=read_csv(folder / "plots/epochs.csv"),
-        labels=labels,
-        logits=logits,
-        right={name: of.argmax(axis=1) == told for name, (told, of) in predictions.items()},
-    )
-
-
-def _read_predictions(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Labels, shape (rows,), and logits, shape (rows, 2)."""
-    table = pq.read_table(path)
-    logits = [table[c].to_numpy().astype(np.float64) for c in ("logit_negative", "logit_positive")]
-    return table["label"].to_numpy(), np.stack(logits, axis=1)
-
-
-def read_runs(results: Path, names: list[str]) -> list[Run]:
-    """The runs of those records that are there, as `cardproof.pages.compare` has them.
+def read_records(results: Path) -> dict[str, Record]:
+    """Every record below `results`, by name.
 
     Raises:
         CardproofError: a record is not what this version writes.
     """
-    runs = []
-    for name in names:
-        folder = results / name
-        if not (folder / "record.json").is_file():
-            continue
-        run = read_run(name, "", _reader(folder))
-        if not isinstance(run, Run):
-            raise CardproofError(f"{folder}: {run.reason}")
-        runs.append(run)
-    return runs
+    folders = sorted(path.parent for path in results.glob("**/record.json"))
+    return {folder.relative_to(results).as_posix(): _read(folder, results) for folder in folders}
 
 
-def _reader(folder: Path) -> Callable[[str], bytes]:
-    def read(path: str) -> bytes:
-        try:
-            return (folder / path).read_bytes()
-        except OSError as error:
-            raise UnavailableError(f"{path} is not in the record") from error
-
-    return read
+def _read(folder: Path, results: Path) -> Record:
+    read = files_below(folder)
+    predicted = sorted((folder / "data/predictions").glob("*.parquet"))
+    return Record(
+        run=read_run(folder.relative_to(results).as_posix(), "", read),
+        said=json.loads(read("record.json")),
+        epochs=read_rows(read, "plots/epochs.csv"),
+        predictions={path.stem: read_predictions(read, path.stem) for path in predicted},
+    )

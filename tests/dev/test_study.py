@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from ruamel.yaml import YAML
 from scipy import stats
 from sklearn.metrics import f1_score, precision_score, recall_score
@@ -14,6 +15,7 @@ from cardproof.errors import CardproofError
 from cardproof.recipe.load import load_recipe, read_files, resolve
 from cardproof.runs.groups import Group
 from cardproof.runs.paired import Pair
+from cardproof.runs.reading import Predictions
 from dev.study.leak import excess_gap, optimism_gap
 from dev.study.pages import SUMMARY, render_results
 from dev.study.plan import KEPT, PLAN, REMOVED, VARIANT_SEEDS, VARIANTS, Planned
@@ -168,12 +170,17 @@ def test_the_least_difference_that_shows_is_where_the_test_turns() -> None:
 
 
 def test_what_validation_rows_flatter_by_is_their_gap_to_test_rows() -> None:
-    def record(seed: int) -> Record:
-        right = {"validation": marks(0.95, 400, seed), "test": marks(0.85, 1_000, seed)}
-        empty = np.zeros(0, dtype=np.int64)
-        return Record(f"r-{seed}", {"seed": seed}, {}, [], empty, np.zeros((0, 2)), right)
+    def record(**right: NDArray[np.bool_]) -> Record:
+        predictions = {
+            name: Predictions(np.arange(len(m)), m.astype(int), np.tile([0, 1.0], (len(m), 1)))
+            for name, m in right.items()
+        }
+        return Record(made_run("r"), {}, [], predictions)
 
-    found = optimism_gap([record(1), record(2)])
+    def seeded(seed: int) -> Record:
+        return record(validation=marks(0.95, 400, seed), test=marks(0.85, 1_000, seed))
+
+    found = optimism_gap([seeded(1), seeded(2)])
     assert found.gap == pytest.approx(0.1)
     assert found.interval.low < 0.1 < found.interval.high
     # Two independent models: half of a single one's variance in each of the two means.
@@ -181,11 +188,10 @@ def test_what_validation_rows_flatter_by_is_their_gap_to_test_rows() -> None:
     assert found.interval.high - found.interval.low == pytest.approx(2 * 1.96 * error, rel=0.15)
 
     # The same rows right in both sets: no leak. More of the validation rows alone: all of it.
-    same = excess_gap([record(1)], [record(1)])
+    same = excess_gap([seeded(1)], [seeded(1)])
     assert (same.points, same.interval.low, same.interval.high) == (0, 0, 0)
-    right = {"validation": marks(1, 400), "test": record(1).right["test"]}
-    leaky = Record("l", {}, {}, [], record(1).labels, record(1).logits, right)
-    more = excess_gap([record(1)], [leaky])
+    leaky = record(validation=marks(1, 400), test=seeded(1).right("test"))
+    more = excess_gap([seeded(1)], [leaky])
     assert more.points == pytest.approx(0.05)
     assert 0 < more.interval.low < 0.05 < more.interval.high
 

@@ -28,7 +28,7 @@ def outputs_of(recipe: Recipe, **provenance: str | int) -> Outputs:
     for name in ("train", "validation", "test"):
         metrics |= {f"split.{name}_rows": 100, f"split.{name}_positive_share": 0.5}
         metrics |= {f"split.{name}_repeats": 1, f"tokenize.{name}_mean_length": 231.5}
-        metrics |= {f"tokenize.{name}_{what}_cut": 0.25 for what in ("reviews", "tokens")}
+        metrics |= {f"tokenize.{name}_{what}_truncated": 0.25 for what in ("reviews", "tokens")}
     metrics |= {"split.test_in_train": 2, "train.steps": 2814, "train.parameters": 66_955_010}
     metrics |= {"train.model_bytes": 267_832_560, "evaluate_time.milliseconds_per_example": 12.345}
     said: dict[str, str | int] = {"threads": 2}

@@ -49,7 +49,7 @@ def made_run(
     return Run(
         name=name,
         commit="0" * 40,
-        recipe=recipe_of(**overrides),
+        recipe=resolve(raw_files(**overrides)),
         metrics={f"evaluate.{key}": value for key, value in figures.items()},
         provenance={"precision": "fp32"},
         code=code or {"cardproof/training/trainer.py": "1"},
