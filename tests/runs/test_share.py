@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import Run
 
 MINIATURE = ("-S", "train.max_steps=6", "-S", "data.limit=100", "-S", "data.test_limit=60")
-STAGES = 7
+STAGES = 6
 
 
 def must(run: Run, *command: str, cwd: Path) -> str:
