@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from cardproof.data.duplicates import repeats_earlier, stands_in, text_key
+from cardproof.data.duplicates import occurs_in, repeats_earlier, text_key
 from cardproof.errors import CardproofError
 from cardproof.evaluation.metrics import Mask
 from cardproof.model.tokens import BATCH, open_tokens
@@ -58,8 +58,8 @@ def read_reviews(
     return ScoredReviews(
         full_lengths=np.asarray(tokens.full_lengths),
         lengths=tokens.lengths,
-        in_train=stands_in(keys, _keys(root, "train")),
-        in_validation=stands_in(keys, _keys(root, validation)) if validation else None,
+        in_train=occurs_in(keys, _keys(root, "train")),
+        in_validation=occurs_in(keys, _keys(root, validation)) if validation else None,
         repeated=repeats_earlier(keys),
     )
 

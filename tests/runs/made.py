@@ -76,10 +76,8 @@ def write_outputs(folder: Path, outputs: Outputs, texts: Mapping[str, Sequence[s
     (folder / "data/recipe/report.json").write_text(outputs.run.recipe.model_dump_json())
     for name, table in {"epochs": outputs.epochs, "training_curve": outputs.curve}.items():
         write_csv(folder / f"plots/{name}.csv", list(table[0]), table)
-    predicted = {
-        "validation": outputs.validation,
-        outputs.run.recipe.split.scored_set: outputs.scored,
-    }
+    predicted: dict[str, Predictions | None] = {"validation": outputs.validation}
+    predicted[outputs.run.recipe.split.scored_set] = outputs.scored
     for name, column in texts.items():
         rows = np.arange(len(column))
         of_set = {"row": rows, "text": column, "label": rows % 2}
