@@ -464,7 +464,7 @@ def test_a_librarys_version_is_no_data_set() -> None:
 
 
 def test_the_heading_after_a_figure_is_not_of_its_sentence() -> None:
-    text = "# m It achieves the following results on the evaluation set: - Accuracy: 0.91 ## Training"
+    text = "It achieves the following results on the evaluation set: - Accuracy: 0.91 ## Training"
     assert [claim.split for claim in read_card(text).claims] == [None]
 
 
