@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cardproof.audit.reading import LARGEST, decode
 from cardproof.draft.checking import faults_with
+from cardproof.draft.document import shown
 from cardproof.draft.drafting import Draft, draft_card
 from cardproof.draft.hub import HubError, is_hub_id, pin_base, read_card_file
 from cardproof.draft.sources import base_block, read_sources, reviews_block
@@ -123,12 +124,12 @@ def _print_entries(draft: Draft, *, from_hub: bool) -> None:
             try:
                 pins = pin_base(repository)
             except HubError as error:
-                print(f"\nwithout checksums: {error}")
-        print(f"\nsources.yaml has no base {repository}; add under `bases:`")
+                print(f"\nwithout checksums: {shown(str(error), 300)}")
+        print(f"\nsources.yaml has no base {shown(repository)}; add under `bases:`")
         print(base_block(entry, repository, pins))
     if draft.new_reviews:
         entry, repository = draft.new_reviews
-        print(f"\nsources.yaml has no reviews {repository}; add under `reviews:`")
+        print(f"\nsources.yaml has no reviews {shown(repository)}; add under `reviews:`")
         print(reviews_block(entry, repository))
 
 

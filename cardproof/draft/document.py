@@ -7,6 +7,7 @@ from itertools import islice
 from cardproof.audit.claims import blank_out, code_fences
 from cardproof.audit.facts import CardFacts
 from cardproof.audit.front_matter import split_document
+from cardproof.audit.numbers import read_number
 from cardproof.audit.reading import LARGEST, read_card
 from cardproof.audit.tables import Table, find_tables
 
@@ -69,6 +70,18 @@ def _trainer_list(prose: str) -> dict[str, str]:
     for mark, stop in zip(marks, ends, strict=False):  # no marks, but an end
         items.setdefault(mark[1], passage[mark.end() : stop].strip().partition("\n")[0].strip())
     return items
+
+
+def number(text: str | None) -> float | None:
+    """The value of a printed number; None if the text is none."""
+    printed = read_number(text or "")
+    return printed.figure.value if printed else None
+
+
+def whole_number(text: str | None) -> int | None:
+    """The value of a printed number without a fraction; None if the text is none."""
+    value = number(text)
+    return int(value) if value is not None and value == int(value) else None
 
 
 def shown(text: str, most: int = 100) -> str:

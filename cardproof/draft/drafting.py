@@ -1,7 +1,7 @@
 """Drafts the file of a card from its text."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,12 @@ from cardproof.errors import CardproofError
 from cardproof.recipe.schema import SECTIONS, CardFile
 
 _LEAST = {"title": "-", "published_as": "-", "reviews": "-", "base": "-"}  # of a card's file
+# Every key that a card may state of its recipe, in the order of its file.
+_KEYS = tuple(
+    f"{section}.{field}"
+    for section in SECTIONS
+    for field in type(getattr(CardFile.model_validate(_LEAST), section)).model_fields
+)
 _GUESSING = math.log(2)  # the cross-entropy of one half each, between two classes
 
 
@@ -134,13 +140,6 @@ def _without_contradictions(part: Part) -> Part:
     return part.without(told, [f"{why}: {key} is left to the default" for key, why in told.items()])
 
 
-def _keys() -> Iterator[str]:
-    """Every key that a card may state of its recipe, in the order of its file."""
-    empty = CardFile.model_validate(_LEAST)
-    fields = {section: type(getattr(empty, section)).model_fields for section in SECTIONS}
-    return (f"{section}.{key}" for section in SECTIONS for key in fields[section])
-
-
 def _left_to_defaults(identity: Identity, part: Part) -> tuple[str, ...]:
     """The keys that the file leaves out, but for those that decide nothing without others."""
     idle = set()
@@ -150,7 +149,7 @@ def _left_to_defaults(identity: Identity, part: Part) -> tuple[str, ...]:
             idle.add("split.seed")
     names = {"labels": identity.labels, "license": identity.license}
     names_left = [name for name, value in names.items() if value is None]
-    left = [key for key in _keys() if part.value(key) is None and key not in idle]
+    left = [key for key in _KEYS if part.value(key) is None and key not in idle]
     return (*names_left, *left)
 
 
@@ -167,7 +166,7 @@ def _card(identity: Identity, part: Part) -> dict[str, Any]:
     for section in SECTIONS:
         card[section] = {
             key.partition(".")[2]: _plain(part.stated[key])
-            for key in _keys()
+            for key in _KEYS
             if key.startswith(f"{section}.") and key in part.stated
         }
     claims = {
@@ -185,7 +184,7 @@ def _card(identity: Identity, part: Part) -> dict[str, Any]:
 def _reasons(reasons: Mapping[str, Reasoned]) -> dict[str, Any]:
     return {
         key: {"value": _plain(reasons[key].value), "reason": shown(reasons[key].reason, 300)}
-        for key in _keys()
+        for key in _KEYS
         if key in reasons
     }
 

@@ -4,8 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cardproof.audit.numbers import read_number
-from cardproof.draft.document import shown
+from cardproof.draft.document import number, shown, whole_number
 from cardproof.draft.parts import Part, Reasoned
 
 SCHEDULERS = ("linear", "cosine", "constant", "constant_with_warmup")
@@ -40,39 +39,29 @@ def read_list(items: Mapping[str, str]) -> Part:
             unplaced.append(f"{shown(f'{name}: {value}')}: it is trained with AdamW here")
     batch = _batch(items, "train_batch_size", "train.batch_size")
     batch = {**batch, **_batch(items, "eval_batch_size", "evaluate.batch_size")}
-    for key, why in batch.items():
-        if why.value != stated.get(key):
-            stated.pop(key, None)
-    return Part(stated, {k: why for k, why in batch.items() if k not in stated}, {}, (*unplaced,))
+    stated = {key: value for key, value in stated.items() if key not in batch}
+    return Part(stated, batch, {}, tuple(unplaced))
 
 
 def _batch(items: Mapping[str, str], name: str, key: str) -> dict[str, Reasoned]:
     """The rows of all devices and of all accumulated passes, where the list has such lines."""
-    total, one = _whole(items.get(f"total_{name}", "")), _whole(items.get(name, ""))
-    devices = _whole(items.get("num_devices", "")) or 1
-    accumulated = _whole(items.get("gradient_accumulation_steps", "")) or 1
+    total, one = whole_number(items.get(f"total_{name}", "")), whole_number(items.get(name, ""))
+    devices = whole_number(items.get("num_devices", "")) or 1
+    accumulated = whole_number(items.get("gradient_accumulation_steps", "")) or 1
     passes = accumulated if name == "train_batch_size" else 1
-    total = total or (one * devices * passes if one else None)
-    if not total or not one or total == one:
+    product = (one or 0) * devices * passes
+    total = total or product
+    if not total or total == one:
         return {}
-    product = f"{one} rows x {devices} devices" if devices > 1 else f"{one} rows"
-    product += f" x {passes} accumulated passes" if passes > 1 else ""
-    return {key: Reasoned(total, f"{product} = {total} rows a step")}
-
-
-def _number(text: str) -> float | None:
-    printed = read_number(text)
-    return printed.figure.value if printed else None
-
-
-def _whole(text: str) -> int | None:
-    value = _number(text)
-    return int(value) if value is not None and value == int(value) else None
+    parts = f"{one} rows x {devices} devices" if devices > 1 else f"{one} rows"
+    parts += f" x {passes} accumulated passes" if passes > 1 else ""
+    stated = f"{parts} = {total} rows a step" if total == product else f"total_{name}: {total}"
+    return {key: Reasoned(total, stated)}
 
 
 def _line(name: str, text: str) -> dict[str, Any]:
     """The key and the value of a line; nothing where no key takes it."""
-    value = _READ.get(name, _whole)(text) if name in _OF_A_LINE else None
+    value = _READ.get(name, whole_number)(text) if name in _OF_A_LINE else None
     return {} if value is None else {_OF_A_LINE[name]: value}
 
 
@@ -81,9 +70,9 @@ def _optimizer(text: str) -> dict[str, Any]:
     betas, epsilon = _BETAS.search(text), _EPSILON.search(text)
     found: dict[str, Any] = {}
     if betas:
-        found["train.betas"] = [_number(betas[1]), _number(betas[2])]
+        found["train.betas"] = [number(betas[1]), number(betas[2])]
     if epsilon:
-        found["train.epsilon"] = _number(epsilon[1])
+        found["train.epsilon"] = number(epsilon[1])
     return {key: value for key, value in found.items() if value and value != [None, None]}
 
 
@@ -104,9 +93,9 @@ _OF_A_LINE = {
     "mixed_precision_training": "train.precision",
 }
 _READ: dict[str, Callable[[str], Any]] = {
-    "learning_rate": _number,
+    "learning_rate": number,
     "lr_scheduler_type": lambda text: text.lower() if text.lower() in SCHEDULERS else None,
-    "num_epochs": _number,
+    "num_epochs": number,
     "mixed_precision_training": _precision,
 }
 

@@ -20,8 +20,8 @@ _SETTINGS = {
 }
 # What changes a training run and has no key.
 _NO_KEY = {
-    "another optimizer than AdamW": r"\bSGD\b|\bAdafactor\b|\bRMSprop\b|\bAdagrad\b|\bLAMB\b"
-    r"|\bLion\b|\bShampoo\b|8-?bit Adam",
+    "another optimizer than AdamW": r"(?-i:\bSGD\b|\bLAMB\b|\bLion\b)"
+    r"|\bAdafactor\b|\bRMSprop\b|\bAdagrad\b|\bShampoo\b|8-?bit Adam",
     "gradient clipping": r"\bgradient[ -]clip|\bmax_grad_norm\b|\bclip_grad",
     "label smoothing": r"\blabel[ _-]smoothing\b",
     "early stopping": r"\bearly[ -]stopp",
@@ -34,9 +34,7 @@ _NO_KEY = {
     "distillation": r"\bknowledge distillation\b",
 }
 _SETTING_PATTERNS = {key: re.compile(pattern, re.I) for key, pattern in _SETTINGS.items()}
-_NO_KEY_PATTERNS = {
-    what: re.compile(pattern, 0 if "SGD" in pattern else re.I) for what, pattern in _NO_KEY.items()
-}
+_NO_KEY_PATTERNS = {what: re.compile(pattern, re.I) for what, pattern in _NO_KEY.items()}
 _DENIED = re.compile(r"\bno\b|\bnot\b|\bwithout\b", re.I)
 
 

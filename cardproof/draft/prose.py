@@ -4,9 +4,8 @@ import re
 from typing import Any
 
 from cardproof.audit.facts import CardFacts
-from cardproof.audit.numbers import read_number
 from cardproof.claims.published import IMDB_SPLIT
-from cardproof.draft.document import Document, shown
+from cardproof.draft.document import Document, number, shown, whole_number
 from cardproof.draft.parts import Part, Reasoned, combine
 
 _NUMBER = r"(\d[\d,]{0,14}+(?:\.\d{1,20}+)?+(?:[eE][-+]?\d{1,3})?+)(?![\w%])"
@@ -39,6 +38,7 @@ _RELOADED = re.compile(r"\breload|\brestor|\bload_best|\bre-load|\bis kept\b|\bk
 _CPU_BUILD = re.compile(r"\b(?:py)?torch\W{1,4}\d[\d.]{0,10}\+cpu\b", re.I)
 
 _SHARES = re.compile(r"(?<![\d/.])(\d{2}) ?[/:-] ?(\d{1,2})(?![\d/])")
+_BALANCE = re.compile(r"\bbalanc", re.I)  # of classes, as "50/50"
 _TEST_SIZE = re.compile(r"\btest_size\W{1,3}(0?\.\d{1,6})")
 _HELD_OUT = re.compile(r"\bvalid|\bdev(?:elopment)?\b|\bheld[ -]out\b|\bhold[ -]?out\b", re.I)
 _SEED = re.compile(r"\b(?:seed|random_state)\W{1,8}(?:of |is )?(\d{1,10})(?!\d|\.\d)", re.I)
@@ -47,21 +47,21 @@ _SEED = re.compile(r"\b(?:seed|random_state)\W{1,8}(?:of |is )?(\d{1,10})(?!\d|\
 def read_prose(document: Document) -> Part:
     """What the card's prose says: how it was split, tokenized, trained and scored."""
     split, sentence = _read_split(document)
-    seed = _first(_SEED, document.prose.replace(sentence, " ") if sentence else document.prose)
+    seeds = (_first(_SEED, one) for one in document.sentences if one != sentence)
     recipe = document.facts.hyperparameters
     stated: dict[str, Any] = {
         **split,
         **_scored(document.facts),
-        "tokenize.max_length": _whole(_first(_MAX_LENGTH, document.prose)),
+        "tokenize.max_length": whole_number(_first(_MAX_LENGTH, document.prose)),
         "train.learning_rate": recipe.learning_rate,
         "train.scheduler": (_first(_SCHEDULER, document.prose) or "").lower() or None,
-        "train.warmup_steps": _whole(_first(_WARMUP, document.prose)),
-        "train.weight_decay": _number(_first(_WEIGHT_DECAY, document.prose)),
+        "train.warmup_steps": whole_number(_first(_WARMUP, document.prose)),
+        "train.weight_decay": number(_first(_WEIGHT_DECAY, document.prose)),
         "train.batch_size": recipe.rows_per_step,
         "train.epochs": recipe.epochs,
         "train.max_steps": recipe.max_steps,
-        "train.seed": _whole(seed),
-        "evaluate.batch_size": _whole(_first(_EVAL_BATCH, document.prose)),
+        "train.seed": whole_number(next(filter(None, seeds), None)),
+        "evaluate.batch_size": whole_number(_first(_EVAL_BATCH, document.prose)),
     }
     said = Part({key: value for key, value in stated.items() if value is not None})
     return combine([said, _precision(document), Part({}, {}, _load_best(document))])
@@ -73,28 +73,18 @@ def _first(pattern: re.Pattern[str], text: str) -> str | None:
     return next(filter(None, match.groups()), None) if match else None
 
 
-def _number(text: str | None) -> float | None:
-    printed = read_number(text or "")
-    return printed.figure.value if printed else None
-
-
-def _whole(text: str | None) -> int | None:
-    value = _number(text)
-    return int(value) if value is not None and value == int(value) else None
-
-
 def _read_split(document: Document) -> tuple[dict[str, Any], str]:
     """A share of the training rows that was held out, and the sentence that says so."""
     for sentence in document.sentences:
-        if not _HELD_OUT.search(sentence) or "train" not in sentence.lower():
+        if not _HELD_OUT.search(sentence) or not _OF_TRAINING.search(sentence):
             continue
-        share = _number(_first(_TEST_SIZE, sentence))
-        parts = _SHARES.search(sentence)
+        share = number(_first(_TEST_SIZE, sentence))
+        parts = None if _BALANCE.search(sentence) else _SHARES.search(sentence)
         if share is None and parts and int(parts[1]) + int(parts[2]) == 100:
             share = min(int(parts[1]), int(parts[2])) / 100
         if share:
             found = {"split.validation": "holdout", "split.test_size": share}
-            seed = _whole(_first(_SEED, sentence))
+            seed = whole_number(_first(_SEED, sentence))
             return found if seed is None else {**found, "split.seed": seed}, sentence
     return {}, ""
 

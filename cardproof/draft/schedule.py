@@ -151,10 +151,5 @@ def _warmup(items: dict[str, str], steps: StepsPerEpoch | None, stated: Part) ->
             unplaced=(f"lr_scheduler_warmup_ratio: {share:g}: state it as train.warmup_steps",)
         )
     value = math.ceil(total * share)
-    reason = f"{share:g} of {steps_text(total)} steps"
+    reason = f"{share:g} of {total:,.0f} steps"
     return Part({}, {"train.warmup_steps": Reasoned(value, reason)})
-
-
-def steps_text(steps: float) -> str:
-    """A number of steps with separators."""
-    return f"{steps:,.0f}"
