@@ -27,6 +27,7 @@ examples:
   cardproof add README.md --name mine    draft cards/mine.yaml
   cardproof add owner/model              take the card from the hub
   curl -L URL | cardproof add - --force  from standard input, over a file of that name
+  git add cards/mine.yaml                let DVC's queue and --temp have it
   dvc exp run -S card=mine               run it
 
 Run it in the root of a clone. What the card states is written to its file; what follows from its
@@ -111,7 +112,11 @@ def _report(draft: Draft, name: str, path: Path, faults: Sequence[str], *, from_
         print("\nuntil this is fixed, every run is refused, as all of cards/ is checked:")
         print("\n".join(f"  - {one}" for one in faults))
         return EXIT_REFUSED_BY_RUNS
-    print(f"\ncompare it with the card, then: dvc exp run -S card={name}")
+    print(
+        f"\ncompare it with the card, then\n"
+        f"  git add {path}  (the queue and --temp take only what Git knows)\n"
+        f"  dvc exp run -S card={name}"
+    )
     return 0
 
 

@@ -47,6 +47,7 @@ def test_a_card_is_written_and_what_has_no_place_is_printed(
     out = capsys.readouterr().out
     assert "cards/made-up-model.yaml: " in out
     assert "label_smoothing_factor: 0.1: no key" in out
+    assert "git add cards/made-up-model.yaml" in out
     assert "dvc exp run -S card=made-up-model" in out
     assert written(clone / "cards/made-up-model.yaml")["train"]["learning_rate"] == 3e-5
     assert not list((clone / "cards").glob(".*")), "something was left beside it"
