@@ -19,10 +19,9 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Va
     write_text_atomic(path, buffer.getvalue())
 
 
-def read_csv(path: Path) -> list[dict[str, float | None]]:
-    """Read a table of numbers; an empty cell becomes None."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return [
-            {name: float(cell) if cell else None for name, cell in row.items()}
-            for row in csv.DictReader(file)
-        ]
+def parse_csv(text: str) -> list[dict[str, float | None]]:
+    """A table of numbers with a header; an empty cell becomes None."""
+    return [
+        {name: float(cell) if cell else None for name, cell in row.items()}
+        for row in csv.DictReader(text.splitlines())
+    ]

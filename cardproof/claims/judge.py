@@ -1,13 +1,12 @@
 """A card's claims beside what our runs measured, and the verdict on each."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from cardproof.claims.verdicts import Verdict, judge
 from cardproof.recipe.reported import PrintedFigure, is_blank, parse_figure, print_like
-from cardproof.recipe.schema import Claims, Recipe
+from cardproof.recipe.schema import Recipe
 
 MEBIBYTE = 2**20
 EPOCH_FIELDS = ("training_loss", "epoch", "step", "validation_loss", "accuracy")
@@ -239,11 +238,3 @@ def summarise_run(metrics: Metrics, judged: Sequence[JudgedClaim]) -> dict[str, 
     }
     rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in figures.items()}
     return {key: value for key, value in rounded.items() if value is not None}
-
-
-def claimed_epochs(claims: Claims) -> list[list[float]]:
-    """A card's per-epoch table as numbers, columns as in `EPOCH_FIELDS`; NaN for a blank."""
-    return [
-        [math.nan if is_blank(cell) else parse_figure(cell).value for cell in row]
-        for row in claims.epochs
-    ]

@@ -19,22 +19,6 @@ XLNET_LARGE = 0.9621
 
 
 @dataclass(frozen=True)
-class PublishedRun:
-    """A published run.
-
-    Attributes:
-        train_rows: IMDb reviews trained on; None where the card does not give it away.
-        first_epoch_training_loss: mean over the last log window of the first epoch; None where
-            the card has no table of epochs.
-    """
-
-    card: str
-    accuracy: float
-    train_rows: int | None
-    first_epoch_training_loss: float | None
-
-
-@dataclass(frozen=True)
 class ReferenceDistribution:
     """Mean and spread of a figure over published runs."""
 
@@ -58,18 +42,10 @@ class ReferenceDistribution:
 
 
 @cache
-def published_runs() -> tuple[PublishedRun, ...]:
-    """The runs of `published.csv`."""
+def published_runs() -> list[dict[str, str]]:
+    """The rows of `published.csv`; a cell is empty where the card does not say."""
     text = (files("cardproof.claims") / "published.csv").read_text(encoding="utf-8")
-    return tuple(
-        PublishedRun(
-            card=row["card"],
-            accuracy=float(row["accuracy"]),
-            train_rows=int(row["train_rows"] or 0) or None,
-            first_epoch_training_loss=float(row["first_epoch_training_loss"] or 0) or None,
-        )
-        for row in csv.DictReader(text.splitlines())
-    )
+    return list(csv.DictReader(text.splitlines()))
 
 
 def accuracies(train_rows: int) -> ReferenceDistribution | None:
@@ -80,14 +56,14 @@ def accuracies(train_rows: int) -> ReferenceDistribution | None:
     """
     most = min(train_rows * 1.5, IMDB_SPLIT)
     near = tuple(
-        run.accuracy
+        float(run["accuracy"])
         for run in published_runs()
-        if run.train_rows and train_rows / 1.5 <= run.train_rows <= most
+        if run["train_rows"] and train_rows / 1.5 <= int(run["train_rows"]) <= most
     )
     return ReferenceDistribution(near) if len(near) >= 5 else None
 
 
 def first_epoch_training_losses() -> ReferenceDistribution:
     """Training losses at the end of the first epoch, of all runs that print one."""
-    losses = (run.first_epoch_training_loss for run in published_runs())
-    return ReferenceDistribution(tuple(loss for loss in losses if loss is not None))
+    losses = (run["first_epoch_training_loss"] for run in published_runs())
+    return ReferenceDistribution(tuple(float(loss) for loss in losses if loss))

@@ -30,7 +30,6 @@ class Verdict:
     mean: float | None = None
     sd: float | None = None
     p_equivalence: float | None = None
-    inside: bool | None = None  # whether the claim would be reproduced if nothing deviated
 
 
 def judge(
@@ -64,21 +63,16 @@ def judge(
     """
     ours = summarise(measured) if len(measured) else Summary(0, math.nan, None)
     found = Verdict("not testable", "", n=ours.n, mean=ours.mean if ours.n else None, sd=ours.sd)
+    if deviations:
+        reason = f"Our runs differ from the card's in {_listed(deviations)}."
+        return replace(found, word="not comparable", reason=reason)
     if claim is None:
-        said = replace(found, reason=f"The card leaves this figure blank; we have {_runs(ours.n)}.")
-    elif not ours.n:
-        said = replace(found, reason=f"No run of ours measured the claimed {_claimed(claim)}.")
-    else:
-        said = (
-            _judge_count(claim, measured, found)
-            if exact
-            else _judge_figure(claim, measured, found, margin, published_sd or None, level)
-        )
-        said = replace(said, inside=said.word == "reproduced")
-    if not deviations:
-        return said
-    reason = f"Our runs differ from the card's in {_listed(deviations)}."
-    return replace(found, word="not comparable", reason=reason, inside=said.inside)
+        return replace(found, reason=f"The card leaves this figure blank; we have {_runs(ours.n)}.")
+    if not ours.n:
+        return replace(found, reason=f"No run of ours measured the claimed {_claimed(claim)}.")
+    if exact:
+        return _judge_count(claim, measured, found)
+    return _judge_figure(claim, measured, found, margin, published_sd or None, level)
 
 
 def _judge_figure(

@@ -1,6 +1,7 @@
 """A comparison's files: Markdown, one self-contained HTML page, CSV and the figure."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from cardproof.files import write_text_atomic
@@ -8,7 +9,7 @@ from cardproof.pages import comparison_tables as tables
 from cardproof.pages.comparison_figure import Drawing, draw
 from cardproof.pages.comparison_tables import Comparison
 from cardproof.pages.formats import count
-from cardproof.pages.tables import escape_markdown, markdown_table, table_records
+from cardproof.pages.tables import Table, escape_markdown, markdown_table, table_records
 from cardproof.pages.templates import data_uri, render
 from cardproof.runs.paired import NOT_SHOWN
 from cardproof.tables import Value, write_csv
@@ -45,22 +46,15 @@ def write_comparison(comparison: Comparison, folder: Path) -> str:
 
 def render_markdown(comparison: Comparison, drawing: Drawing | None) -> str:
     """The comparison as Markdown; the figure is a file beside it."""
-    paired, escape = comparison.paired, escape_markdown
     parts = ["# Comparison of runs", markdown_table(tables.main_table(comparison.groups))]
     if drawing:
-        parts.append(f"![{escape(drawing.alt)}]({FIGURE})\n\n{escape(drawing.caption)}")
-    parts += ["## Paired tests"]
-    if paired.pairs:
-        parts += [f"{escape(paired.scope)} {HOW_TO_READ}"]
-        parts += [markdown_table(tables.pairs_table(paired))]
-    else:
-        parts += [_no_pairs(comparison)]
-    if any(group.claims for group in comparison.groups):
-        parts += ["## Claims", markdown_table(tables.claims_table(comparison.groups))]
-    parts += ["## Runs", markdown_table(tables.runs_table(comparison.groups))]
-    for title, said in _lists(comparison):
-        parts += [f"## {title}", "\n".join(f"- {escape(one)}" for one in said)]
-    return "\n\n".join(parts) + "\n"
+        alt, caption = escape_markdown(drawing.alt), escape_markdown(drawing.caption)
+        parts.append(f"![{alt}]({FIGURE})\n\n{caption}")
+    for section in _sections(comparison):
+        parts += [f"## {section.title}", escape_markdown(section.text)]
+        parts += [markdown_table(section.table)] if section.table else []
+        parts += ["\n".join(f"- {escape_markdown(one)}" for one in section.items)]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def render_page(comparison: Comparison, drawing: Drawing | None) -> str:
@@ -69,15 +63,9 @@ def render_page(comparison: Comparison, drawing: Drawing | None) -> str:
         "comparison.html.j2",
         headline=headline(comparison),
         main=tables.main_table(comparison.groups),
-        claims=tables.claims_table(comparison.groups),
-        pairs=tables.pairs_table(comparison.paired),
-        runs=tables.runs_table(comparison.groups),
-        scope=comparison.paired.scope,
-        no_pairs=_no_pairs(comparison),
-        how_to_read=HOW_TO_READ,
-        lists=_lists(comparison),
         drawing=drawing,
         figure=data_uri(drawing.png) if drawing else "",
+        sections=_sections(comparison),
     )
 
 
@@ -92,19 +80,33 @@ def headline(comparison: Comparison) -> str:
     return said
 
 
-def _lists(comparison: Comparison) -> list[tuple[str, list[str]]]:
-    found = [
-        ("Pairs without a test", tables.refusals(comparison.paired)),
-        ("Left out", tables.left_out(comparison)),
-        ("Notes", tables.notes(comparison)),
+@dataclass(frozen=True)
+class _Section:
+    title: str
+    text: str = ""
+    table: Table | None = None
+    items: Sequence[str] = ()
+
+
+def _sections(comparison: Comparison) -> list[_Section]:
+    """What stands below the figure: tests, claims, runs, and what was left out of them."""
+    groups, paired = comparison.groups, comparison.paired
+    if paired.pairs:
+        text = f"{paired.scope} {HOW_TO_READ}"
+        tests = _Section("Paired tests", text, tables.pairs_table(paired))
+    else:
+        one = "There is one group: nothing to pair it with."
+        none = "No two groups could be paired; the reasons are below."
+        tests = _Section("Paired tests", one if len(groups) < 2 else none)
+    claims, runs = tables.claims_table(groups), tables.runs_table(groups)
+    lists = {
+        "Pairs without a test": tables.refusals(paired),
+        "Left out": tables.left_out(comparison),
+        "Notes": tables.notes(comparison),
+    }
+    return [
+        tests,
+        *([_Section("Claims", table=claims)] if claims.rows else []),
+        *(_Section(title, items=said) for title, said in lists.items() if said),
+        _Section("Runs", table=runs),
     ]
-    return [(title, said) for title, said in found if said]
-
-
-def _no_pairs(comparison: Comparison) -> str:
-    """Why there is no paired test at all; empty if there is one."""
-    if comparison.paired.pairs:
-        return ""
-    if len(comparison.groups) < 2:
-        return "There is one group: nothing to pair it with."
-    return "No two groups could be paired; the reasons are below."

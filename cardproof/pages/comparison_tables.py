@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from cardproof.claims.judge import JudgedClaim
@@ -15,43 +15,27 @@ from cardproof.runs.reading import LeftOut, Run
 from cardproof.tables import Value
 
 # What the table shows of each group, by the names that people know them by.
-SHOWN = {
-    "accuracy": "evaluate.accuracy",
-    "loss": "evaluate.loss",
-    "F1": "evaluate.f1_binary",
-}
-# What the CSV has beside them.
-_MORE = {
-    "precision": "evaluate.precision_binary",
-    "recall": "evaluate.recall_binary",
-    "roc_auc": "evaluate.roc_auc",
+SHOWN = {"accuracy": "evaluate.accuracy", "loss": "evaluate.loss", "F1": "evaluate.f1_binary"}
+# What the CSV has, unless the card averages otherwise.
+_WRITTEN = {"accuracy": "evaluate.accuracy", "loss": "evaluate.loss"} | {
+    key: f"evaluate.{key}" + ("" if key == "roc_auc" else "_binary")
+    for key in ("f1", "precision", "recall", "roc_auc")
 }
 MOST_NAMES = 5
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All there is to show.
+    """All there is to show."""
 
-    Attributes:
-        grouping: the groups, and what is in none of them.
-        paired: tests between them.
-        left_out: revisions that hold no run to compare.
-    """
-
-    grouping: Grouping
-    paired: Paired
-    left_out: Sequence[LeftOut] = field(default_factory=tuple)
+    grouping: Grouping  # the groups, and what is in none of them
+    paired: Paired  # tests between them
+    left_out: Sequence[LeftOut] = ()  # revisions that hold no run to compare
 
     @property
     def groups(self) -> list[Group]:
         """In the order of the table."""
         return self.grouping.groups
-
-    @property
-    def all_left_out(self) -> list[LeftOut]:
-        """Revisions without a run, and runs without a group."""
-        return [*self.left_out, *self.grouping.left_out]
 
 
 def main_table(groups: Sequence[Group]) -> Table:
@@ -143,31 +127,35 @@ def runs_table(groups: Sequence[Group]) -> Table:
 
 def notes(comparison: Comparison) -> list[str]:
     """What a reader must know beside the tables, one sentence each."""
-    said = [*comparison.grouping.notes]
-    if comparison.grouping.same:
-        said.append(plain(named(comparison.grouping.same, "; ")))
-    by_remark = defaultdict(list)
-    for group in comparison.groups:
-        for run in group.runs:
-            for remark in run.remarks:
-                by_remark[remark].append(plain(run.name))
-    return said + [f"{named(names)}: {plain(remark)}" for remark, names in by_remark.items()]
+    same = comparison.grouping.same
+    said = [*comparison.grouping.notes, *([plain(_named(same, "; "))] if same else [])]
+    runs = [run for group in comparison.groups for run in group.runs]
+    return said + _by_reason((remark, run.name) for run in runs for remark in run.remarks)
 
 
 def refusals(paired: Paired) -> list[str]:
-    """Pairs that could not be tested, by reason."""
-    by_reason = defaultdict(list)
-    for refused in paired.refused:
-        by_reason[refused.reason].append(f"{refused.a} − {refused.b}")
-    return [f"{plain(reason)}: {named(pairs, '; ')}" for reason, pairs in by_reason.items()]
+    """Pairs that could not be tested, with the reason."""
+    return _by_reason(((one.reason, f"{one.a} − {one.b}") for one in paired.refused), "; ")
 
 
 def left_out(comparison: Comparison) -> list[str]:
-    """Revisions that are not compared, by reason."""
-    by_reason = defaultdict(list)
-    for one in comparison.all_left_out:
-        by_reason[one.reason].append(plain(one.name))
-    return [f"{named(names)}: {plain(reason)}" for reason, names in by_reason.items()]
+    """Revisions and runs that are not compared, with the reason."""
+    every = [*comparison.left_out, *comparison.grouping.left_out]
+    return _by_reason((one.reason, one.name) for one in every)
+
+
+def _by_reason(found: Iterable[tuple[str, str]], separator: str = ", ") -> list[str]:
+    """A sentence for each reason with the names that it holds for."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for reason, name in found:
+        names[reason].append(plain(name))
+    return [f"{_named(of_one, separator)}: {plain(reason)}" for reason, of_one in names.items()]
+
+
+def _named(names: Sequence[str], separator: str) -> str:
+    """The first five names and how many more."""
+    more = len(names) - MOST_NAMES
+    return separator.join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def missing_figures(group: Group) -> list[str]:
@@ -188,20 +176,16 @@ def group_rows(groups: Sequence[Group]) -> list[dict[str, Value]]:
     """A row for each figure of each group, with all digits, for CSV."""
     rows: list[dict[str, Value]] = []
     for group in groups:
-        named = SHOWN | _MORE | {c.key: c.metric for c in group.claims if c.key not in SHOWN}
-        for name, metric in named.items():
-            found, claim = group.summary(metric), group.claim(name.lower())
-            rows.append({
-                "group": group.label,
-                "card": group.recipe.name,
-                "seeds": " ".join(map(str, group.seeds)),
-                "figure": name,
-                "n": found.n if found else 0,
-                "mean": found.mean if found else None,
-                "sd": found.sd if found else None,
-                "claimed": claim.printed if claim else None,
-                "verdict": claim.word if claim else None,
-            })  # fmt: skip
+        of_group = {"group": group.label, "card": group.recipe.name}
+        of_group["seeds"] = " ".join(map(str, group.seeds))
+        claims = {claim.key: claim for claim in group.claims}
+        for key, metric in (_WRITTEN | {k: c.metric for k, c in claims.items()}).items():
+            found = group.summary(metric)
+            row: dict[str, Value] = {**of_group, "figure": key, "metric": metric}
+            row |= found._asdict() if found else {"n": 0}
+            if key in claims:
+                row |= {"claimed": claims[key].printed, "verdict": claims[key].word}
+            rows.append(row)
     return rows
 
 
@@ -236,10 +220,3 @@ def word(claim: JudgedClaim | None) -> str:
 
 def _printed(claim: JudgedClaim | None) -> str:
     return claim.printed if claim else NONE
-
-
-def named(names: Iterable[str], separator: str = ", ") -> str:
-    """Names in one line, the first five and how many more."""
-    listed = list(names)
-    more = len(listed) - MOST_NAMES
-    return separator.join(listed[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

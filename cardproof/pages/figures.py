@@ -1,16 +1,18 @@
 """The figures of a report, as PNG bytes: the same input gives the same bytes."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cardproof.claims.judge import claimed_epochs
+from cardproof.claims.judge import JudgedClaim
 from cardproof.evaluation import metrics as scores
 from cardproof.evaluation.error_analysis import Calibration, CoveragePoint, LengthBucket
 from cardproof.evaluation.metrics import Floats
 from cardproof.evaluation.statistics import wilson_interval
 from cardproof.pages.drawing import CARD, GREY, INK, OURS, SCALED, SOFT, finish, to_png
-from cardproof.recipe.schema import Claims
 from cardproof.runs.findings import Findings
 from cardproof.runs.reading import Predictions, Rows
 
@@ -18,9 +20,9 @@ from cardproof.runs.reading import Predictions, Rows
 def draw_figures(findings: Findings) -> dict[str, bytes]:
     """Draw every figure of a run's report, by name."""
     outputs, found = findings.outputs, findings.analysis
-    claims, area = outputs.run.recipe.card.claims, outputs.run.metrics.get("evaluate.roc_auc")
+    area = outputs.run.metrics.get("evaluate.roc_auc")
     return {
-        "training": training_figure(outputs.curve, outputs.epochs, claims),
+        "training": training_figure(outputs.curve, outputs.epochs, findings.claimed_epochs),
         "confusion": confusion_figure(outputs.scored),
         "curves": curves_figure(outputs.scored, area),
         "reliability": reliability_figure(found.calibration, found.scaled),
@@ -29,7 +31,7 @@ def draw_figures(findings: Findings) -> dict[str, bytes]:
     }
 
 
-def training_figure(curve: Rows, epochs: Rows, claims: Claims) -> bytes:
+def training_figure(curve: Rows, epochs: Rows, claimed: Sequence[Sequence[JudgedClaim]]) -> bytes:
     """Losses over steps and accuracy over epochs, the card's own points drawn in."""
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
@@ -40,23 +42,19 @@ def training_figure(curve: Rows, epochs: Rows, claims: Claims) -> bytes:
     validated = [e for e in epochs if e["validation_loss"] is not None]
     _points(left, validated, "step", "validation_loss", "validation loss")
     _points(right, validated, "epoch", "accuracy", "validation accuracy")
-    if claims.epochs:
-        table = np.array(claimed_epochs(claims))
-        left.plot(
-            table[:, 2], table[:, 0], "^", color=CARD, ms=9, mfc="none", label="training, card"
-        )
-        left.plot(
-            table[:, 2], table[:, 3], "D", color=CARD, ms=9, mfc="none", label="validation, card"
-        )
-        right.plot(
-            table[:, 1], table[:, 4], "D--", color=CARD, ms=9, mfc="none", lw=1, label="card"
-        )
+    if claimed:
+        table = [[c.claimed.value if c.claimed else np.nan for c in row] for row in claimed]
+        training, number, step, validation, accuracy = np.array(table).T
+        mark: dict[str, Any] = {"color": CARD, "ms": 9, "mfc": "none"}
+        left.plot(step, training, "^", **mark, label="training, card")
+        left.plot(step, validation, "D", **mark, label="validation, card")
+        right.plot(number, accuracy, "D--", **mark, lw=1, label="card")
     finish(left, "Loss", "optimizer step", "cross-entropy")
     left.set_ylim(bottom=0)
-    if validated or claims.epochs:
+    if validated or claimed:
         finish(right, "Accuracy on the validation rows", "epoch", "accuracy")
-        last = max(e["epoch"] or 1 for e in epochs) if validated else len(claims.epochs)
-        right.set_xlim(0.5, max(last, len(claims.epochs)) + 0.5)
+        last = max(e["epoch"] or 1 for e in epochs) if validated else len(claimed)
+        right.set_xlim(0.5, max(last, len(claimed)) + 0.5)
         right.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     else:
         _say(right, "This run validates on no rows.")

@@ -3,12 +3,17 @@
 from collections.abc import Sequence
 
 from cardproof.claims.judge import EPOCH_FIELDS, JudgedClaim
-from cardproof.evaluation.error_analysis import ConfidentError, LengthBucket
+from cardproof.evaluation.error_analysis import (
+    ConfidentError,
+    CoveragePoint,
+    LengthBucket,
+    Subset,
+)
 from cardproof.pages.explanations import shorten
 from cardproof.pages.formats import NONE, confidence, interval, number, percent
 from cardproof.pages.settings import Setting
-from cardproof.pages.tables import Cell, Column, Table, Tagged, make_table
-from cardproof.runs.findings import Findings
+from cardproof.pages.tables import Cell, Column, ColumnOf, Table, Tagged, make_table
+from cardproof.runs.findings import Analysis, Findings
 from cardproof.runs.reading import Run
 
 _DUPLICATES = {
@@ -17,6 +22,13 @@ _DUPLICATES = {
     "repeats": "repeats an earlier scored one",
     "any": "any of these",
 }
+BINS = (
+    "Bins of confidence, without temperature scaling. The expected calibration error is the mean "
+    "gap, weighted by rows."
+)
+COVERAGE = "Coverage is the share of reviews that are answered, the most confident ones."
+LENGTH = "Length in tokens before truncation, [CLS] and [SEP] included."
+DUPLICATE = "Two texts are duplicates if they are the same to the character."
 
 
 def claims_table(findings: Findings) -> Table:
@@ -85,58 +97,48 @@ def cells_table(findings: Findings) -> Table:
     )
 
 
-def calibration_table(findings: Findings) -> Table:
-    """Accuracy by bins of confidence."""
-    return make_table(
-        "accuracy by confidence",
-        "Bins of confidence, without temperature scaling. The expected calibration error is the "
-        "mean gap, weighted by rows.",
-        [
-            ("rows", "number", lambda b: f"{b['rows']:,}"),
-            ("mean confidence", "number", lambda b: percent(b["confidence"], 1)),
-            ("accuracy", "measured", lambda b: percent(b["accuracy"], 1)),
-            ("gap, points", "number", lambda b: f"{100 * (b['confidence'] - b['accuracy']):+.1f}"),
-        ],
-        findings.analysis.calibration.bins,
-    )
-
-
-def coverage_table(findings: Findings) -> Table:
-    """Accuracy by coverage."""
-    return make_table(
-        "accuracy by coverage",
-        "Coverage is the share of reviews that are answered, the most confident ones.",
-        [
-            ("coverage", "number", lambda p: percent(p.coverage, 0)),
-            ("reviews", "number", lambda p: f"{p.rows:,}"),
-            ("accuracy", "measured", lambda p: percent(p.accuracy)),
-            ("least confidence", "number", lambda p: number(p.least_confidence)),
-        ],
-        findings.analysis.coverage,
-    )
-
-
-def lengths_table(findings: Findings) -> Table:
-    """Accuracy by length."""
+def analysis_tables(found: Analysis) -> dict[str, Table]:
+    """Accuracy by confidence, coverage and length, and without duplicates; by these words."""
 
     def length(b: LengthBucket) -> str:
-        if b.last is None:
-            return f"over {b.first - 1}"
-        return f"up to {b.last}" if b.first == 1 else f"{b.first} to {b.last}"
+        last = f"over {b.first - 1}" if b.last is None else f"{b.first} to {b.last}"
+        return f"up to {b.last}" if b.first == 1 else last
 
-    return make_table(
-        "accuracy by length",
-        "Length in tokens before truncation, [CLS] and [SEP] included.",
-        [
-            ("tokens", "head", length),
-            ("reviews", "number", lambda b: f"{b.rows:,}"),
-            ("accuracy", "measured", lambda b: percent(b.accuracy, 1)),
-            ("95 % interval", "number",
-             lambda b: f"{100 * b.interval.low:.1f} to {100 * b.interval.high:.1f}"),
-            ("truncated tokens", "number", lambda b: percent(b.truncated_tokens, 1)),
-        ],
-        findings.analysis.lengths,
-    )  # fmt: skip
+    bins: list[ColumnOf[dict[str, float]]] = [
+        ("rows", "number", lambda b: f"{b['rows']:,}"),
+        ("mean confidence", "number", lambda b: percent(b["confidence"], 1)),
+        ("accuracy", "measured", lambda b: percent(b["accuracy"], 1)),
+        ("gap, points", "number", lambda b: f"{100 * (b['confidence'] - b['accuracy']):+.1f}"),
+    ]
+    coverage: list[ColumnOf[CoveragePoint]] = [
+        ("coverage", "number", lambda p: percent(p.coverage, 0)),
+        ("reviews", "number", lambda p: f"{p.rows:,}"),
+        ("accuracy", "measured", lambda p: percent(p.accuracy)),
+        ("least confidence", "number", lambda p: number(p.least_confidence)),
+    ]
+    lengths: list[ColumnOf[LengthBucket]] = [
+        ("tokens", "head", length),
+        ("reviews", "number", lambda b: f"{b.rows:,}"),
+        ("accuracy", "measured", lambda b: percent(b.accuracy, 1)),
+        ("95 % interval", "number",
+         lambda b: f"{100 * b.interval.low:.1f} to {100 * b.interval.high:.1f}"),
+        ("truncated tokens", "number", lambda b: percent(b.truncated_tokens, 1)),
+    ]  # fmt: skip
+    duplicates: list[ColumnOf[tuple[str, Subset]]] = [
+        ("scored text", "head", lambda of: of[0]),
+        ("reviews", "number", lambda of: f"{of[1].rows:,}"),
+        ("accuracy on them", "number", lambda of: percent(of[1].accuracy)),
+        ("accuracy without them", "measured", lambda of: percent(of[1].accuracy_of_others)),
+    ]
+    kinds = [
+        (said, found.duplicates[k]) for k, said in _DUPLICATES.items() if k in found.duplicates
+    ]
+    return {
+        "confidence": make_table("accuracy by confidence", BINS, bins, found.calibration.bins),
+        "coverage": make_table("accuracy by coverage", COVERAGE, coverage, found.coverage),
+        "length": make_table("accuracy by length", LENGTH, lengths, found.lengths),
+        "duplicates": make_table("duplicates", DUPLICATE, duplicates, kinds),
+    }
 
 
 def errors_table(findings: Findings) -> Table:
@@ -162,23 +164,6 @@ def errors_table(findings: Findings) -> Table:
     )
     texts = [shorten(text) or "(without its text here)" for text in findings.texts]
     return Table(table.name, table.caption, table.columns, table.rows, texts)
-
-
-def duplicates_table(findings: Findings) -> Table:
-    """Accuracy with and without each kind of duplicate."""
-    found = findings.analysis.duplicates
-    return make_table(
-        "duplicates",
-        "Two texts are duplicates if they are the same to the character.",
-        [
-            ("scored text", "head", lambda kind: _DUPLICATES[kind]),
-            ("reviews", "number", lambda kind: f"{found[kind].rows:,}"),
-            ("accuracy on them", "number", lambda kind: percent(found[kind].accuracy)),
-            ("accuracy without them", "measured",
-             lambda kind: percent(found[kind].accuracy_of_others)),
-        ],
-        [kind for kind in _DUPLICATES if kind in found],
-    )  # fmt: skip
 
 
 def settings_table(settings: Sequence[Setting]) -> Table:

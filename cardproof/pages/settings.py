@@ -19,21 +19,16 @@ _SAID = {
 class Setting:
     """One value of the recipe: what the card has, what this run had, and why it is so.
 
-    Attributes:
-        key: as in params.yaml.
-        card: the card's value, or the one taken for it.
-        ours: this run's.
-        status: "stated", "inferred" (from the card's own figures), "unspecified" (the card says
-            nothing), "unspecified, changed" (nor is it the value taken for it), "another seed" or
-            "deviates".
-        reason: of the value taken, or of a deviation.
+    Its status is "stated", "inferred" (from the card's own figures), "unspecified" (the card says
+    nothing), "unspecified, changed" (nor is it the value taken for it), "another seed" or
+    "deviates".
     """
 
-    key: str
-    card: str
+    key: str  # as in params.yaml
+    card: str  # the card's value, or the one taken for it
     ours: str
     status: str
-    reason: str
+    reason: str  # of the value taken, or of a deviation
 
 
 def list_settings(recipe: Recipe, provenance: Mapping[str, Any]) -> list[Setting]:

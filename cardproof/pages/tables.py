@@ -18,6 +18,7 @@ class Tagged(NamedTuple):
 
 
 Cell = str | Tagged
+ColumnOf = tuple[str, str, Callable[[T], Cell]]  # name, kind, and what the cell of an item says
 
 
 class Column(NamedTuple):
@@ -39,21 +40,13 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as text.
+    """Cells as text."""
 
-    Attributes:
-        name: what it holds, in a word or a few.
-        caption: how to read it, in sentences; may be empty.
-        columns: of all rows.
-        rows: a cell for each column.
-        details: below each row a text across all columns; empty where there is none.
-    """
-
-    name: str
-    caption: str
+    name: str  # what it holds, in a word or a few
+    caption: str  # how to read it, in sentences; may be empty
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
-    details: Sequence[str] = ()
+    details: Sequence[str] = ()  # below each row a text across all columns
 
     def only(self, *names: str) -> "Table":
         """The table with the columns of these names alone, without details."""
@@ -67,19 +60,11 @@ class Table:
 def make_table(
     name: str,
     caption: str,
-    columns: Sequence[tuple[str, str, Callable[[T], Cell]]],
+    columns: Sequence[ColumnOf[T]],
     items: Iterable[T],
     detail: Callable[[T], str] | None = None,
 ) -> Table:
-    """A row for each item.
-
-    Args:
-        name: of the table.
-        caption: how to read it.
-        columns: name, kind, and what the cell of an item says.
-        items: one a row.
-        detail: what stands below an item's row, across all columns.
-    """
+    """A row for each item; `detail` says what stands below it, across all columns."""
     listed = list(items)
     rows = [[cell(item) for _, _, cell in columns] for item in listed]
     details = [detail(item) for item in listed] if detail else []

@@ -3,7 +3,6 @@
 `read_run` reads what every caller needs; tables and logits are read by those who ask for them.
 """
 
-import csv
 import hashlib
 import io
 import json
@@ -22,6 +21,7 @@ from cardproof.errors import CardproofError
 from cardproof.evaluation.metrics import right_rows
 from cardproof.recipe.schema import Recipe
 from cardproof.recipe.stages import FOLDER, parse_recipe
+from cardproof.tables import parse_csv
 
 METRICS = ("split", "tokenize", "train", "evaluate", "evaluate_time")
 RECIPE = f"{FOLDER}/report.json"
@@ -38,58 +38,34 @@ class UnavailableError(CardproofError):
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What the model makes of a set of rows.
+    """What the model makes of a set of rows."""
 
-    Attributes:
-        rows: each one's number in the file of reviews, from 0; shape (rows,).
-        labels: 0 or 1; shape (rows,).
-        logits: shape (rows, 2).
-    """
-
-    rows: NDArray[np.int64]
-    labels: NDArray[np.int64]
-    logits: NDArray[np.float64]
+    rows: NDArray[np.int64]  # each one's number in the file of reviews, from 0; shape (rows,)
+    labels: NDArray[np.int64]  # 0 or 1; shape (rows,)
+    logits: NDArray[np.float64]  # shape (rows, 2)
 
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """Which of its scored rows a run has right.
+    """Which of its scored rows a run has right."""
 
-    Attributes:
-        rows: a sum over the reviews' file, the row numbers and the labels: equal only where the
-            very same rows were scored.
-        what: the rows, for people.
-        right: one mark per row; shape (rows,).
-    """
-
-    rows: str
-    what: str
-    right: NDArray[np.bool_]
+    rows: str  # a checksum of reviews, row numbers and labels: equal for the very same rows only
+    what: str  # the rows, for people
+    right: NDArray[np.bool_]  # one mark per row; shape (rows,)
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One finished run.
+    """One finished run."""
 
-    Attributes:
-        name: an experiment, a branch, a tag, a commit, HEAD or workspace.
-        commit: its sha; empty for the workspace.
-        recipe: what was run.
-        metrics: all metrics files in one mapping, each key led by its file's name.
-        provenance: model/training.json, device and versions; empty where not at hand.
-        code: checksums of the code that made the figures, by path, as dvc.lock has them.
-        scored: None where the logits are not at hand.
-        remarks: what could not be read, and why.
-    """
-
-    name: str
-    commit: str
+    name: str  # an experiment, a branch, a tag, a commit, HEAD or workspace
+    commit: str  # its sha; empty for the workspace
     recipe: Recipe
-    metrics: Mapping[str, float]
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    code: Mapping[str, str] = field(default_factory=dict)
-    scored: Scored | None = None
-    remarks: tuple[str, ...] = ()
+    metrics: Mapping[str, float]  # of all files, by "<file>.<key>"
+    provenance: Mapping[str, Any] = field(default_factory=dict)  # model/training.json, if at hand
+    code: Mapping[str, str] = field(default_factory=dict)  # checksums by path, as in dvc.lock
+    scored: Scored | None = None  # None where the logits are not at hand
+    remarks: tuple[str, ...] = ()  # what could not be read, and why
 
     @property
     def seed(self) -> int:
@@ -155,10 +131,7 @@ def read_run(name: str, commit: str, read: Read) -> Run:
 
 def read_rows(read: Read, path: str) -> Rows:
     """A table of numbers, "plots/epochs.csv" or another; an empty cell is None."""
-    return [
-        {name: float(cell) if cell else None for name, cell in row.items()}
-        for row in csv.DictReader(read(path).decode("utf-8").splitlines())
-    ]
+    return parse_csv(read(path).decode("utf-8"))
 
 
 def read_predictions(read: Read, name: str) -> Predictions:

@@ -113,7 +113,7 @@ def _read_revision(repo: Repo, revision: Revision) -> Run | LeftOut:
             with repo.dvcfs.open(f"/{path}", mode="rb") as file:
                 return bytes(file.read())
         except (OSError, DvcException, DataIndexDirError) as error:
-            tracked = path.startswith(("data/", "model/"))
+            tracked = path.startswith(("data/predictions", "model/"))
             where = "in DVC's cache" if tracked else "there"
             raise UnavailableError(f"{path} is not {where}") from error
 

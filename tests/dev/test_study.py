@@ -56,7 +56,7 @@ def test_drawn_scores_are_those_of_rows_really_drawn() -> None:
 
 
 def test_the_pages_of_results_say_what_the_records_hold(run: Run) -> None:
-    done = run("python", "-m", "study", "--check", cwd=ROOT)
+    done = run("python", "-m", "dev.study", "--check", cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -21,7 +21,7 @@ import torch
 from cardproof.files import checksummed_folder
 from cardproof.model.unpadded.batches import concatenate_rows
 from cardproof.recipe.stages import write_stage_recipes
-from cardproof.tables import read_csv
+from cardproof.tables import parse_csv
 from cardproof.training.distributed.batches import share_of, take_rows
 from cardproof.training.distributed.launch import ProcessesError, configure_process, this_process
 from tests.conftest import ROOT
@@ -81,7 +81,7 @@ def train(folder: Path) -> str:
 def check_same_curve(one: Path, other: Path) -> None:
     """Both tables agree, and so do the weights."""
     for name in ("training_curve", "epochs"):
-        rows, others = (read_csv(f / f"plots/{name}.csv") for f in (one, other))
+        rows, others = (parse_csv((f / f"plots/{name}.csv").read_text()) for f in (one, other))
         assert len(rows) == len(others)
         for row, same in zip(rows, others, strict=True):
             ours, theirs = (

@@ -14,7 +14,7 @@ from cardproof.model.devices import Device, choose_device, nearest_precision
 from cardproof.model.loading import load_classifier, load_tokenizer, load_word_pieces
 from cardproof.model.tokens import TokenStore, write_tokens
 from cardproof.recipe.schema import Train
-from cardproof.tables import read_csv
+from cardproof.tables import parse_csv
 from cardproof.training.logs import TrainingTables, epoch_rows
 from cardproof.training.trainer import (
     TrainingError,
@@ -71,7 +71,7 @@ def train(base: Path, folder: Path, train_recipe: Train, device: Device = CPU) -
 def test_a_tiny_run_has_the_pinned_losses(tiny_base: Path, tmp_path: Path) -> None:
     result = train(tiny_base, tmp_path, recipe())
     assert (result.steps, result.epochs) == (33, 3.0)  # 11 steps an epoch: the last batch is of 2
-    epochs = read_csv(tmp_path / "epochs.csv")
+    epochs = parse_csv((tmp_path / "epochs.csv").read_text())
     assert [e["step"] for e in epochs] == [11, 22, 33]
     assert [e["validation_loss"] for e in epochs] == pytest.approx(PINNED_VALIDATION, rel=1e-3)
     assert [e["training_loss"] for e in epochs] == pytest.approx(PINNED_TRAINING, rel=1e-3)
@@ -85,9 +85,12 @@ PINNED_TRAINING = [0.50688, 0.77236, 0.71651]
 
 def test_training_loss_is_the_mean_of_the_last_full_window(tiny_base: Path, tmp_path: Path) -> None:
     train(tiny_base, tmp_path, recipe(logging_steps=4))
-    curve = {int(p["step"] or 0): p["training_loss"] or 0 for p in read_csv(tmp_path / "curve.csv")}
+    curve = {
+        int(p["step"] or 0): p["training_loss"] or 0
+        for p in parse_csv((tmp_path / "curve.csv").read_text())
+    }
     assert list(curve) == list(range(1, 34))
-    for row in read_csv(tmp_path / "epochs.csv"):
+    for row in parse_csv((tmp_path / "epochs.csv").read_text()):
         end = int(row["step"] or 0) // 4 * 4
         window = [curve[step] for step in range(end - 3, end + 1)]
         assert row["training_loss"] == pytest.approx(np.mean(window), rel=1e-12)
@@ -103,7 +106,7 @@ def test_the_table_at_step_1563_shows_steps_1001_to_1500() -> None:
 
 def test_without_validation_each_epoch_still_has_its_row(tiny_base: Path, tmp_path: Path) -> None:
     result = train(tiny_base, tmp_path, recipe(load_best=False))
-    epochs = read_csv(tmp_path / "epochs.csv")
+    epochs = parse_csv((tmp_path / "epochs.csv").read_text())
     assert [e["step"] for e in epochs] == [11, 22, 33]
     assert all(e["training_loss"] and e["validation_loss"] is None for e in epochs)
     assert result.best_epoch is None
@@ -112,7 +115,7 @@ def test_without_validation_each_epoch_still_has_its_row(tiny_base: Path, tmp_pa
 def test_max_steps_cuts_a_run_short(tiny_base: Path, tmp_path: Path) -> None:
     result = train(tiny_base, tmp_path, recipe(max_steps=13, logging_steps=50))
     assert (result.steps, round(result.epochs, 3)) == (13, round(13 / 11, 3))
-    epochs = read_csv(tmp_path / "epochs.csv")
+    epochs = parse_csv((tmp_path / "epochs.csv").read_text())
     assert [e["step"] for e in epochs] == [11, 13]
     assert [e["training_loss"] for e in epochs] == [None, None]  # "No log": no window was full
 
