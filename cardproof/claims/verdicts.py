@@ -1,4 +1,4 @@
-"""Whether our runs bear out a printed claim: one word, and the sentence that gives the reason."""
+"""Whether our runs reproduce a printed claim: one word, and the sentence that gives the reason."""
 
 import math
 from collections.abc import Sequence

@@ -77,18 +77,18 @@ def explain_selective(found: Analysis) -> str:
 
 def explain_lengths(found: Analysis, max_length: int) -> str:
     """What truncation does to long reviews."""
-    cut, limit = found.truncated, f"the {max_length} tokens that the model reads"
-    if cut.accuracy is None:
+    of, limit = found.truncated, f"the {max_length} tokens that the model reads"
+    if of.accuracy is None:
         return f"No review is longer than {limit}: none is truncated."
-    if cut.accuracy_of_others is None or found.truncation_p is None:
-        return f"Every review is longer than {limit}; accuracy on them is {percent(cut.accuracy)}."
-    rows = cut.rows + cut.others
+    if of.accuracy_of_others is None or found.truncation_p is None:
+        return f"Every review is longer than {limit}; accuracy on them is {percent(of.accuracy)}."
+    rows = of.rows + of.others
     word = "more than chance explains" if found.truncation_p < 0.05 else "which may be chance"
     p = "p < 0.001" if found.truncation_p < 0.001 else f"p = {found.truncation_p:.3f}"
     return (
-        f"Accuracy is {percent(cut.accuracy)} on reviews longer than {limit} ({cut.rows:,} of "
-        f"{rows:,}, {percent(cut.rows / rows, 1)}) and {percent(cut.accuracy_of_others)} on the "
-        f"others: a difference of {100 * (cut.accuracy - cut.accuracy_of_others):+.2f} points, "
+        f"Accuracy is {percent(of.accuracy)} on reviews longer than {limit} ({of.rows:,} of "
+        f"{rows:,}, {percent(of.rows / rows, 1)}) and {percent(of.accuracy_of_others)} on the "
+        f"others: a difference of {100 * (of.accuracy - of.accuracy_of_others):+.2f} points, "
         f"{word} (Fisher’s exact test, {p})."
     )
 

@@ -188,10 +188,10 @@ def lengths_figure(buckets: list[LengthBucket], accuracy: float) -> bytes:
     bars = np.maximum([below, above], 0)
     upper.errorbar(places, shares, bars, fmt="o", color=OURS, capsize=4, lw=1.5)
     finish(upper, "Accuracy by length, 95 % intervals", "", "accuracy, %")
-    cut = [100 * b.truncated_tokens for b in buckets]
-    lower.bar(places, cut, width=0.6, color=OURS, alpha=0.6)
+    truncated = [100 * b.truncated_tokens for b in buckets]
+    lower.bar(places, truncated, width=0.6, color=OURS, alpha=0.6)
     finish(lower, "", "tokens before truncation", "truncated, %")
-    lower.set_ylim(0, max(*cut, 1) * 1.1)
+    lower.set_ylim(0, max(*truncated, 1) * 1.1)
     names = [f"{b.first}–{b.last}" if b.last else f"{b.first}+" for b in buckets]
     lower.set_xticks(places, names, fontsize=8 if len(buckets) > 5 else 9)
     lower.set_xlim(-0.6, len(buckets) - 0.4)

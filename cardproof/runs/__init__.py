@@ -1,1 +1,1 @@
-"""Finished runs: reading, grouping, sharing and verifying them."""
+"""Finished runs: reading, analysing, grouping and comparing them."""

@@ -118,7 +118,7 @@ def what_ran(run: Run) -> dict[str, Any]:
         "tokenize": recipe.tokenize.model_dump(),
         "train": train,
         "evaluate": recipe.evaluate.model_dump(),
-        # of a run of an older version, a key that is no more
+        # a run of an older version may have a key that was removed since
         "deviations": [d.model_dump() for d in recipe.deviations if d.key != "train.seed"],
         "precision": run.precision or recipe.train.precision,
         "code": dict(run.code),
@@ -141,7 +141,7 @@ def _rules(run: Run) -> tuple[object, object]:
 
 def _judged(first: Run, other: Run) -> str:
     same = _rules(first) == _rules(other)
-    return "" if same else f", and judged by the claims and rules of {first.name}, not its own"
+    return "" if same else f", and judged by the claims and verdict settings of {first.name}"
 
 
 def _label(run: Run) -> str:
@@ -166,7 +166,9 @@ def _tell_apart(groups: list[Group]) -> tuple[list[Group], list[str]]:
         label = f"{group.label}, as of {plain(group.runs[0].name)}"
         apart.append(replace(group, label=label))
         differing = ", ".join(_differing(what_ran(first.runs[0]), what_ran(group.runs[0])))
-        notes.append(f"{label}: not a repeat of {group.label}, for it has another {differing}")
+        notes.append(
+            f"{label}: not a repeat of {group.label}, from which it differs in {differing}"
+        )
     return apart, notes
 
 
@@ -181,7 +183,7 @@ def _notes(group: Group) -> list[str]:
     if all(_rules(run) == _rules(first) for run in others):
         return []
     return [
-        f"{group.label}: its runs carry different claims or rules of verdict; judged by those of "
+        f"{group.label}: its runs have different claims or verdict settings; judged by those of "
         f"{plain(first.name)}"
     ]
 

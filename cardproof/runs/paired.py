@@ -1,4 +1,4 @@
-"""Paired tests between groups: how sure a difference in accuracy is, and of what.
+"""Paired tests between groups: whether accuracies differ beyond chance, and which chance.
 
 Two things make accuracies differ by chance, and each is looked at by itself:
 
@@ -108,13 +108,13 @@ def compare_groups(groups: Sequence[Group], *, all_pairs: bool = False) -> Paire
 def _choose(groups: Sequence[Group], all_pairs: bool) -> tuple[list[tuple[Group, Group]], str]:
     if len(groups) <= MOST_GROUPS or all_pairs:
         pairs = list(itertools.combinations(groups, 2))
-        return pairs, f"All {len(pairs)} pairs of groups were looked at." if pairs else ""
+        return pairs, f"All {len(pairs)} pairs of groups were considered." if pairs else ""
     best = max((g for g in groups if _scored(g)), key=_accuracy, default=groups[0])
     pairs = [(best, other) for other in groups if other is not best]
     total = len(groups) * (len(groups) - 1) // 2
     scope = (
         f"Of {total:,} pairs the {len(pairs):,} with the most accurate group, {best.label}, were "
-        "looked at; --all-pairs looks at all. It was chosen for its accuracy on these rows, so "
+        "considered; --all-pairs takes all. It was chosen for its accuracy on these rows, so "
         "that its lead is biased upwards."
     )
     return pairs, scope
@@ -133,7 +133,7 @@ def _obstacle(a: Group, b: Group) -> str:
     """Why two groups cannot be paired; empty if they can."""
     for group in (a, b):
         if not _scored(group):
-            return f"no logits of {group.label} at hand"
+            return f"the logits of {group.label} are not available"
         if len({run.scored.rows for run in group.runs if run.scored}) > 1:
             return f"the runs of {group.label} were scored on different rows"
     one, other = _scored(a)[0].scored, _scored(b)[0].scored

@@ -33,7 +33,7 @@ Rows = list[dict[str, float | None]]
 
 
 class UnavailableError(CardproofError):
-    """A file that a revision does not have, or whose contents are not at hand."""
+    """A file that a revision does not have, or whose contents are not available."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,7 +227,7 @@ def _read_provenance(read: Read, remarks: list[str]) -> dict[str, Any]:
             return dict(said)
     except (UnavailableError, ValueError, TypeError, KeyError):
         pass
-    remarks.append("model/training.json is not at hand: the precision is taken from the recipe")
+    remarks.append("model/training.json is not available: the precision is taken from the recipe")
     return {}
 
 

@@ -28,9 +28,9 @@ class ScoredReviews:
 
     full_lengths: NDArray[np.int64]  # in tokens, before truncation
     lengths: NDArray[np.int64]  # in tokens, as the model read them
-    in_train: Mask  # whether the text also stands in the training rows
+    in_train: Mask  # whether the text is also among the training rows
     in_validation: Mask | None  # the same; None where there are no validation rows but these
-    repeated: Mask  # whether the text stands earlier among these
+    repeated: Mask  # whether the text occurs earlier among these
 
 
 def read_reviews(

@@ -46,7 +46,7 @@ def open_repository() -> Repo:
         repo = Repo()
     except NotDvcRepoError as error:
         raise RevisionError(
-            "this is no DVC repository; run from a clone of the project, or `dvc init` there"
+            "not in a DVC repository; run from a clone of the project, or `dvc init` there"
         ) from error
     if not isinstance(repo.scm, Git) or repo.scm.no_commits:
         raise RevisionError("runs are compared by their Git revisions; commit something first")
@@ -138,7 +138,7 @@ def _resolve(repo: Repo, name: str, experiments: Sequence[str]) -> str:
             if near
             else "`dvc exp list` and `git branch` list what there is"
         )
-        reason = "stands for several" if "ambiguous" in str(error) else "is no revision"
+        reason = "is ambiguous" if "ambiguous" in str(error) else "is not a revision"
         raise RevisionError(f"{name!r} {reason}; {advice}") from error
 
 

@@ -401,7 +401,7 @@ def test_different_rows_are_refused_and_said() -> None:
     said = tables.refusals(comparison.paired)
     assert any("scored on different rows: 1,000 test rows of a, and 200 test rows of b" in s
                for s in said)  # fmt: skip
-    assert any("no logits of Embedded sample, train.epochs=3 at hand" in s for s in said)
+    assert any("the logits of Embedded sample, train.epochs=3 are not available" in s for s in said)
     assert len(tables.pair_rows(comparison.paired)) == 3
     assert "No two groups could be paired" in render_markdown(comparison, None)
 
@@ -552,7 +552,7 @@ def test_experiments_are_compared_without_touching_the_workspace(
     difference = abs(float(fast["mean"]) - float(slow["mean"]))
     assert abs(float(tested["difference"])) == pytest.approx(difference)
     assert {pair["reason"] for pair in pairs if pair["shown"] == "not tested"} == {
-        "no logits of Embedded sample at hand"  # HEAD's are in nobody's cache here
+        "the logits of Embedded sample are not available"  # HEAD's are in nobody's cache here
     }
     assert "workspace is the same run as fast-1" in done.stdout
     assert "waiting: queued, not run yet" in done.stdout
@@ -578,7 +578,7 @@ def test_outside_of_a_repository_it_says_so(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main([]) == 2
-    assert "no DVC repository" in capsys.readouterr().err
+    assert "not in a DVC repository" in capsys.readouterr().err
 
 
 def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
