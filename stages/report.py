@@ -31,7 +31,8 @@ def main() -> None:
     with working_folder(Path("upload")) as folder:
         shutil.copytree("model", folder, ignore=lambda *_: [CHECKSUMS], dirs_exist_ok=True)
         write_text_atomic(folder / "README.md", render_model_card(findings))
-    summary = summarise_run(findings.outputs.run.metrics, findings.claims)
+    run = findings.outputs.run
+    summary = summarise_run(run.recipe, run.metrics, findings.claims)
     write_json(Path("metrics/summary.json"), summary)
     analysis = json.dumps(analysis_record(findings.analysis), indent=2, allow_nan=False)
     write_text_atomic(Path("metrics/analysis.json"), analysis + "\n")

@@ -207,34 +207,41 @@ def _judge(
     return JudgedClaim(key, measure.name, measure.metric, printed, claimed, mean, verdict)
 
 
-def summarise_run(metrics: Metrics, judged: Sequence[JudgedClaim]) -> dict[str, float | str]:
+def summarised_metrics(averaging: str | None) -> dict[str, str]:
+    """What a summary holds of a run's metrics: "<file>.<key>" by its short names for them.
+
+    Args:
+        averaging: of F1, precision and recall, as the card has it.
+    """
+    names = {"accuracy": "evaluate.accuracy", "loss": "evaluate.loss"}
+    names |= {key: f"evaluate.{key}_{averaging or 'binary'}" for key in AVERAGED}
+    names |= {key: f"evaluate.{key}" for key in ("roc_auc", "calibration_error")}
+    names |= {"scored_rows": "evaluate.rows", "train_rows": "split.train_rows"}
+    return names | {"steps": "train.steps", "best_epoch": "train.best_epoch"}
+
+
+def summarise_run(
+    recipe: Recipe, metrics: Metrics, judged: Sequence[JudgedClaim]
+) -> dict[str, float | str]:
     """The figures that people compare runs by, the most asked for first; five decimals.
 
     Returns:
         By short names. `claimed` is of accuracy, and `verdict` too, or of the loss where no
-        accuracy is claimed; F1, precision and recall are averaged as the card averages them.
-        What the card does not claim or the run does not have has no key.
+        accuracy is claimed. What the card does not claim or the run does not have has no key.
     """
+    names = summarised_metrics(recipe.card.claims.averaging)
     claims = {c.key: c for c in judged}
     accuracy, loss = claims.get("accuracy"), claims.get("loss")
     headline = accuracy or loss
-    averaged = {k: claims[k].metric if k in claims else f"evaluate.{k}_binary" for k in AVERAGED}
-    figures: dict[str, float | str | None] = {
+    first: dict[str, float | str | None] = {
         "accuracy": metrics.get("evaluate.accuracy"),
         "claimed": accuracy.claimed.value if accuracy and accuracy.claimed else None,
         "verdict": headline.short_word if headline else None,
         "loss": metrics.get("evaluate.loss"),
-        "f1": metrics.get(averaged["f1"]),
+        "f1": metrics.get(names["f1"]),
         "claimed_loss": loss.claimed.value if loss and loss.claimed else None,
         "loss_verdict": loss.short_word if loss else None,
-        "precision": metrics.get(averaged["precision"]),
-        "recall": metrics.get(averaged["recall"]),
-        "roc_auc": metrics.get("evaluate.roc_auc"),
-        "calibration_error": metrics.get("evaluate.calibration_error"),
-        "scored_rows": metrics.get("evaluate.rows"),
-        "train_rows": metrics.get("split.train_rows"),
-        "steps": metrics.get("train.steps"),
-        "best_epoch": metrics.get("train.best_epoch"),
     }
+    figures = first | {short: metrics.get(name) for short, name in names.items()}
     rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in figures.items()}
     return {key: value for key, value in rounded.items() if value is not None}

@@ -131,7 +131,9 @@ def plain(text: object) -> str:
 
 
 def _figures(run: Run) -> tuple[float | None, ...]:
-    return tuple(run.metrics.get(f"evaluate.{key}") for key in ("accuracy", "loss"))
+    """To five decimals: those of a summary are rounded."""
+    found = (run.metrics.get(f"evaluate.{key}") for key in ("accuracy", "loss"))
+    return tuple(None if value is None else round(value, 5) for value in found)
 
 
 def _rules(run: Run) -> tuple[object, object]:

@@ -147,15 +147,15 @@ def test_blanks_of_the_template_are_filled_in_its_formats() -> None:
 
 def test_a_summary_begins_with_what_is_asked_first() -> None:
     run = outputs_of(recipe_of("grojeda")).run
-    found = summarise_run(run.metrics, judge_claims(run.recipe, [run.metrics]))
+    found = summarise_run(run.recipe, run.metrics, judge_claims(run.recipe, [run.metrics]))
     assert list(found)[:6] == ["accuracy", "claimed", "verdict", "loss", "f1", "claimed_loss"]
     assert len(found) <= 18
     assert (found["claimed"], found["verdict"]) == (0.9256, "higher")
     run = outputs_of(recipe_of("template")).run
-    blank = summarise_run(run.metrics, judge_claims(run.recipe, [run.metrics]))
+    blank = summarise_run(run.recipe, run.metrics, judge_claims(run.recipe, [run.metrics]))
     assert (blank["verdict"], "claimed" in blank) == ("blank", False)
     assert blank["f1"] == round(run.metrics["evaluate.f1_binary"], 5)
     macro = outputs_of(recipe_of("deepaxion")).run
-    scored = summarise_run(macro.metrics, judge_claims(macro.recipe, [macro.metrics]))
+    scored = summarise_run(macro.recipe, macro.metrics, judge_claims(macro.recipe, [macro.metrics]))
     averaging = macro.recipe.card.claims.averaging
     assert scored["f1"] == round(macro.metrics[f"evaluate.f1_{averaging}"], 5)

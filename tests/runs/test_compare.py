@@ -198,6 +198,19 @@ def test_figures_of_another_run_than_the_files_say_are_left_out() -> None:
     assert "evaluate did not run on the model" in left_out(dvc_dot_lock=lock(model="another"))
 
 
+def test_where_the_metrics_are_not_in_the_cache_the_summary_is_read() -> None:
+    names = ("split", "tokenize", "train", "evaluate", "evaluate_time")
+    without: dict[str, bytes | None] = {f"metrics__{name}_dot_json": None for name in names}
+    summary = b'{"accuracy": 0.75, "verdict": "higher", "loss": 0.5, "f1": 0.8, "steps": 450}'
+    run = read_whole(**without, metrics__summary_dot_json=summary)
+    assert run.metrics == {
+        "evaluate.accuracy": 0.75, "evaluate.loss": 0.5, "evaluate.f1_binary": 0.8,
+        "train.steps": 450,
+    }  # fmt: skip
+    assert "metrics/summary.json" in run.remarks[0]
+    assert "nothing was scored" in left_out(**without)
+
+
 def test_logits_that_contradict_the_metrics_are_not_paired() -> None:
     run = read_whole(metrics__evaluate_dot_json=b'{"accuracy": 0.5}')
     assert run.scored is None
