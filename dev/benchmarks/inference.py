@@ -31,21 +31,14 @@ def measure(bench: Bench) -> dict[str, Any]:
     """Settings and figures: reviews a second of each variant, tokenizing included, and memory."""
     scale, path = bench.scale, bench.folder / "inference.parquet"
     write_reviews(bench.test, scale.reviews + WARM_UP, path)
-    shared = {
-        "reviews": str(path),
-        "tokenizer": str(bench.tokenizer),
-        "max_length": scale.max_length,
-        "sizes": scale.sizes,
-    }
-    tasks = {
-        name: Task(time_inference, {"variant": name, **shared}, bench.folder) for name in VARIANTS
-    }
+    shared = {"reviews": str(path), "tokenizer": str(bench.tokenizer),
+              "max_length": scale.max_length, "sizes": scale.sizes}  # fmt: skip
+    tasks = {v: Task(time_inference, {"variant": v, **shared}, bench.folder) for v in VARIANTS}
     outcomes = run_in_turns(tasks, scale.repeats, scale == TINY)
     return {
         "settings": {"reviews": scale.reviews, "batch_size": BATCH, "max_length": scale.max_length},
         "figures": {
-            name: _figures(scale.reviews, outcomes["pipeline_fp32"], found)
-            for name, found in outcomes.items()
+            v: _figures(scale.reviews, outcomes[VARIANTS[0]], outcomes[v]) for v in VARIANTS
         },
     }
 

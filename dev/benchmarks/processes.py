@@ -26,17 +26,11 @@ class BenchmarkError(CardproofError):
 
 @dataclass(frozen=True)
 class Task:
-    """A call to make in another process.
+    """A call to make in another process."""
 
-    Attributes:
-        function: at the top of a module; it returns a dictionary that can be written as JSON.
-        arguments: its keywords, likewise.
-        folder: the working directory.
-    """
-
-    function: Callable[..., Any]
-    arguments: Mapping[str, Any]
-    folder: Path
+    function: Callable[..., Any]  # at the top of a module; it returns a dictionary for JSON
+    arguments: Mapping[str, Any]  # its keywords, likewise
+    folder: Path  # the working directory
 
 
 # What a task's function returned, and the peak memory of its process.

@@ -11,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from cardproof.files import write_text_atomic
 from dev.benchmarks.bench import TINY, Bench
 
@@ -49,10 +51,11 @@ def _rounded(value: Any) -> Any:
 
 def circumstances(bench: Bench) -> dict[str, Any]:
     """When, on which machine, with which versions and reviews; memory in GiB."""
-    information = _read("/proc/cpuinfo")
+    usable = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
+    cpuinfo = Path("/proc/cpuinfo")
+    information = cpuinfo.read_text() if cpuinfo.exists() else ""
     model = re.search(r"^model name\s*: (.*)$", information, re.M)
     flags = re.search(r"^(?:flags|Features)\s*: (.*)$", information, re.M)
-    memory = re.search(r"^MemTotal:\s*(\d+) kB$", _read("/proc/meminfo"), re.M)
     has = set(flags[1].split()) if flags else set()
     return {
         "date": date.today().isoformat(),
@@ -62,15 +65,9 @@ def circumstances(bench: Bench) -> dict[str, Any]:
         "machine": {
             "processor": model[1] if model else platform.processor() or platform.machine(),
             "instructions": ", ".join(name for name in FAST_PRODUCTS if name in has),
-            "cores": len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count(),
-            "memory_gib": round(int(memory[1]) / 2**20, 1) if memory else 0,
+            "cores": len(usable(0)),
+            "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
             "system": f"{platform.system()} {platform.machine()}, {'-'.join(platform.libc_ver())}",
         },
         "versions": {"python": platform.python_version()} | {n: version(n) for n in PACKAGES},
     }
-
-
-def _read(path: str) -> str:
-    return Path(path).read_text() if Path(path).exists() else ""

@@ -23,17 +23,10 @@ def measure(bench: Bench) -> dict[str, Any]:
     scale = bench.scale
     store = bench.folder / "tokens"
     tokens = _write_store(bench, store)
-    job = {
-        "store": str(store),
-        "tokenizer": str(bench.tokenizer),
-        "batch": scale.batch,
-        "max_length": scale.max_length,
-        "sizes": scale.sizes,
-    }
+    job = {"store": str(store), "tokenizer": str(bench.tokenizer), "batch": scale.batch,
+           "max_length": scale.max_length, "sizes": scale.sizes}  # fmt: skip
     products = {"tokens": tokens, "sizes": scale.sizes, "seconds": scale.product_seconds}
-    tasks = {
-        name: Task(time_steps, {"variant": name, "job": job}, bench.folder) for name in VARIANTS
-    }
+    tasks = {v: Task(time_steps, {"variant": v, "job": job}, bench.folder) for v in VARIANTS}
     for precision in PRECISIONS:
         given = {"precision": precision, **products}
         tasks[f"products_{precision}"] = Task(time_products, given, bench.folder)
@@ -87,9 +80,8 @@ def _variant(
     seconds = {n: [sum(o["seconds"]) for o in outcomes[n]] for n in VARIANTS}
     mine = seconds[name]
     # Of the two measured speeds of bare products the higher one: the harder reference.
-    products = [
-        max(o[speed] for speed in SPEEDS) for o in outcomes[f"products_{name.split('_')[1]}"]
-    ]
+    precision = name.partition("_")[2]
+    products = [max(o[s] for s in SPEEDS) for o in outcomes[f"products_{precision}"]]
     steps = len(outcomes[name][0]["seconds"])
     model, needed = (3 * forward_flops(timed, sizes, n) / 1e9 for n in (False, True))
     figures = {

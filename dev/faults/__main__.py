@@ -121,22 +121,19 @@ def _record(scratch: str, outcomes: list[Outcome]) -> dict[str, Any]:
 
 def render(results: dict[str, Any]) -> str:
     """The page: a line for each part, then a table for each."""
-    parts = []
-    sections = []
+    parts, sections = [], []
     for name, part in results.items():
-        rows = part["outcomes"]
-        survived = str(sum(row["survived"] for row in rows))
-        date, command = part["date"], f"`{part['command']}`"
-        parts.append((f"[{name}](#{name})", str(len(rows)), survived, date, command))
+        rows = [(o["fault"], o["where"], "yes" if o["survived"] else "**no**", o["lost"], o["said"])
+                for o in part["outcomes"]]  # fmt: skip
+        survived = str(sum(o["survived"] for o in part["outcomes"]))
+        command = f"`{part['command']}`"
+        parts.append((f"[{name}](#{name})", str(len(rows)), survived, part["date"], command))
         cells = [
-            (o["fault"], o["where"], "yes" if o["survived"] else "**no**", o["lost"], o["said"])
-            for o in rows
+            [" ".join(c.split()).replace("|", "\\|").replace("<", "&lt;") for c in r] for r in rows
         ]
-        escaped = [[" ".join(c.split()).replace("|", "\\|").replace("<", "&lt;") for c in row]
-                   for row in cells]  # fmt: skip
         sections += [
             f"\n## {name}\n\n{PARTS[name][0]}. {part['machine']}; {part['software']}.\n",
-            table(("fault", "where", "survived", "lost", "said"), escaped),
+            table(("fault", "where", "survived", "lost", "said"), cells),
         ]
     overview = table(("part", "tried", "survived", "on", "command"), parts)
     return "\n".join([INTRODUCTION, overview, *sections]) + "\n"

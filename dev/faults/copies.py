@@ -38,40 +38,24 @@ Checksums = dict[str, str]  # by path
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one fault.
+    """What became of one fault."""
 
-    Attributes:
-        fault: what was done.
-        where: the stage or file that it was done to.
-        survived: whether all that is asked of the pipeline held.
-        lost: what had to be done again, or what went wrong.
-        said: the message that a user sees, shortened.
-    """
-
-    fault: str
-    where: str
-    survived: bool
-    lost: str
-    said: str = ""
+    fault: str  # what was done
+    where: str  # the stage or file that it was done to
+    survived: bool  # whether all that is asked of the pipeline held
+    lost: str  # what had to be done again, or what went wrong
+    said: str = ""  # the message that a user sees, shortened
 
 
 class Bench:
-    """Where faults are injected.
-
-    Attributes:
-        scratch: all copies go there.
-        done: a copy in which an undisturbed run has ended.
-        seconds: that each stage took in it.
-        checksums: of its outputs, run times apart.
-        chance: draws moments and bits.
-    """
+    """Where faults are injected: copies in `scratch`, and one in which a run ended undisturbed."""
 
     def __init__(self, scratch: Path, seed: int = 0) -> None:
-        self.scratch, self.chance = scratch, random.Random(seed)
+        self.scratch, self.chance = scratch, random.Random(seed)  # of moments and bits
         # The files as they are now: they may change while this runs. No stage reads the skipped.
         copy_files(scratch / "files", skip=("results/", "tests/", "docs/"))
         self.done = self.fresh("undisturbed")
-        self.seconds = time_repro(self.done, **EVERY_STEP)
+        self.seconds = time_repro(self.done, **EVERY_STEP)  # of each stage
         self.checksums = output_checksums(self.done)
 
     def fresh(self, name: str, changes: Mapping[str, Any] | None = None) -> Path:
