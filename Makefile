@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 LOCKED := $(PIP) --no-deps --require-hashes
 
 # The build of torch that a new .venv gets; on a GPU host, the one for its driver:
-#   make setup TORCH="torch==2.13.0 --index-url URL"
+#   make setup TORCH="torch==2.13.0 -i URL"
 TORCH := torch==2.13.0
 # What only torch's CUDA build needs: torch is installed on its own line, before the lock file.
 CUDA_ONLY := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas \

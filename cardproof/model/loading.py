@@ -110,7 +110,7 @@ def load_classifier(
 
 
 def quiet_transformers() -> None:
-    """Silence the library's bars and reports on loading and saving, which say nothing new here."""
+    """Turn off the library's progress bars and reports on loading and saving: nothing new here."""
     from transformers.utils import logging
 
     logging.set_verbosity_error()

@@ -366,7 +366,7 @@ class CardFile(Section):
 
 
 class DefaultsFile(Section):
-    """cards/defaults.yaml: what is taken for what a card leaves unspecified, and why."""
+    """cards/defaults.yaml: the values of what a card leaves unspecified, and why."""
 
     labels: Reasoned
     license: Reasoned

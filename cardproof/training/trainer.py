@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,20 +151,10 @@ def train_classifier(
     """
     padded = why_padded(model, arguments.device.type)
     print(describe_batches(padded))
-    distributed = arguments.world_size > 1
-    trainer = (WholeBatchTrainer if distributed else Trainer)(
-        model=model,
-        args=arguments,
-        train_dataset=train_set,
-        eval_dataset=validation_set,
-        data_collator=DataCollatorWithPadding(tokenizer) if padded else collate_unpadded,
-        compute_metrics=_accuracy,
-        callbacks=[*callbacks, *([PerRankDropout()] if distributed else [])],
-    )
-    trainer.remove_callback(ProgressCallback)
+    collate = DataCollatorWithPadding(tokenizer) if padded else collate_unpadded
+    trainer = _make_trainer(model, arguments, train_set, validation_set, collate, callbacks)
     per_epoch = steps_per_epoch(len(train_set), arguments.per_device_train_batch_size)
     keeper = CheckpointKeeper(trainer, per_epoch)
-    trainer.add_callback(QuietProgress())
     trainer.add_callback(keeper)
     # Determinism fills new memory, for code that reads it unwritten: none here, and a tenth slower.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -179,7 +169,7 @@ def train_classifier(
     with ExitStack() as stack:
         if not padded:
             stack.enter_context(without_padding(model))
-        if distributed:
+        if arguments.world_size > 1:
             stack.enter_context(sharing_rows(model))
         stack.enter_context(keeper.stopping_at_signals())
         output = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -192,6 +182,30 @@ def train_classifier(
         best_epoch=best / per_epoch if best else None,
         seconds=keeper.seconds_before + time.perf_counter() - start,
     )
+
+
+def _make_trainer(
+    model: PreTrainedModel,
+    arguments: TrainingArguments,
+    train_set: TokenStore,
+    validation_set: TokenStore | None,
+    collate: Callable[[Any], Any],
+    callbacks: Sequence[TrainerCallback],
+) -> Trainer:
+    """A Trainer for one process or for several, with a progress bar that prints no losses."""
+    distributed = arguments.world_size > 1
+    trainer = (WholeBatchTrainer if distributed else Trainer)(
+        model=model,
+        args=arguments,
+        train_dataset=train_set,
+        eval_dataset=validation_set,
+        data_collator=collate,
+        compute_metrics=_accuracy,
+        callbacks=[*callbacks, *([PerRankDropout()] if distributed else [])],
+    )
+    trainer.remove_callback(ProgressCallback)
+    trainer.add_callback(QuietProgress())
+    return trainer
 
 
 def _check_end(
