@@ -1,7 +1,7 @@
 """Atomic writes: files appear complete or not at all, for they are renamed into their place.
 
-What one stage writes for another comes with the checksums of its files, which the other verifies:
-DVC itself trusts a file whose time and size it knows, and the objects of its own cache.
+What one stage writes for another comes with checksums, which the other verifies: DVC itself trusts
+a file whose time and size it knows, and the objects of its own cache.
 """
 
 import errno
@@ -22,16 +22,16 @@ Scalar = str | int | float | bool | None
 
 CHECKSUMS = "sums.json"  # in a folder: the sha256 of each other file in it
 
-_GIVE_RIGHT = "give this user the right to it"
 _REMEDIES = {
     errno.ENOSPC: "make room on that disk",
     errno.EDQUOT: "make room in your quota",
     errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
     errno.EROFS: "make that disk writable",
-    errno.EACCES: _GIVE_RIGHT,
-    errno.EPERM: _GIVE_RIGHT,
+    errno.EACCES: "give this user the right to it",
+    errno.EPERM: "give this user the right to it",
     errno.EIO: "see in the system's log what is wrong with the disk",
 }
+_HIDDEN = re.compile(r"\.(\d{1,9})-[0-9a-f]{8}\.(?:new|old)\b")  # names of `_hidden_name`
 _NO_ROOM = 2**16  # bytes: a disk with no more than this is full, whatever the error says
 
 
@@ -44,42 +44,41 @@ class DamagedError(FilesError):
 
 
 def sha256_of(path: Path) -> str:
-    """The sha256 of a file's bytes, in hexadecimal digits.
+    """The sha256 of a file's bytes, in hexadecimal digits."""
+    return digest_of(path, "sha256")
 
-    Raises:
-        OSError: the file cannot be read.
-    """
+
+def digest_of(path: Path, algorithm: str) -> str:
+    """As `sha256_of`, by any algorithm of hashlib."""
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return hashlib.file_digest(stream, algorithm).hexdigest()
+
+
+def checksum_lines(expected: str, found: str, kind: str = "sha256") -> str:
+    """Two lines of an error: the checksum that was expected, and the one that was found."""
+    return f"  expected {kind} {expected}\n  found {kind}    {found}"
 
 
 def write_text_atomic(path: Path, text: str) -> None:
     """Write a text file in UTF-8 so that a reader sees the old text or the new, never a part.
 
-    Parent folders are made. A link at `path` is replaced, not written through: with DVC it may
-    lead into the cache.
+    A link at `path` is replaced, not written through: with DVC it may lead into the cache.
 
     Raises:
-        FilesError: the disk is full, or not writable; an older file is untouched.
+        FilesError: the disk is full or not writable; an older file is untouched.
         OSError: the file cannot be written for another reason; likewise.
     """
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path, "new")
-        beside = _beside(path, "new")
-        try:
-            beside.write_text(text, encoding="utf-8", newline="\n")
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+    with scratch_folder(path) as folder:
+        new = folder / path.name
+        new.write_text(text, encoding="utf-8", newline="\n")
+        new.replace(path)
 
 
 def write_json(path: Path, values: Mapping[str, Scalar]) -> None:
-    """Write a flat mapping as JSON, in its own order, atomically.
+    """Write a flat mapping as JSON, in its own order, as `write_text_atomic`.
 
     Raises:
         FilesError: a value is not finite.
-        OSError: the file cannot be written; an older one is untouched.
     """
     for key, value in values.items():
         if isinstance(value, float) and not math.isfinite(value):
@@ -91,11 +90,9 @@ def write_json(path: Path, values: Mapping[str, Scalar]) -> None:
 def replace_folder(new: Path, final: Path) -> None:
     """Rename a finished folder into place; an older one is removed after that.
 
-    Of two processes that do this at once, each puts a complete folder there; the later one stays.
-
-    Args:
-        new: the finished folder, a sibling of `final` (a rename does not cross file systems).
-        final: where it goes. A link there is replaced, not followed.
+    Both have one parent: a rename does not cross file systems. A link to a folder is replaced, not
+    followed. Of two processes that do this at once, each puts a complete folder there; the later
+    one stays.
 
     Raises:
         FilesError: something other than a folder is in the way.
@@ -103,43 +100,32 @@ def replace_folder(new: Path, final: Path) -> None:
     """
     if not final.is_dir() and (final.exists() or final.is_symlink()):
         raise FilesError(f"{final}: a file is where a folder must go; move it away and run again")
-    aside: list[Path] = []
+    old = _hidden_name(final, "old")
     try:
-        while True:
-            with suppress(FileNotFoundError):  # there is none, or another process has moved it
-                aside.append(final.rename(_beside(final, "old")))
-            try:
-                new.rename(final)
-                break
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise  # these two: another process has put its own there meanwhile
-    except BaseException:
-        if aside and not final.exists():
-            aside.pop().rename(final)
+        with suppress(FileNotFoundError):  # there is none, or another process has moved it
+            final.rename(old)
+        new.rename(final)
+    except BaseException as error:
+        if getattr(error, "errno", None) in (errno.ENOTEMPTY, errno.EEXIST):
+            replace_folder(new, final)  # another process has put its own there meanwhile
+            return
+        if old.exists() and not final.exists():
+            old.rename(final)
         raise
     finally:
-        for old in aside:
-            _remove(old)
+        _remove(old)
 
 
 @contextmanager
 def working_folder(final: Path) -> Iterator[Path]:
-    """A fresh folder beside `final` that takes its place if the block succeeds.
-
-    If the block fails the fresh folder is removed and `final` is as it was. What a killed process
-    left there is removed.
+    """A `scratch_folder` that takes the place of `final` if the block succeeds.
 
     Raises:
-        FilesError: something other than a folder is at `final`, or the disk is full or not
-            writable.
-        OSError: the folder cannot be made or renamed.
+        FilesError, OSError: as of `scratch_folder` and `replace_folder`; `final` is as it was.
     """
-    final = final.absolute()
-    with scratch_folder(final) as work:
+    with scratch_folder(final.absolute()) as work:
         yield work
-        replace_folder(work, final)
-    _sweep(final, "old")
+        replace_folder(work, final.absolute())
 
 
 @contextmanager
@@ -152,12 +138,15 @@ def checksummed_folder(final: Path) -> Iterator[Path]:
         write_json(folder / CHECKSUMS, checksums)
 
 
-def verify_checksums(folder: Path, maker: str) -> None:
-    """Compare each file of a folder with the checksum that was written beside it.
+def verify_checksums(folder: Path, maker: str) -> dict[str, str]:
+    """Compare each file of a `checksummed_folder` with the checksum that was written beside it.
 
     Args:
-        folder: made by `checksummed_folder`.
+        folder: what to read.
         maker: the stage that makes it, for the advice.
+
+    Returns:
+        The sha256 of each file, by its path in the folder.
 
     Raises:
         DamagedError: a file is missing or is another; it is named, with both checksums.
@@ -166,19 +155,19 @@ def verify_checksums(folder: Path, maker: str) -> None:
     if not folder.is_dir():
         raise DamagedError(f"{folder} is not there.{advice}")
     try:
-        checksums = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
-        expected = {folder / name: str(value) for name, value in checksums.items()}
+        expected = dict(json.loads((folder / CHECKSUMS).read_text(encoding="utf-8")).items())
     except (OSError, ValueError, AttributeError) as error:
         raise DamagedError(f"{folder / CHECKSUMS} cannot be read: {error}.{advice}") from error
-    found = {path: sha256_of(path) if path.is_file() else "no file" for path in expected}
-    if wrong := [path for path in expected if found[path] != expected[path]]:
-        lines = [
-            f"{path} is not as {maker} wrote it.\n"
-            f"  expected sha256 {expected[path]}\n  found           {found[path]}"
-            for path in wrong
-        ]
+    wrong = []
+    for path, checksum in expected.items():
+        found = sha256_of(folder / path) if (folder / path).is_file() else "no file"
+        if found != checksum:
+            lines = checksum_lines(checksum, found)
+            wrong.append(f"{folder / path} is not as {maker} wrote it.\n{lines}")
+    if wrong:
         more = "\nMore may be damaged, in DVC's cache too: `cardproof verify` tells."
-        raise DamagedError("\n".join(lines) + advice + more)
+        raise DamagedError("\n".join(wrong) + advice + more)
+    return expected
 
 
 @contextmanager
@@ -191,13 +180,16 @@ def scratch_folder(place: Path) -> Iterator[Path]:
     """
     with disk_errors(place):
         place.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(place, "new")
-        folder = _beside(place, "new")
+        for left in place.parent.glob(f".{place.name}.*"):
+            made_by = _HIDDEN.search(left.name)
+            if made_by and not _runs(int(made_by[1])):
+                _remove(left)
+        folder = _hidden_name(place, "new")
         try:
             folder.mkdir()  # not tempfile.mkdtemp: its folders cannot be read by others
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
 
 
 @contextmanager
@@ -209,14 +201,12 @@ def disk_errors(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except CardproofError:
-        raise
     except Exception as error:
-        number = _disk_fault(error, path)
+        number = None if isinstance(error, CardproofError) else _disk_fault(error, path)
         if number is None:
             raise
-        named = getattr(error, "filename", None)
-        if named is None or Path(named).name.startswith("."):  # a name of ours, beside `path`
+        named = getattr(error, "filename", None) or path
+        if _HIDDEN.search(str(named)):
             named = path
         raise FilesError(
             f"{named}: {os.strerror(number)}. Nothing half-written is left; {_REMEDIES[number]}, "
@@ -230,8 +220,7 @@ def _disk_fault(error: BaseException, path: Path) -> int | None:
     while cause:
         # Libraries in Rust and C++ leave the number in the text alone, or leave it out.
         named = re.search(r"(?:os error|\[Errno|errno:?) (\d+)", str(cause))
-        number = cause.errno if isinstance(cause, OSError) else None
-        number = int(named[1]) if number is None and named else number
+        number = getattr(cause, "errno", None) or (int(named[1]) if named else None)
         if number in _REMEDIES:
             return number
         cause = cause.__cause__ or cause.__context__
@@ -239,32 +228,20 @@ def _disk_fault(error: BaseException, path: Path) -> int | None:
     return errno.ENOSPC if shutil.disk_usage(there).free <= _NO_ROOM else None
 
 
-def _beside(path: Path, kind: str) -> Path:
-    """A free name in the same folder, hidden; it tells the process that it is of."""
+def _hidden_name(path: Path, kind: str) -> Path:
+    """A free name in the same folder that tells which process uses it."""
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.{kind}")
 
 
-def _sweep(path: Path, kind: str) -> None:
-    """Remove what killed processes left beside `path`."""
-    for left in path.parent.glob(f".{path.name}.*-*.{kind}"):
-        number = left.name.split(".")[-2].partition("-")[0]
-        if not number.isdigit() or _runs(int(number)):
-            continue
-        _remove(left)
-
-
 def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    with suppress(OSError):
+        path.unlink()  # a file or a link
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _runs(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # another user's
+    except OSError as error:
+        return error.errno == errno.EPERM  # another user's
     return True

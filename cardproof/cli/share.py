@@ -1,35 +1,27 @@
 """Send every run in the run cache, with all its files, to a DVC remote.
 
 `dvc push --run-cache` sends the records of all runs, but of their files only those that the
-workspace names and DVC keeps: an experiment's model stays behind, and so do the metrics, which
-Git keeps. A clone then computes such a run again. With all files in the remote, `dvc repro --pull`
-and `dvc exp run --pull` take it from there.
-"""
+workspace names: an experiment's model and metrics stay behind, and a clone computes such a run
+again. With all files in the remote, `dvc repro --pull` and `dvc exp run --pull` take it from there.
 
-import argparse
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
-from cardproof.errors import CardproofError
-
-_EPILOG = """\
 examples:
   cardproof share       to the default remote
   cardproof share team  to another one
 """
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from cardproof.errors import CardproofError
 
 
 class ShareError(CardproofError):
     """Files that did not reach the remote."""
 
 
-def share_runs(repository: Path, remote: str | None = None) -> tuple[int, int]:
-    """Send the runs that a repository's run cache holds.
-
-    Args:
-        repository: its root.
-        remote: the name of a DVC remote; None for the default one.
+def share_runs(remote: str | None) -> tuple[int, int]:
+    """Send the runs that the run cache of the repository here holds to a remote, or the default.
 
     Returns:
         How many runs there are, and how many files were new to the remote.
@@ -42,7 +34,7 @@ def share_runs(repository: Path, remote: str | None = None) -> tuple[int, int]:
     from dvc_objects.fs.errors import AuthError
 
     try:
-        with Repo(str(repository)) as repo:
+        with Repo() as repo:
             repo.cloud.get_remote(remote)
             runs = repo.stage_cache.push(remote)
             files: set[Any] = set().union(*repo.stage_cache.get_used_objs(runs).values())
@@ -56,13 +48,9 @@ def share_runs(repository: Path, remote: str | None = None) -> tuple[int, int]:
 
 def main(arguments: Sequence[str]) -> int:
     """Share the runs of the repository here with the remote named on the command line."""
-    parser = argparse.ArgumentParser(
-        prog="cardproof share",
-        description=__doc__,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("cardproof share", description=__doc__, formatter_class=plain)
     parser.add_argument("remote", nargs="?", help="a DVC remote; without it the default one")
-    runs, files = share_runs(Path(), parser.parse_args(arguments).remote)
+    runs, files = share_runs(parser.parse_args(arguments).remote)
     print(f"{runs} runs are in the remote; {files} files were new to it")
     return 0

@@ -4,34 +4,30 @@ DVC itself trusts a file whose time and size it knows, and the objects of its ca
 flips there goes into the next run unseen. The stages check what they read; this reads every byte
 of the rest too. It also finds what DVC leaves when it is killed in the middle of writing dvc.lock
 or its file of locks, after which it refuses to run. Not for use while DVC runs.
-"""
 
-import argparse
-import hashlib
-import json
-import re
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
-from cardproof.errors import CardproofError
-
-EXIT_DAMAGED = 1
-
-_EPILOG = """\
 examples:
   cardproof verify           name what is damaged; exit code 1 if anything is
   cardproof verify --remove  remove it; then `dvc repro` makes it again
 """
 
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
-@dataclass(frozen=True)
-class Damage:
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from cardproof.errors import CardproofError
+from cardproof.files import checksum_lines, digest_of
+
+EXIT_DAMAGED = 1
+
+
+class Damage(NamedTuple):
     """A file that differs from the checksum that DVC noted for it (DVC's MD5), or is cut off."""
 
     path: Path
@@ -40,17 +36,13 @@ class Damage:
 
 def cut_off_records(root: Path) -> Iterator[Damage]:
     """DVC's own records that cannot be read: it writes them in place."""
-    readers: dict[str, Callable[[str], dict[str, Any]]] = {
-        "dvc.lock": _parse_lock,
-        ".dvc/tmp/rwlock": _parse_mapping,
-    }
-    for name, parse in readers.items():
+    for name, parse in (("dvc.lock", _parse_lock), (".dvc/tmp/rwlock", json.loads)):
         try:
             parse((root / name).read_text(encoding="utf-8"))
         except FileNotFoundError:
             continue
         except ValueError:
-            yield Damage(root / name, "cut off: DVC was killed as it wrote it")
+            yield Damage(root / name, "  cut off: DVC was killed as it wrote it")
 
 
 def _parse_lock(text: str) -> dict[str, Any]:
@@ -71,18 +63,11 @@ def _parse_lock(text: str) -> dict[str, Any]:
     return lock
 
 
-def _parse_mapping(text: str) -> dict[str, Any]:
-    parsed = json.loads(text)
-    if not isinstance(parsed, dict):
-        raise ValueError(f"{text!r} is no mapping")
-    return parsed
-
-
 def damaged_objects(cache: Path) -> Iterator[Damage]:
     """The objects of a DVC cache (its folder files/md5) that are not what their names say."""
-    for path in sorted(cache.glob("[0-9a-f][0-9a-f]/*")):
-        if re.fullmatch(r"[0-9a-f]{30}(\.dir)?", path.name):
-            yield from _compare(path, path.parent.name + path.name.removesuffix(".dir"))
+    for path in sorted(cache.glob("??/*")):
+        if named := re.fullmatch(r"([0-9a-f]{32})(\.dir)?", path.parent.name + path.name):
+            yield from _compare(path, named[1])
 
 
 def damaged_outputs(root: Path, cache: Path) -> Iterator[Damage]:
@@ -102,33 +87,25 @@ def damaged_outputs(root: Path, cache: Path) -> Iterator[Damage]:
 
 def _files_of(out: dict[str, str], cache: Path) -> list[tuple[str, str]]:
     """Paths and checksums of an output's files: none if it has none, or the cache has no list."""
-    noted = out.get("md5") or ""
+    path, noted = out["path"], out.get("md5") or ""
     if not noted.endswith(".dir"):
-        return [(out["path"], noted)] if noted else []
-    listed = cache / noted[:2] / noted[2:]
+        return [(path, noted)] if noted else []
     try:
-        entries = json.loads(listed.read_text(encoding="utf-8"))
-        return [(f"{out['path']}/{entry['relpath']}", entry["md5"]) for entry in entries]
+        listed = json.loads((cache / noted[:2] / noted[2:]).read_text(encoding="utf-8"))
+        return [(f"{path}/{entry['relpath']}", entry["md5"]) for entry in listed]
     except (OSError, ValueError, TypeError, KeyError):  # damaged_objects names a damaged list
         return []
 
 
 def _compare(path: Path, expected: str) -> Iterator[Damage]:
-    if path.is_file():
-        with path.open("rb") as stream:
-            found = hashlib.file_digest(stream, "md5").hexdigest()
-        if found != expected:
-            yield Damage(path, f"expected md5 {expected}\n  found md5    {found}")
+    if path.is_file() and (found := digest_of(path, "md5")) != expected:
+        yield Damage(path, checksum_lines(expected, found, "md5"))
 
 
 def main(arguments: Sequence[str]) -> int:
     """Name what is damaged and return 1, or remove it and return 0."""
-    parser = argparse.ArgumentParser(
-        prog="cardproof verify",
-        description=__doc__,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("cardproof verify", description=__doc__, formatter_class=plain)
     parser.add_argument("--remove", action="store_true", help="remove what is damaged")
     remove = parser.parse_args(arguments).remove
     from dvc.exceptions import NotDvcRepoError
@@ -141,7 +118,7 @@ def main(arguments: Sequence[str]) -> int:
     root, cache = Path(repo.root_dir), Path(repo.cache.local.path)
     damages = [*cut_off_records(root), *damaged_objects(cache), *damaged_outputs(root, cache)]
     for damage in damages:
-        print(f"{damage.path}\n  {damage.why}")
+        print(f"{damage.path}\n{damage.why}")
         if remove:
             damage.path.unlink()
     if not damages:
@@ -149,10 +126,8 @@ def main(arguments: Sequence[str]) -> int:
     elif remove:
         print(f"removed {len(damages)} files; `dvc repro` makes again what it needs")
     else:
-        print(
-            f"{len(damages)} files are damaged, or changed since DVC saw them; `cardproof verify "
-            "--remove` removes them, then `dvc repro` makes them again",
-            file=sys.stderr,
-        )
+        told = f"{len(damages)} files are damaged, or changed since DVC saw them; "
+        advice = "`cardproof verify --remove` removes them, then `dvc repro` makes them again"
+        print(told + advice, file=sys.stderr)
         return EXIT_DAMAGED
     return 0

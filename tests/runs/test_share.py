@@ -1,6 +1,7 @@
 """Sharing results: a second clone gets everything through a DVC remote and computes nothing."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -75,7 +76,8 @@ def second_clone_computes_nothing(
     assert "runs are in the remote" in said
     must(run, "dvc", "pull", "--run-cache", cwd=second)
     said = must(run, "dvc", "exp", "run", "--pull", "-S", "train.seed=7", cwd=second)
-    assert "Running stage" not in said
+    # Outputs that persist are in no run cache. What this stage fetches is there, so it is quick.
+    assert re.findall("Running stage '(.+)'", said) == ["download"]
     for stage in ("train", "evaluate", "report"):
         assert f"Stage '{stage}' is cached - skipping run" in said
     revision = must(run, "dvc", "exp", "list", "--sha-only", cwd=first).split()[-1]
