@@ -4,13 +4,12 @@ Asked in this order: mirror folders, the cache of the hub's client (HF_HOME and 
 respected), the hub. What the hub sends goes into that cache, so the next card and the user's
 other programs find it there.
 
-The client's `hf_hub_download` (huggingface_hub 2.4) resumes a download only inside one call: it
-writes to a file of a random name and deletes that when the call fails. So a file is received here,
-by the client's `http_get` under the client's lock, into a partial file that the next call resumes,
-and is then entered in the cache by the layout that the client documents.
+The client's `hf_hub_download` (huggingface_hub 2.4) deletes what came when a call fails. So a file
+is received here, by the client's `http_get` under the client's lock, into a partial file that the
+next call resumes, and is then entered in the cache by the layout that the client documents.
 
 A data folder gets copies: a hard link would let DVC, which makes its files read-only, or an edit in
-place reach into the user's cache. Where the file system can (btrfs, xfs), a copy shares the blocks.
+place reach into the user's cache.
 """
 
 import io
@@ -18,13 +17,11 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from cardproof.errors import CardproofError
-from cardproof.files import checksummed_folder, disk_errors, sha256_of
+from cardproof.files import checksum_lines, checksummed_folder, disk_errors, sha256_of
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -37,8 +34,7 @@ class SourceError(CardproofError):
     """A pinned file that cannot be had, or is not what was pinned."""
 
 
-@dataclass(frozen=True)
-class PinnedFile:
+class PinnedFile(NamedTuple):
     """A file of a repository: its path there, its sha256, and its name in the data folder."""
 
     path: str
@@ -46,8 +42,7 @@ class PinnedFile:
     name: str
 
 
-@dataclass(frozen=True)
-class Repository:
+class Repository(NamedTuple):
     """What to fetch, from where; names and commits are those of a checked recipe.
 
     Attributes:
@@ -126,30 +121,16 @@ def _from_mirrors(
             found = find_in_mirror(mirror, repository.layout(file))
             if found is None or not found.is_file():
                 continue
-            actual = _copy(found, work / file.name)
+            shutil.copyfile(found, work / file.name)
+            actual = sha256_of(work / file.name)
             if actual != file.sha256:
                 raise SourceError(
-                    f"{found}: wrong file in the mirror.\n{_both(file, actual)}\n"
+                    f"{found}: wrong file in the mirror.\n{checksum_lines(file.sha256, actual)}\n"
                     "Replace it by the pinned file, or remove it to have the next source asked."
                 )
             sources[file] = f"mirror {mirror}"
             break
     return sources
-
-
-def _copy(source: Path, target: Path) -> str:
-    """Copy a file, sharing its blocks where the file system can; the checksum of the copy."""
-    with source.open("rb", buffering=0) as reader, target.open("wb", buffering=0) as writer:
-        # Not on macOS, and not between all file systems: the plain copy does what is left.
-        with suppress(AttributeError, OSError):
-            while os.copy_file_range(reader.fileno(), writer.fileno(), 1 << 30):
-                pass
-        shutil.copyfileobj(reader, writer, 1 << 20)
-    return sha256_of(target)
-
-
-def _both(file: PinnedFile, actual: str) -> str:
-    return f"  expected sha256 {file.sha256}\n  found sha256    {actual}"
 
 
 def _from_hub(
@@ -179,7 +160,8 @@ def _from_hub(
                 raise  # of this machine: nothing the hub said
             said = f"{sources[file]}, asked for {file.path}: {_in_words(error)}"
             raise _no_source(repository, files[index:], mirrors, said) from error
-        actual = _copy(path, work / file.name)
+        shutil.copyfile(path, work / file.name)
+        actual = sha256_of(work / file.name)
         if actual != file.sha256:
             raise _refused_cached(path, file, actual)
     return sources
@@ -196,7 +178,7 @@ def _refused_cached(pointer: Path, file: PinnedFile, actual: str) -> SourceError
         advice = "It was removed from the cache; run again to download it afresh."
     return SourceError(
         f"{pointer}: the hub's cache holds another file than the pinned one.\n"
-        f"{_both(file, actual)}\n{advice}"
+        f"{checksum_lines(file.sha256, actual)}\n{advice}"
     )
 
 
@@ -232,64 +214,54 @@ def _download(repository: Repository, file: PinnedFile, cache: Path) -> Path:
             _complete(part, url, file, announced.size)
             part.replace(blob)
         if not pointer.exists():
-            _link(pointer, blob)
+            pointer.unlink(missing_ok=True)  # it led to a blob that is gone
+            try:
+                pointer.symlink_to(os.path.relpath(blob, pointer.parent))
+            except OSError:  # no links here: the file itself, as the client does it
+                blob.replace(pointer)
     return pointer
-
-
-def _link(pointer: Path, blob: Path) -> None:
-    """Have a snapshot's file lead to its blob, or be it where there are no links, as the client."""
-    pointer.unlink(missing_ok=True)  # it led to a blob that is gone
-    try:
-        pointer.symlink_to(os.path.relpath(blob, pointer.parent))
-    except OSError:
-        blob.replace(pointer)
 
 
 def _complete(part: Path, url: str, file: PinnedFile, size: int | None) -> None:
     """Append to a partial file what it lacks, and check it; a wrong one is removed."""
     if part.exists() and sha256_of(part) == file.sha256:
         return
+    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # likewise
+
     with _BoundedFile(part, size) as stream:
         if size is None or stream.tell() >= size:
             stream.truncate(0)  # as long as the file and not the file: nothing to resume
-        _receive(url, stream, size, file.name)
+        try:
+            http_get(
+                url,
+                stream,
+                resume_size=stream.seek(0, 2),
+                # Compressed, offsets into the file and into what is sent would not be the same.
+                headers=build_hf_headers() | {"Accept-Encoding": "identity"},
+                expected_size=size,
+                displayed_filename=file.name,
+            )
+        except HfHubHTTPError as error:
+            if error.response.status_code == RANGE_NOT_SATISFIABLE:
+                stream.truncate(0)
+            raise
+        except OSError as error:
+            # Of type OSError itself and without a number: another length than announced. The
+            # checksum of what came tells more.
+            if type(error) is not OSError or error.errno is not None:
+                raise
     actual, received = sha256_of(part), part.stat().st_size
     if actual != file.sha256:
         part.unlink()
         announced = "" if size in (None, received) else f", having announced {size:,}"
         raise SourceError(
             f"{url}: the hub sent another file than the pinned one, {received:,} bytes{announced}."
-            f"\n{_both(file, actual)}\n"
+            f"\n{checksum_lines(file.sha256, actual)}\n"
             "It was removed; run again to download it afresh. If that does not help, compare the "
             "pinned checksum with the one that the hub shows for the file."
         )
-
-
-def _receive(url: str, stream: "_BoundedFile", size: int | None, name: str) -> None:
-    """Append what the file at the hub has more than the stream."""
-    from huggingface_hub.errors import HfHubHTTPError
-    from huggingface_hub.file_download import http_get
-    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # likewise
-
-    try:
-        http_get(
-            url,
-            stream,
-            resume_size=stream.seek(0, 2),
-            # Compressed, offsets into the file and into what is sent would not be the same.
-            headers=build_hf_headers() | {"Accept-Encoding": "identity"},
-            expected_size=size,
-            displayed_filename=name,
-        )
-    except OSError as error:
-        if isinstance(error, HfHubHTTPError) and (
-            error.response.status_code == RANGE_NOT_SATISFIABLE
-        ):
-            stream.truncate(0)
-        # Of type OSError itself and without a number: another length than announced. The checksum
-        # of what came tells more.
-        if type(error) is not OSError or error.errno is not None:
-            raise
 
 
 class _BoundedFile(io.BufferedWriter):
@@ -308,29 +280,29 @@ class _BoundedFile(io.BufferedWriter):
 
 def _in_words(error: Exception) -> str:
     """What the hub said, and what to do about it."""
-    import httpx2
-    from huggingface_hub import errors
-
-    token = "log in with a token that may read it (HF_TOKEN)"
-    status = error.response.status_code if isinstance(error, errors.HfHubHTTPError) else 0
-    code = f"HTTP {status}"
-    words: dict[type[Exception], str] = {  # the first that fits
-        errors.OfflineModeIsEnabled: "not asked, HF_HUB_OFFLINE is set; unset it",
-        errors.GatedRepoError: f"{code}, the repository is gated; accept its terms and {token}",
-        errors.RepositoryNotFoundError: f"{code}, no such repository, or {token}",
-        errors.RevisionNotFoundError: f"{code}, no such revision; check the pinned one",
-        errors.RemoteEntryNotFoundError: f"{code}, no such file at the revision; check the path",
-        errors.HfHubHTTPError: f"{code}, {_STATUS_WORDS.get(status, 'failed; try again later')}",
-        httpx2.TimeoutException: "no answer in time (HF_HUB_ETAG_TIMEOUT and "
-        "HF_HUB_DOWNLOAD_TIMEOUT set the seconds)",
-        httpx2.ConnectError: f"cannot be reached ({error}); check the network and HF_ENDPOINT",
-        httpx2.TooManyRedirects: f"redirects without end ({error}); check HF_ENDPOINT",
-        httpx2.TransportError: f"the connection broke ({error}); what came is kept, run again to "
-        "resume",
-    }
-    return next((text for kind, text in words.items() if isinstance(error, kind)), str(error))
+    status: int = getattr(getattr(error, "response", None), "status_code", 0)
+    kinds = [kind.__name__ for kind in type(error).__mro__]
+    words = next((_WORDS[kind] for kind in kinds if kind in _WORDS), "{error}")
+    by_status = _STATUS_WORDS.get(status, "failed; try again later")
+    return words.format(error=error, status=f"HTTP {status}", by_status=by_status)
 
 
+# By the class of an error of the client or of its HTTP library, or else that of its next base.
+_WORDS = {
+    "OfflineModeIsEnabled": "not asked, HF_HUB_OFFLINE is set; unset it",
+    "GatedRepoError": "{status}, the repository is gated; accept its terms and log in with a token "
+    "that may read it (HF_TOKEN)",
+    "RepositoryNotFoundError": "{status}, no such repository, or log in with a token that may read "
+    "it (HF_TOKEN)",
+    "RevisionNotFoundError": "{status}, no such revision; check the pinned one",
+    "RemoteEntryNotFoundError": "{status}, no such file at the revision; check the path",
+    "HfHubHTTPError": "{status}, {by_status}",
+    "TimeoutException": "no answer in time (HF_HUB_ETAG_TIMEOUT and HF_HUB_DOWNLOAD_TIMEOUT set "
+    "the seconds)",
+    "ConnectError": "cannot be reached ({error}); check the network and HF_ENDPOINT",
+    "TooManyRedirects": "redirects without end ({error}); check HF_ENDPOINT",
+    "TransportError": "the connection broke ({error}); what came is kept, run again to resume",
+}
 _STATUS_WORDS = {
     401: "refused; log in with a valid token (HF_TOKEN)",
     403: "refused; log in with a token that may read it (HF_TOKEN)",

@@ -7,7 +7,6 @@ archive, and user files lie where they are said to.
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 from cardproof.data.hub import MIRROR_VARIABLE, PinnedFile, Repository, fetch, find_in_mirror
@@ -20,7 +19,7 @@ from cardproof.files import (
     verify_checksums,
     write_json,
 )
-from cardproof.recipe.schema import Archive, Base, File, Reviews
+from cardproof.recipe.schema import Base, Reviews
 
 EMBEDDED = Path("sample/hub")
 REVIEWS = Path("data/reviews")
@@ -47,32 +46,42 @@ def provide_reviews(reviews: Reviews, root: Path) -> list[str]:
         for split, file in (("train", reviews.train), ("test", reviews.test))
     )
     repository = Repository("dataset", reviews.repository, reviews.revision, files)
-    pins = reviews.archive
-    if pins and _is_made_from(_pinned_rows(pins)):
-        return [f"{REVIEWS}: already there, made from an archive with the pinned rows"]
-    archive = _archive_instead(repository, _mirrors(root)) if pins else None
-    if pins and archive and not _is_copy(REVIEWS, repository):
-        return _provide_archive(archive, pins)
+    if pins := reviews.archive:
+        rows = {"train rows": pins.train, "test rows": pins.test}
+        if _is_made_from(rows):
+            return [f"{REVIEWS}: already there, made from an archive with the pinned rows"]
+        archive = _archive_instead(repository, _mirrors(root))
+        if archive and not _is_copy(REVIEWS, repository):
+            with checksummed_folder(REVIEWS) as folder:
+                source, written = import_archive(archive, folder, pins)
+                write_json(folder / MADE_FROM, rows)
+            return [
+                f"{REVIEWS / split}.parquet: {of_split.rows:,} reviews from {source}"
+                for split, of_split in written.items()
+            ]
     return _provide_copy(repository, REVIEWS, root)
 
 
 def provide_user_reviews(name: str, reviews: Reviews, root: Path) -> list[str]:
     """Turn user files into data/reviews, as `provide_reviews`; `name` is that of their entry."""
-    files: dict[str, File] = {"train": reviews.train, "test": reviews.test}
-    sources = {split: root / Path(file.path).expanduser() for split, file in files.items()}
-    checksums = {
-        split: checked_sha256(sources[split], file.sha256) for split, file in files.items()
-    }
+    sources, checksums, lines, advice = {}, {}, [], []
+    for split, file in (("train", reviews.train), ("test", reviews.test)):
+        sources[split] = root / Path(file.path).expanduser()
+        checksums[split] = checked_sha256(sources[split], file.sha256)
+        if file.sha256 is None:
+            advice.append(
+                f"  for DVC to see when {sources[split].name} changes, set "
+                f"reviews.{name}.{split}.sha256: {checksums[split]}"
+            )
     if _is_made_from(checksums):
-        lines = [f"{REVIEWS}: already there, made from these user files"]
-    else:
-        lines = _import_user_files(sources, checksums)
-    return lines + [
-        f"  for DVC to see when {sources[split].name} changes, set "
-        f"reviews.{name}.{split}.sha256: {checksums[split]}"
-        for split, file in files.items()
-        if file.sha256 is None
-    ]
+        return [f"{REVIEWS}: already there, made from these user files", *advice]
+    with checksummed_folder(REVIEWS) as folder:
+        for split, source in sources.items():
+            written = import_reviews(source, folder / f"{split}.parquet")
+            lines.append(f"{REVIEWS / split}.parquet: {written.rows:,} reviews from {source}")
+            lines += [f"  {remark}" for remark in remarks(written)]
+        write_json(folder / MADE_FROM, checksums)
+    return lines + advice
 
 
 def provide_base(base: Base, root: Path) -> list[str]:
@@ -94,27 +103,6 @@ def _provide_copy(repository: Repository, folder: Path, root: Path) -> list[str]
     ]
 
 
-def _provide_archive(archive: Path, pins: Archive) -> list[str]:
-    with checksummed_folder(REVIEWS) as folder:
-        source, written = import_archive(archive, folder, pins)
-        write_json(folder / MADE_FROM, _pinned_rows(pins))
-    return [
-        f"{REVIEWS / split}.parquet: {of_split.rows:,} reviews from {source}"
-        for split, of_split in written.items()
-    ]
-
-
-def _import_user_files(sources: dict[str, Path], checksums: dict[str, str]) -> list[str]:
-    lines = []
-    with checksummed_folder(REVIEWS) as folder:
-        for split, source in sources.items():
-            written = import_reviews(source, folder / f"{split}.parquet")
-            lines.append(f"{REVIEWS / split}.parquet: {written.rows:,} reviews from {source}")
-            lines += [f"  {remark}" for remark in remarks(written)]
-        write_json(folder / MADE_FROM, checksums)
-    return lines
-
-
 def _mirrors(root: Path) -> list[Path]:
     named = os.environ.get(MIRROR_VARIABLE)
     return [root / named] if named else []
@@ -130,29 +118,22 @@ def _archive_instead(repository: Repository, mirrors: list[Path]) -> Path | None
     return None
 
 
-def _pinned_rows(pins: Archive) -> dict[str, str]:
-    return {"train rows": pins.train, "test rows": pins.test}
-
-
 def _is_copy(folder: Path, repository: Repository) -> bool:
     """Whether the folder holds the pinned files, and no others."""
     return _checksums(folder) == {file.name: file.sha256 for file in repository.files}
 
 
-def _is_made_from(wanted: Mapping[str, str]) -> bool:
+def _is_made_from(wanted: dict[str, str]) -> bool:
     """Whether the reviews that are there were made from what is wanted."""
-    try:
-        found = json.loads((REVIEWS / MADE_FROM).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return found == wanted and bool(_checksums(REVIEWS))
+    return MADE_FROM in _checksums(REVIEWS) and wanted == json.loads(
+        (REVIEWS / MADE_FROM).read_text(encoding="utf-8")
+    )
 
 
 def _checksums(folder: Path) -> dict[str, str]:
     """The sha256 of each file of a folder; nothing if one is not as it was when it was written."""
     try:
-        verify_checksums(folder, "download")
-        noted: dict[str, str] = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
-        return noted if {p.name for p in folder.iterdir()} == {*noted, CHECKSUMS} else {}
+        noted = verify_checksums(folder, "download")
     except (OSError, DamagedError):
         return {}
+    return noted if {p.name for p in folder.iterdir()} == {*noted, CHECKSUMS} else {}

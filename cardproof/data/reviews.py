@@ -34,30 +34,25 @@ def read_reviews(path: Path, scratch: Path) -> Dataset:
         ReviewsError: a column is missing, a text is null, or a label is not 0 or 1.
     """
     schema = pq.read_schema(path)
-    missing = [c for c in COLUMNS if c not in schema.names]
-    if missing:
+    if missing := [c for c in COLUMNS if c not in schema.names]:
         raise ReviewsError(
             f"{path}: no column {' and no column '.join(missing)}; it has "
             f"{', '.join(schema.names)}. Reviews need text and label."
         )
+    no_texts = f"{path}: column text must hold strings, none of them null"
+    wanted = "labels must be 0 (negative) or 1 (positive), as integers"
+    label_type = schema.field("label").type
     if not pa.types.is_string(schema.field("text").type):
-        raise ReviewsError(f"{path}: column text must hold strings, none of them null")
-    if not pa.types.is_integer(schema.field("label").type):
-        raise ReviewsError(
-            f"{path}: column label is of type {schema.field('label').type}; labels must be the "
-            "whole numbers 0 (negative) and 1 (positive)"
-        )
+        raise ReviewsError(no_texts)
+    if not pa.types.is_integer(label_type):
+        raise ReviewsError(f"{path}: column label is of type {label_type}; {wanted}")
     reviews = Dataset.from_parquet(
         str(path), features=FEATURES, cache_dir=str(scratch), columns=list(COLUMNS)
     )
     if reviews.data["text"].null_count:
-        raise ReviewsError(f"{path}: column text must hold strings, none of them null")
-    labels = pc.unique(reviews.data["label"]).to_pylist()
-    wrong = [label for label in labels if label not in (0, 1)]
-    if wrong:
-        raise ReviewsError(
-            f"{path}: label {wrong[0]!r}; labels must be 0 (negative) or 1 (positive)"
-        )
+        raise ReviewsError(no_texts)
+    if wrong := set(pc.unique(reviews.data["label"]).to_pylist()) - {0, 1}:
+        raise ReviewsError(f"{path}: label {wrong.pop()!r}; {wanted}")
     return reviews.add_column("row", pa.array(range(len(reviews)), pa.int64()))
 
 

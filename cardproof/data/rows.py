@@ -5,12 +5,8 @@ The hub's own files are copied byte for byte. Reviews from elsewhere become such
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from typing import NamedTuple
 
 Row = tuple[str, int]  # text, label
 
@@ -18,8 +14,7 @@ GROUP_ROWS = 1000  # of a row group, as the hub has them
 GROUP_BYTES = 8 << 20  # of text; long reviews make smaller groups, so that memory stays flat
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(NamedTuple):
     """What a file of reviews holds.
 
     Attributes:
@@ -58,7 +53,8 @@ def write_rows(rows: Iterable[Row], path: Path) -> Written:
                 positive += label
                 empty += not data
             count += len(group)
-            writer.write_batch(_record_batch(group, schema))
+            columns = dict(zip(schema.names, zip(*group, strict=True), strict=True))
+            writer.write_batch(pa.RecordBatch.from_pydict(columns, schema))
     return Written(count, positive, empty, digest.hexdigest())
 
 
@@ -73,10 +69,3 @@ def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
             group, size = [], 0
     if group:
         yield group
-
-
-def _record_batch(group: list[Row], schema: "pa.Schema") -> "pa.RecordBatch":
-    import pyarrow as pa
-
-    texts, labels = zip(*group, strict=True)
-    return pa.record_batch([pa.array(texts, pa.string()), pa.array(labels, pa.int64())], schema)

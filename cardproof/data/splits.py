@@ -1,8 +1,10 @@
 """Which rows are trained on, validated on and scored: a card's split, and what is in it."""
 
+from itertools import combinations
+
 from datasets import Dataset
 
-from cardproof.data.duplicates import occurs_in, repeats_earlier, text_key
+from cardproof.data.duplicates import repeats_earlier, text_key
 from cardproof.data.reviews import draw_balanced
 from cardproof.errors import CardproofError
 from cardproof.recipe.schema import Split
@@ -41,8 +43,9 @@ def make_splits(
     seed = DEFAULT_SEED if split.seed is None else split.seed
     if limit is not None:
         train = draw_balanced(train, limit, seed)
-    if test_limit is not None or limit is not None:
-        test = draw_balanced(test, test_limit or limit or len(test), seed)
+        test_limit = test_limit or limit
+    if test_limit is not None:
+        test = draw_balanced(test, test_limit, seed)
     sets = {"train": train}
     if split.validation == "holdout":
         try:
@@ -71,21 +74,15 @@ def describe_splits(sets: dict[str, Dataset]) -> dict[str, float]:
     labels_of: dict[str, dict[bytes, int]] = {}
     for name, reviews in sets.items():
         keys: list[bytes] = []
-        labels: list[int] = []
         for batch in reviews.iter(BATCH):
             keys += map(text_key, batch["text"])
-            labels += batch["label"]
+        labels = reviews["label"][:]
         facts[f"{name}_rows"] = len(keys)
         facts[f"{name}_positive_share"] = sum(labels) / len(labels)
         facts[f"{name}_repeats"] = int(repeats_earlier(keys).sum())
         labels_of[name] = dict(zip(keys, labels, strict=True))
-    names = list(sets)
-    for i, first in enumerate(names):
-        for second in names[i + 1 :]:
-            distinct = list(labels_of[second])
-            known = occurs_in(distinct, labels_of[first])
-            both = [key for key, occurs in zip(distinct, known, strict=True) if occurs]
-            other = [k for k in both if labels_of[first][k] != labels_of[second][k]]
-            facts[f"{second}_in_{first}"] = len(both)
-            facts[f"{second}_in_{first}_relabelled"] = len(other)
+    for (first, earlier), (second, later) in combinations(labels_of.items(), 2):
+        both = earlier.keys() & later.keys()
+        facts[f"{second}_in_{first}"] = len(both)
+        facts[f"{second}_in_{first}_relabelled"] = sum(earlier[k] != later[k] for k in both)
     return facts
