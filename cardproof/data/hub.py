@@ -108,7 +108,7 @@ def find_in_mirror(mirror: Path, name: str) -> Path | None:
             f"{found}: refused, a link leads out of the mirror, to {found.resolve()}. "
             "Put the file itself there."
         )
-    return found if found.is_file() or found.is_dir() else None
+    return found if found.exists() else None
 
 
 def _from_mirrors(
@@ -117,19 +117,18 @@ def _from_mirrors(
     """Copy each file from the first mirror that has it; where those found came from."""
     sources: dict[PinnedFile, str] = {}
     for file in repository.files:
-        for mirror in mirrors:
-            found = find_in_mirror(mirror, repository.layout(file))
-            if found is None or not found.is_file():
-                continue
-            shutil.copyfile(found, work / file.name)
-            actual = sha256_of(work / file.name)
-            if actual != file.sha256:
-                raise SourceError(
-                    f"{found}: wrong file in the mirror.\n{checksum_lines(file.sha256, actual)}\n"
-                    "Replace it by the pinned file, or remove it to have the next source asked."
-                )
-            sources[file] = f"mirror {mirror}"
-            break
+        places = ((mirror, find_in_mirror(mirror, repository.layout(file))) for mirror in mirrors)
+        mirror, found = next((place for place in places if place[1]), (None, None))
+        if found is None:
+            continue
+        shutil.copyfile(found, work / file.name)
+        actual = sha256_of(work / file.name)
+        if actual != file.sha256:
+            raise SourceError(
+                f"{found}: wrong file in the mirror.\n{checksum_lines(file.sha256, actual)}\n"
+                "Replace it by the pinned file, or remove it to have the next source asked."
+            )
+        sources[file] = f"mirror {mirror}"
     return sources
 
 

@@ -7,15 +7,16 @@ the checksum over the rows (`cardproof.data.rows`): an archive that was packed a
 """
 
 import gzip
-import hashlib
 import re
 import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, cast
 
 from cardproof.data.rows import Row, Written, write_rows
 from cardproof.errors import CardproofError
+from cardproof.files import checksum_lines, digest_of
 from cardproof.recipe.schema import Archive
 
 FILE = "aclImdb_v1.tar.gz"
@@ -53,19 +54,13 @@ def import_archive(source: Path, folder: Path, pins: Archive) -> tuple[str, dict
         ArchiveError: with member or file, and what to do.
     """
     try:
-        described, found = f"folder {source}", _folder_reviews(source)
         if source.is_file():
-            with source.open("rb") as stream:
-                md5 = hashlib.file_digest(stream, "md5").hexdigest()
+            md5 = digest_of(source, "md5")
             known = "as published" if md5 == pins.md5 else f"not the published {pins.md5}"
-            described, found = f"archive {source} (md5 {md5}, {known})", _archive_reviews(source)
-        reviews: dict[_Key, bytes] = {}
-        size = 0
-        for key, data in found:
-            reviews[key] = data
-            size += len(data)
-            if size > MAX_REVIEWS:
-                raise _refused(source, "/".join(map(str, key)), f"{size:,} bytes of reviews")
+            described = f"archive {source} (md5 {md5}, {known})"
+            reviews = dict(_archive_reviews(source))
+        else:
+            described, reviews = f"folder {source}", dict(_folder_reviews(source))
         return described, {
             split: _write_split(reviews, split, folder, described, checksum)
             for split, checksum in (("train", pins.train), ("test", pins.test))
@@ -90,8 +85,7 @@ def _write_split(
     if written.sha256 != checksum:
         raise ArchiveError(
             f"{described}: its {split} reviews, {written.rows:,} rows, are not the pinned ones.\n"
-            f"  expected checksum over rows {checksum}\n"
-            f"  found checksum over rows    {written.sha256}\n"
+            f"{checksum_lines(checksum, written.sha256, 'checksum over rows')}\n"
             f"Replace it by {FILE} from {ORIGIN}, or remove it to have the hub asked."
         )
     return written
@@ -117,21 +111,25 @@ def _rows(reviews: dict[_Key, bytes], split: str, described: str) -> Iterator[Ro
 
 def _archive_reviews(source: Path) -> Iterator[tuple[_Key, bytes]]:
     """The archive's labelled reviews, read from front to back."""
+    held = 0
     with _ShortReads(source) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
         for count, member in enumerate(iter(archive.next, None), start=1):
             match = _REVIEW.fullmatch(member.name)
             limit = MAX_REVIEW if match else MAX_OTHER
+            held += member.size if match else 0
             if count > MAX_MEMBERS:
-                raise _refused(source, member.name, f"more than {MAX_MEMBERS:,} members")
+                raise _refused(source, member, f"more than {MAX_MEMBERS:,} members")
             if member.size > limit:
-                raise _refused(source, member.name, f"{member.size:,} bytes, more than {limit:,}")
-            if match is None and hasattr(tarfile, "data_filter"):  # not before Python 3.11.4
+                raise _refused(source, member, f"{member.size:,} bytes, more than {limit:,}")
+            if held > MAX_REVIEWS:
+                raise _refused(source, member, f"{held:,} bytes of reviews up to this one")
+            if match:
+                if not member.isreg():
+                    raise _refused(source, member, "not a file where a review must be")
+                data = cast(IO[bytes], archive.extractfile(member)).read()
+                yield (match[1], match[2], int(match[3])), data
+            elif hasattr(tarfile, "data_filter"):  # not before Python 3.11.4
                 tarfile.data_filter(member, str(source.parent))  # a TarError if it is unsafe
-            if match is not None:
-                file = archive.extractfile(member) if member.isreg() else None
-                if file is None:
-                    raise _refused(source, member.name, "not a file where a review must be")
-                yield (match[1], match[2], int(match[3])), file.read()
             archive.members = []  # type: ignore[attr-defined]  # it would keep every header
 
 
@@ -144,9 +142,9 @@ def _folder_reviews(source: Path) -> Iterator[tuple[_Key, bytes]]:
                 yield (match[1], match[2], int(match[3])), stream.read(MAX_REVIEW)
 
 
-def _refused(source: Path, name: str, why: str) -> ArchiveError:
+def _refused(source: Path, member: tarfile.TarInfo, why: str) -> ArchiveError:
     return ArchiveError(
-        f"{source}: refused, {name[:200]!r}: {why}. Use {FILE} as published, from {ORIGIN}"
+        f"{source}: refused, {member.name[:200]!r}: {why}. Use {FILE} as published, from {ORIGIN}"
     )
 
 

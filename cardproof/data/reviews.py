@@ -4,19 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from datasets import Dataset, Features, Value
 
-from cardproof.errors import CardproofError
+from cardproof.data.user_files import read_reviews_file
 
 # The hub's parquet also names its labels; without that, what follows does not depend on the source.
 FEATURES = Features({"text": Value("string"), "label": Value("int64")})
-COLUMNS = tuple(FEATURES)
-
-
-class ReviewsError(CardproofError):
-    """Reviews that cannot be used as they are."""
 
 
 def read_reviews(path: Path, scratch: Path) -> Dataset:
@@ -33,26 +26,11 @@ def read_reviews(path: Path, scratch: Path) -> Dataset:
     Raises:
         ReviewsError: a column is missing, a text is null, or a label is not 0 or 1.
     """
-    schema = pq.read_schema(path)
-    if missing := [c for c in COLUMNS if c not in schema.names]:
-        raise ReviewsError(
-            f"{path}: no column {' and no column '.join(missing)}; it has "
-            f"{', '.join(schema.names)}. Reviews need text and label."
-        )
-    no_texts = f"{path}: column text must hold strings, none of them null"
-    wanted = "labels must be 0 (negative) or 1 (positive), as integers"
-    label_type = schema.field("label").type
-    if not pa.types.is_string(schema.field("text").type):
-        raise ReviewsError(no_texts)
-    if not pa.types.is_integer(label_type):
-        raise ReviewsError(f"{path}: column label is of type {label_type}; {wanted}")
+    for _ in read_reviews_file(path):
+        pass  # each row is checked
     reviews = Dataset.from_parquet(
-        str(path), features=FEATURES, cache_dir=str(scratch), columns=list(COLUMNS)
+        str(path), features=FEATURES, cache_dir=str(scratch), columns=list(FEATURES)
     )
-    if reviews.data["text"].null_count:
-        raise ReviewsError(no_texts)
-    if wrong := set(pc.unique(reviews.data["label"]).to_pylist()) - {0, 1}:
-        raise ReviewsError(f"{path}: label {wrong.pop()!r}; {wanted}")
     return reviews.add_column("row", pa.array(range(len(reviews)), pa.int64()))
 
 

@@ -10,22 +10,23 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
 from cardproof.data.rows import GROUP_ROWS, Row, Written, write_rows
 from cardproof.errors import CardproofError
-from cardproof.files import sha256_of
+from cardproof.files import checksum_lines, sha256_of
 
 MAX_TEXT = 16 << 20  # characters of a review: more is an export fault, such as a lost quote
 MAX_LINE = 8 * MAX_TEXT  # bytes: JSON may write a character as six
 MAX_LABELS = 12  # distinct labels that an error shows
 COLUMNS = ("text", "label")
 
-Record = tuple[int, object, object]  # line or row, text, label: as the file has them
+Record = tuple[str, object, object]  # where it stands, text, label: as the file has them
 
 
-class UserFileError(CardproofError):
-    """User files that cannot be used as they are."""
+class ReviewsError(CardproofError):
+    """Reviews that cannot be used as they are."""
 
 
 def checked_sha256(source: Path, sha256: str | None) -> str:
@@ -36,15 +37,15 @@ def checked_sha256(source: Path, sha256: str | None) -> str:
         sha256: what it must be; None takes it as it is.
 
     Raises:
-        UserFileError: there is no such file, or it is another one.
+        ReviewsError: there is no such file, or it is another one.
     """
     if not source.is_file():
-        raise UserFileError(f"{source}: no such file; check its path in sources.yaml")
+        raise ReviewsError(f"{source}: no such file; check its path in sources.yaml")
     actual = sha256_of(source)
-    if sha256 not in (None, actual):
-        raise UserFileError(
+    if sha256 and sha256 != actual:
+        raise ReviewsError(
             f"{source}: not the file that sources.yaml names.\n"
-            f"  expected sha256 {sha256}\n  found sha256    {actual}\n"
+            f"{checksum_lines(sha256, actual)}\n"
             "Put the new checksum there if the file was changed on purpose."
         )
     return actual
@@ -59,13 +60,13 @@ def import_reviews(source: Path, target: Path) -> Written:
         target: the parquet file to write.
 
     Raises:
-        UserFileError: with file, line or row, value, and what to do; `target` may be half
+        ReviewsError: with file, line or row, value, and what to do; `target` may be half
             written.
     """
     written = write_rows(read_reviews_file(source), target)
     if written.rows < 2:
         count = "1 review" if written.rows else "no reviews"
-        raise UserFileError(f"{source}: holds {count}; 2 or more are needed")
+        raise ReviewsError(f"{source}: holds {count}; 2 or more are needed")
     return written
 
 
@@ -84,19 +85,17 @@ def read_reviews_file(path: Path) -> Iterator[Row]:
     """The reviews of a parquet, CSV or JSON lines file, in its order, one after the other.
 
     Raises:
-        UserFileError: at the first fault, with its line or row.
+        ReviewsError: at the first fault, with its line or row.
     """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise UserFileError(
+        raise ReviewsError(
             f"{path}: format {path.suffix or 'without a suffix'!r} is not read; bring "
             f"{', '.join(_READERS)}, not compressed"
         )
-    unit = "row" if reader is _parquet_records else "line"
     seen: set[int] = set()
     records = reader(path)
-    for number, text, label in records:
-        where = f"{path}, {unit} {number}"
+    for where, text, label in records:
         if type(label) is not int or label not in (0, 1):
             raise _label_error(where, label, seen, records)
         seen.add(label)
@@ -105,26 +104,26 @@ def read_reviews_file(path: Path) -> Iterator[Row]:
 
 def _text(where: str, text: object) -> str:
     """The text, if it is one that UTF-8 can hold."""
-    if isinstance(text, bytes):  # of parquet, which does not check them
-        try:
+    try:
+        if isinstance(text, bytes):  # of parquet, which does not check them
             text = text.decode()
-        except UnicodeDecodeError as error:
-            raise UserFileError(f"{where}: {_not_utf8(error)}") from error
+        if isinstance(text, str):
+            text.encode()
+    except UnicodeDecodeError as error:
+        raise ReviewsError(f"{where}: {_not_utf8(error)}") from error
+    except UnicodeEncodeError as error:
+        raise ReviewsError(
+            f"{where}: text holds {error.object[error.start]!a} at character {error.start}, half "
+            "of a surrogate pair and no character; write the whole pair or remove it"
+        ) from error
     if not isinstance(text, str):
         kind = "null" if text is None else f"of type {type(text).__name__}"
-        raise UserFileError(f"{where}: text is {kind}; give it a text or leave the row out")
+        raise ReviewsError(f"{where}: text is {kind}; give it a text or leave the row out")
     if len(text) > MAX_TEXT:
-        raise UserFileError(
+        raise ReviewsError(
             f"{where}: text has {len(text):,} characters, more than {MAX_TEXT:,}; is a quote "
             "lost? Else shorten it: the first 512 word pieces are read"
         )
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise UserFileError(
-            f"{where}: text holds {text[error.start]!a} at character {error.start}, half of a "
-            "surrogate pair and no character; write the whole pair or remove it"
-        ) from error
     return text
 
 
@@ -135,26 +134,19 @@ def _not_utf8(error: UnicodeDecodeError) -> str:
     )
 
 
-def _label_error(
-    where: str, label: object, seen: set[int], rest: Iterator[Record]
-) -> UserFileError:
+def _label_error(where: str, label: object, seen: set[int], rest: Iterator[Record]) -> ReviewsError:
     """The error for a label that is not 0 or 1: all labels of the file, and how to map them."""
-    found: dict[str, object] = {_short(value): value for value in (*sorted(seen), label)}
-    with suppress(UserFileError):  # a second fault; the label is the one to report
+    found: dict[str, object] = {short(value): value for value in (*sorted(seen), label)}
+    with suppress(ReviewsError):  # a second fault; the label is the one to report
         for _, _, other in rest:
-            found.setdefault(_short(other), other)
+            found.setdefault(short(other), other)
             if len(found) > MAX_LABELS:
                 break
-    return UserFileError(
-        f"{where}: label {_short(label)}; labels must be the whole numbers 0 (negative) and 1 "
+    return ReviewsError(
+        f"{where}: label {short(label)}; labels must be the whole numbers 0 (negative) and 1 "
         f"(positive).\n  The file's labels: {', '.join(sorted(found))}\n"
         f"  {_mapping_advice(list(found.values()))}"
     )
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 # What other collections write for negative and positive, and what to make of it.
@@ -165,11 +157,7 @@ _MAPPINGS: tuple[tuple[set[str], str], ...] = (
     ({"false", "true"}, "Map them: false to 0, true to 1."),
     ({"1", "2"}, "Map them, if 1 is negative and 2 positive: 1 to 0, 2 to 1."),
     ({*"12345"}, "If they are stars: 1 and 2 to 0, 4 and 5 to 1, and leave out 3."),
-    (
-        {*map(str, range(1, 11))},
-        "If they are stars: 1 to 4 to 0, 7 to 10 to 1, and leave out 5 and 6, as IMDb's authors "
-        "did.",
-    ),
+    ({*"123456789", "10"}, "If they are stars: 1 to 4 to 0, 7 to 10 to 1, and leave out 5 and 6."),
 )
 
 
@@ -183,8 +171,8 @@ def _mapping_advice(labels: list[object]) -> str:
 
 def _check_columns(path: Path, names: list[str], remedy: str) -> None:
     if wrong := [c for c in COLUMNS if names.count(c) != 1]:
-        has = ", ".join(map(_short, names)) or "none"
-        raise UserFileError(
+        has = ", ".join(map(short, names)) or "none"
+        raise ReviewsError(
             f"{path}: must have one column {' and one column '.join(wrong)}; its columns: {has}. "
             f"{remedy}"
         )
@@ -200,78 +188,70 @@ def _parquet_records(path: Path) -> Iterator[Record]:
             _check_columns(path, schema.names, "Rename them.")
             kind = schema.field("text").type
             if kind not in (pa.string(), pa.large_string(), pa.string_view()):
-                raise UserFileError(f"{path}: column text is of type {kind}; make it string")
+                raise ReviewsError(f"{path}: column text is of type {kind}; make it string")
             number = 0
             for batch in file.iter_batches(GROUP_ROWS, columns=list(COLUMNS)):
                 texts = batch["text"].cast(pa.large_binary()).to_pylist()
                 for text, label in zip(texts, batch["label"].to_pylist(), strict=True):
                     number += 1
-                    yield number, text, label
+                    yield f"{path}, row {number}", text, label
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of this machine, not of the file
         reason = " ".join(str(error).split())
-        raise UserFileError(
-            f"{path}: not readable as parquet: {reason}. Write it again."
-        ) from error
+        raise ReviewsError(f"{path}: not readable as parquet: {reason}. Write it again.") from error
 
 
 def _csv_records(path: Path) -> Iterator[Record]:
     csv.field_size_limit(MAX_TEXT)
     reader = csv.reader((line for _, line in _lines(path)), strict=True)
     labels: dict[str, object] = {"0": 0, "1": 1}
-    text = label = None
-    width = line = 0
+    header: list[str] = []
+    where = f"{path}, line 1"
     quoting = "Put a text with a comma, quote or line break into quotes, its own quotes doubled."
-    while True:
-        line = reader.line_num + 1
-        try:
-            fields = next(reader)
-        except StopIteration:
-            break
-        except csv.Error as error:
-            raise UserFileError(f"{path}, line {line}: broken CSV: {error}. {quoting}") from error
-        if not fields:
-            continue  # a blank line
-        if text is None or label is None:
-            _check_columns(path, fields, "The first line must name them, separated by commas.")
-            text, label, width = fields.index("text"), fields.index("label"), len(fields)
-        elif len(fields) != width:
-            raise UserFileError(
-                f"{path}, line {line}: {len(fields)} fields, the first line has {width}. {quoting}"
-            )
-        else:
-            yield line, fields[text], labels.get(fields[label], fields[label])
+    try:
+        for fields in reader:  # a blank line has none
+            if not header and fields:
+                _check_columns(path, fields, "The first line must name them, separated by commas.")
+                header = fields
+            elif fields and len(fields) != len(header):
+                raise ReviewsError(
+                    f"{where}: {len(fields)} fields, the first line has {len(header)}. {quoting}"
+                )
+            elif fields:
+                record = dict(zip(header, fields, strict=True))
+                yield where, record["text"], labels.get(record["label"], record["label"])
+            where = f"{path}, line {reader.line_num + 1}"
+    except csv.Error as error:
+        raise ReviewsError(f"{where}: broken CSV: {error}. {quoting}") from error
 
 
 def _json_records(path: Path) -> Iterator[Record]:
     for number, line in _lines(path):
+        where = f"{path}, line {number}"
         if not line.strip():
             continue
-        where = f"{path}, line {number}"
         try:
             record: Any = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise UserFileError(
+            raise ReviewsError(
                 f'{where}: no JSON: {error}. Write one object a line, {{"text": ..., "label": ...}}'
             ) from error
         if not isinstance(record, dict):
-            raise UserFileError(
+            raise ReviewsError(
                 f"{where}: a {type(record).__name__}, not an object. Write one object a line, e.g. "
                 "with jq -c '.[]'"
             )
         _check_columns(path, list(record), f"See line {number}.")
-        yield number, record["text"], record["label"]
+        yield where, record["text"], record["label"]
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Lines with their ends, numbered from 1; only a line feed ends one."""
-    number = 0
     with path.open("rb") as file:
-        while data := file.readline(MAX_LINE + 1):
-            number += 1
+        for number, data in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b""), start=1):
             if len(data) > MAX_LINE:
-                raise UserFileError(
+                raise ReviewsError(
                     f"{path}, line {number}: longer than {MAX_LINE:,} bytes; is this a text file "
                     "with a line for each review?"
                 )
@@ -279,7 +259,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                 # A byte order mark is no part of the first column's name.
                 yield number, data.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
-                raise UserFileError(f"{path}, line {number}: {_not_utf8(error)}") from error
+                raise ReviewsError(f"{path}, line {number}: {_not_utf8(error)}") from error
 
 
 _READERS: dict[str, Callable[[Path], Iterator[Record]]] = {

@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset
 
-from cardproof.data.reviews import ReviewsError, draw_balanced, read_reviews
+from cardproof.data.reviews import draw_balanced, read_reviews
 from cardproof.data.splits import SplitError, describe_splits, make_splits
+from cardproof.data.user_files import ReviewsError
 from cardproof.recipe.schema import Split
 from cardproof.training.trainer import steps_per_epoch
 from tests.recipe.files import recipe_of
@@ -119,11 +120,11 @@ def test_repeats_are_counted_within_and_across_sets() -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"text": ["a"], "stars": [1]}, "no column label; it has text, stars"),
-        ({"text": ["a", "b"], "label": [0, 2]}, "label 2; labels must be 0"),
-        ({"text": ["a", None], "label": [0, 1]}, "none of them null"),
-        ({"text": [1, 2], "label": [0, 1]}, "must hold strings"),
-        ({"text": ["a", "b"], "label": [0, None]}, "label None"),
+        ({"text": ["a"], "stars": [1]}, "must have one column label; its columns: 'text', 'stars'"),
+        ({"text": ["a", "b"], "label": [0, 2]}, "row 2: label 2; labels must be the whole"),
+        ({"text": ["a", None], "label": [0, 1]}, "row 2: text is null"),
+        ({"text": [1, 2], "label": [0, 1]}, "column text is of type int64; make it string"),
+        ({"text": ["a", "b"], "label": [0, None]}, "row 2: label None"),
     ],
 )
 def test_reviews_of_another_shape_are_refused(

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from cardproof.data import user_files
 from cardproof.data.rows import Row
-from cardproof.data.user_files import UserFileError, checked_sha256, import_reviews, remarks
+from cardproof.data.user_files import ReviewsError, checked_sha256, import_reviews, remarks
 from cardproof.files import sha256_of
 from cardproof.recipe.faults import RecipeError
 from cardproof.recipe.load import resolve
@@ -257,7 +257,7 @@ def test_bad_files_are_refused_with_place_value_and_remedy(
 ) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(UserFileError) as caught:
+    with pytest.raises(ReviewsError) as caught:
         import_reviews(path, tmp_path / "out.parquet")
     assert words in str(caught.value)
     assert str(path) in str(caught.value)
@@ -288,7 +288,7 @@ def test_bad_parquet_is_refused_with_place_value_and_remedy(
     tmp_path: Path, columns: dict[str, Any], words: str
 ) -> None:
     pq.write_table(pa.table(columns), tmp_path / "r.parquet")
-    with pytest.raises(UserFileError) as caught:
+    with pytest.raises(ReviewsError) as caught:
         import_reviews(tmp_path / "r.parquet", tmp_path / "out.parquet")
     assert words in str(caught.value)
 
@@ -341,19 +341,19 @@ def test_a_text_or_line_beyond_all_bounds_is_refused(
         ("jsonl", "1,001 char"),
         ("parquet", "row 1"),
     ):
-        with pytest.raises(UserFileError, match=words):
+        with pytest.raises(ReviewsError, match=words):
             import_reviews(write(tmp_path / f"r.{form}", long), tmp_path / "out.parquet")
     (tmp_path / "r.jsonl").write_bytes(b" " * 6000)
-    with pytest.raises(UserFileError, match="line 1: longer than 5,000 bytes"):
+    with pytest.raises(ReviewsError, match="line 1: longer than 5,000 bytes"):
         import_reviews(tmp_path / "r.jsonl", tmp_path / "out.parquet")
 
 
 def test_a_file_that_is_not_there_or_not_the_named_one_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserFileError, match=r"absent\.csv: no such file; check its path"):
+    with pytest.raises(ReviewsError, match=r"absent\.csv: no such file; check its path"):
         checked_sha256(tmp_path / "absent.csv", None)
     source = write(tmp_path / "r.csv", ROWS)
     assert checked_sha256(source, None) == checked_sha256(source, sha256_of(source))
-    with pytest.raises(UserFileError, match="not the file that sources") as caught:
+    with pytest.raises(ReviewsError, match="not the file that sources") as caught:
         checked_sha256(source, "0" * 64)
     assert sha256_of(source) in str(caught.value)
 
