@@ -8,30 +8,33 @@ import sys
 from pathlib import Path
 
 from cardproof.files import write_text_atomic
-from dev.study.pages import SUMMARY, render_results
+from dev.study.pages import render_results
+from dev.study.record import RESULTS
 
-RESULTS, TOP = Path("results"), Path("README.md")
+TOP = Path("README.md")
 BEGIN, END = "<!-- written by `make results` -->", "<!-- end of what it writes -->"
 
 
 def main() -> int:
     """Write the page and its figures, or compare them with what is committed; the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m dev.study", description=(__doc__ or "").partition(":")[0] + "."
-    )
+    parser = argparse.ArgumentParser(prog="python -m dev.study", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if they differ")
-    options = parser.parse_args()
-    rendered = render_results(RESULTS)
-    pages = {TOP: _with_summary(TOP.read_text(encoding="utf-8"), rendered.pop(SUMMARY))}
-    pages |= {RESULTS / name: content for name, content in rendered.items()}
-    differing = [path for path, new in pages.items() if _read(path) != new]
+    check = parser.parse_args().check
+    files, summary = render_results(RESULTS)
+    pages = {RESULTS / name: content for name, content in files.items()}
+    pages[TOP] = _with_summary(TOP.read_text(encoding="utf-8"), summary)
+    differing = [
+        path
+        for path, new in pages.items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != new
+    ]
     for path in differing:
-        if options.check:
+        if check:
             print(f"{path} is not what the records say; `make results` writes it")
         else:
             write_text_atomic(path, pages[path])
             print(path)
-    return 1 if options.check and differing else 0
+    return 1 if check and differing else 0
 
 
 def _with_summary(page: str, summary: str) -> str:
@@ -41,10 +44,6 @@ def _with_summary(page: str, summary: str) -> str:
     if not found:
         sys.exit(f"error: {TOP} lacks the lines {BEGIN} and {END}")
     return f"{before}{BEGIN}\n\n{summary}\n\n{END}{after}"
-
-
-def _read(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
 if __name__ == "__main__":

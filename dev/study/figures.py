@@ -9,9 +9,7 @@ from matplotlib.figure import Figure
 
 from cardproof.pages.drawing import CARD, GREY, INK, OURS, finish
 from cardproof.runs.groups import Group
-from dev.study.leak import Epoch
-from dev.study.readings import ACCURACY
-from dev.study.small_sets import FIGURES, Floats, Spread
+from dev.study.analysis import ACCURACY, Floats
 
 
 def to_svg(figure: Figure) -> str:
@@ -23,15 +21,15 @@ def to_svg(figure: Figure) -> str:
 
 
 def draw_small_sets(
-    drawn: Mapping[str, Floats], found: Mapping[str, Spread], rows: int, all_rows: int
+    drawn: Mapping[str, Floats], whole: Mapping[str, float], rows: int, all_rows: int
 ) -> Figure:
     """Histograms of each score over the draws, and the score on all rows."""
     figure = Figure(figsize=(10, 2.9), layout="constrained")
-    for axes, name in zip(figure.subplots(1, len(FIGURES), sharey=True), FIGURES, strict=True):
+    for axes, name in zip(figure.subplots(1, len(drawn), sharey=True), drawn, strict=True):
         values, counts = np.unique(drawn[name].round(2), return_counts=True)
         axes.bar(values, counts / len(drawn[name]), width=0.008, color=OURS, alpha=0.75)
-        axes.axvline(found[name].whole, color=CARD, lw=2)
-        axes.set_title(name.replace("f1", "F1"), loc="left", fontsize=11)
+        axes.axvline(whole[name], color=CARD, lw=2)
+        axes.set_title(name, loc="left", fontsize=11)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(color=GREY, lw=0.3, axis="y")
         axes.set_axisbelow(True)
@@ -55,17 +53,21 @@ def draw_groups(groups: Sequence[Group], names: Sequence[str]) -> Figure:
     return figure
 
 
-def draw_leak(starts: Mapping[str, Sequence[Epoch]], card: Sequence[float]) -> Figure:
-    """Validation accuracy by epoch: a band over seeds for each start, and the card's line."""
+def draw_leak(starts: Mapping[str, Floats], card: Floats) -> Figure:
+    """Validation accuracy by epoch: a band over seeds for each start, and the card's line.
+
+    Args:
+        starts: by name, shape (seeds, epochs).
+        card: shape (epochs,).
+    """
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     axes = figure.subplots()
-    for (name, epochs), color in zip(starts.items(), (GREY, OURS), strict=True):
-        ends = [e.figures["accuracy"] for e in epochs]
-        low, high = np.array([pair for pair in ends if pair]).T
-        numbers = [e.epoch for e in epochs]
-        axes.plot(numbers, (low + high) / 2, "o-", color=color, label=name)
-        axes.fill_between(numbers, low, high, color=color, alpha=0.2, lw=0)
-    axes.plot(range(1, len(card) + 1), card, "D--", color=CARD, label="the card's own table")
-    axes.set_xticks(range(1, len(card) + 1))
+    epochs = range(1, len(card) + 1)
+    for (name, values), color in zip(starts.items(), (GREY, OURS), strict=True):
+        low, high = values.min(axis=0), values.max(axis=0)
+        axes.plot(epochs, (low + high) / 2, "o-", color=color, label=name)
+        axes.fill_between(epochs, low, high, color=color, alpha=0.2, lw=0)
+    axes.plot(epochs, card, "D--", color=CARD, label="the card's own table")
+    axes.set_xticks(epochs)
     finish(axes, "", "epoch", "accuracy on the validation rows")
     return figure

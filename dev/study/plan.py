@@ -1,50 +1,12 @@
 """What the study runs: for each question its runs, each a card with overrides and a name."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-SEEDS = (1, 2, 3)
-# The stand-in base in bf16: DistilBERT's weights were not at hand, and fp32 takes thrice the time.
-_BASE = {"model.base": "minilm", "train.precision": "bf16"}
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A run of the study.
-
-    Attributes:
-        name: of its record, a folder below results/.
-        settings: keys of params.yaml and their values.
-        page: whether the record keeps the report page.
-        base_from: the run whose model it starts from; None for a base of sources.yaml.
-    """
-
-    name: str
-    settings: dict[str, str]
-    page: bool = False
-    base_from: str | None = None
-
-    @property
-    def overrides(self) -> list[str]:
-        """The settings as arguments of `dvc exp run`."""
-        return [part for key, value in self.settings.items() for part in ("-S", f"{key}={value}")]
-
-
-def command_of(run: Planned) -> str:
-    """The command that makes a run by hand."""
-    return " ".join(["dvc exp run", *run.overrides])
-
-
-def _recipes() -> list[Planned]:
-    """The five cards at full size; the shortest first. All are scored on all test rows."""
-    scored = {"llm_project": {"split.scored": "test"}, "template": {"split.scored_rows": "all"}}
-    return [
-        Planned(f"recipes/{card}", {"card": card} | _BASE | scored.get(card, {}), page=True)
-        for card in ("grojeda", "llm_project", "deepaxion", "template", "hansaht")
-    ]
-
+Settings = dict[str, str]  # keys of params.yaml and their values
 
 # Other plausible values of what deepaxion leaves unspecified than its recipe takes.
-READINGS: dict[str, dict[str, str]] = {
+READINGS: dict[str, Settings] = {
     "as assumed": {},
     "learning rate 5e-5": {"train.learning_rate": "5.0e-5"},
     "256 tokens": {"tokenize.max_length": "256"},
@@ -52,57 +14,8 @@ READINGS: dict[str, dict[str, str]] = {
     "learning rate 1e-5": {"train.learning_rate": "1.0e-5"},
     "fp32": {"train.precision": "fp32"},
 }
-# Of a size of which two cores do a run in some minutes.
-_FEW = {"data.limit": "600", "data.test_limit": "2000"}
-
-
-def _unspecified() -> list[Planned]:
-    return [
-        Planned(
-            f"unspecified/{reading.replace(' ', '-')}-seed-{seed}",
-            {"card": "deepaxion"} | _BASE | _FEW | settings | {"train.seed": str(seed)},
-        )
-        for reading, settings in READINGS.items()
-        for seed in SEEDS
-    ]
-
-
-# Likewise. The stand-in is a third of DistilBERT's size: at the card's 2e-5 it would hardly fit its
-# rows in so few steps, and could not give away whether it has seen one. Test rows are scored beside
-# the validation rows: they tell having seen the rows from having been trained for longer.
-_SOME = {
-    "data.limit": "1500",
-    "data.test_limit": "1500",
-    "train.learning_rate": "1.0e-4",
-    "train.logging_steps": "25",
-    "split.scored": "test",
-}
-TUNED = "leak/tuned-on-all"
-HONEST, LEAKY = "leak/honest", "leak/after-tuning-on-all"
-
-
-def _leak() -> list[Planned]:
-    """llm_project's recipe from the base, and from a model that has seen all its rows."""
-    card = {"card": "llm_project"} | _BASE | _SOME
-    on_all = {"split.validation": "none", "train.load_best": "false"}
-    tuned = Planned(TUNED, card | on_all)
-    pairs = [
-        run
-        for seed in SEEDS
-        for run in (
-            Planned(f"{HONEST}-seed-{seed}", card | {"train.seed": str(seed)}),
-            Planned(
-                f"{LEAKY}-seed-{seed}",
-                card | {"model.base": "tuned-on-all", "train.seed": str(seed)},
-                base_from=TUNED,
-            ),
-        )
-    ]
-    return [tuned, *pairs]
-
-
 # What may make a recipe better, each beside the plain one.
-VARIANTS: dict[str, dict[str, str]] = {
+VARIANTS: dict[str, Settings] = {
     "plain": {},
     "head and tail": {"tokenize.truncation": "head_and_tail"},
     "mean of the last weights": {"train.average_last": "0.3"},
@@ -113,35 +26,91 @@ VARIANTS: dict[str, dict[str, str]] = {
 REMOVED = ("mean of the last weights", "layer decay 0.9")
 # What became a card.
 KEPT = {"head and tail": "both_ends"}
+
+SEEDS = (1, 2, 3)
 # More than elsewhere: that a change helps is to be shown at p < 0.01.
 VARIANT_SEEDS = (1, 2, 3, 4, 5)
-# At 128 tokens most reviews are cut, so that it shows which part of them is kept; at the cards' 384
-# and 512, few are.
-_SHORT = {
-    "data.limit": "1000",
-    "data.test_limit": "2000",
-    "split.scored_rows": "all",
-    "tokenize.max_length": "128",
-    "train.learning_rate": "1.0e-4",
-    "train.logging_steps": "25",
-}
+
+# The stand-in base in bf16: DistilBERT's weights were not at hand, and fp32 takes thrice the time.
+_BASE = {"model.base": "minilm", "train.precision": "bf16"}
+# The stand-in is a third of DistilBERT's size: at a card's 2e-5 it would hardly fit few rows in few
+# steps, and could not give away whether it has seen one.
+_FAST = {"train.learning_rate": "1.0e-4", "train.logging_steps": "25"}
+# Sizes of which two cores do a run in some minutes. At 128 tokens most reviews are truncated, so
+# that it shows which part of them is kept; at the cards' 384 and 512, few are.
+_FEW = {"data.limit": "600", "data.test_limit": "2000"}
+_SHORT = {"data.limit": "1000", "data.test_limit": "2000", "split.scored_rows": "all",
+          "tokenize.max_length": "128"} | _FAST  # fmt: skip
+# Test rows are scored beside the validation rows: they tell having seen the rows from having been
+# trained for longer.
+_HELD_OUT = {"data.limit": "1500", "data.test_limit": "1500"} | _FAST | {"split.scored": "test"}
 
 
-def _better() -> list[Planned]:
-    """template's recipe, which keeps its last weights, with one thing changed."""
+@dataclass(frozen=True)
+class Planned:
+    """A run of the study."""
+
+    question: str
+    change: str  # what is particular to it, beside the seed
+    settings: Settings
+    page: bool = False  # whether the record keeps the report page
+    base_from: str | None = None  # the run whose model it starts from; None: a base of sources.yaml
+
+    @property
+    def name(self) -> str:
+        """Of its record, a folder below results/."""
+        seed = self.settings.get("train.seed")
+        words = self.change.replace(" ", "-")
+        return f"{self.question}/{words}" + (f"-seed-{seed}" if seed else "")
+
+    @property
+    def command(self) -> str:
+        """What makes the run by hand."""
+        return " ".join(["dvc exp run", *options_of(self.settings)])
+
+
+def options_of(settings: Settings) -> list[str]:
+    """Settings as arguments of `dvc exp run`."""
+    return [part for key, value in settings.items() for part in ("-S", f"{key}={value}")]
+
+
+def _recipes() -> list[Planned]:
+    """The five cards at full size; the shortest first. All are scored on all test rows."""
+    scored = {"llm_project": {"split.scored": "test"}, "template": {"split.scored_rows": "all"}}
     return [
-        Planned(
-            f"better/{variant.replace(' ', '-')}-seed-{seed}",
-            {"card": "template"} | _BASE | _SHORT | settings | {"train.seed": str(seed)},
-        )
-        for seed in VARIANT_SEEDS
-        for variant, settings in VARIANTS.items()
+        Planned("recipes", card, {"card": card} | _BASE | scored.get(card, {}), page=True)
+        for card in ("grojeda", "llm_project", "deepaxion", "template", "hansaht")
+    ]
+
+
+def _leak() -> list[Planned]:
+    """llm_project's recipe from the base, and from a model that has seen all its rows."""
+    card = {"card": "llm_project"} | _BASE | _HELD_OUT
+    on_all = {"split.validation": "none", "train.load_best": "false"}
+    runs = [tuned := Planned("leak", "tuned on all", card | on_all)]
+    for seed in map(str, SEEDS):
+        honest = card | {"train.seed": seed}
+        leaky = honest | {"model.base": "tuned-on-all"}
+        runs.append(Planned("leak", "honest", honest))
+        runs.append(Planned("leak", "after tuning on all", leaky, base_from=tuned.name))
+    return runs
+
+
+def _changes(
+    question: str, card: str, size: Settings, changes: Mapping[str, Settings], seeds: Sequence[int]
+) -> list[Planned]:
+    """A card's recipe with one thing changed, each change with each seed."""
+    fixed = {"card": card} | _BASE | size
+    return [
+        Planned(question, change, fixed | settings | {"train.seed": str(seed)})
+        for seed in seeds
+        for change, settings in changes.items()
     ]
 
 
 PLAN = {
     "recipes": _recipes(),
     "leak": _leak(),
-    "unspecified": _unspecified(),
-    "better": _better(),
+    "unspecified": _changes("unspecified", "deepaxion", _FEW, READINGS, SEEDS),
+    "better": _changes("better", "template", _SHORT, VARIANTS, VARIANT_SEEDS),
 }

@@ -6,115 +6,145 @@ no review in it and no weight.
 """
 
 import argparse
-import dataclasses
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from cardproof.errors import CardproofError
-from cardproof.files import working_folder, write_text_atomic
+from cardproof.evaluation.metrics import Mask, right_rows
+from cardproof.files import working_folder, write_json, write_text_atomic
 from cardproof.pages.figures import draw_figures
 from cardproof.pages.report import render_model_card, render_page
 from cardproof.pages.settings import command_of
 from cardproof.runs.findings import find, read_outputs
-from cardproof.runs.reading import RECIPE, Run
+from cardproof.runs.reading import (
+    RECIPE,
+    Predictions,
+    Rows,
+    Run,
+    files_below,
+    read_predictions,
+    read_rows,
+    read_run,
+)
 
 RESULTS = Path("results")
-FILES = (RECIPE, "plots/epochs.csv", "plots/training_curve.csv",
-         "model/training.json")  # fmt: skip
-
-_EPILOG = """\
-examples:
-  python -m dev.study.record grojeda-on-minilm            the run that the workspace holds
-  python -m dev.study.record x --root .dvc/tmp/exps/y     one that lies elsewhere
-"""
+FILE = "record.json"
+EPOCHS = "plots/epochs.csv"
+COPIED = ("metrics", "data/predictions", RECIPE, EPOCHS, "plots/training_curve.csv",
+          "model/training.json")  # fmt: skip
 
 
-def main() -> int:
-    """Write a record of the run in the workspace; the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m dev.study.record",
-        description=(__doc__ or "").partition("\n")[0],
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("name", metavar="NAME", help="of the folder below results/")
-    parser.add_argument("--root", type=Path, default=Path(), help="where the run lies")
-    parser.add_argument("--no-page", action="store_true", help="leave out the report page")
-    options = parser.parse_args()
-    try:
-        write_record(options.root, RESULTS / options.name, page=not options.no_page)
-    except (CardproofError, OSError) as error:
-        print(f"error: {error}; run `dvc repro` first", file=sys.stderr)
-        return 1
-    print(f"results/{options.name} holds the run; commit it")
-    return 0
+@dataclass(frozen=True, eq=False)
+class Record:
+    """A finished run, named by its folder below results/, and what stands there beside it."""
+
+    run: Run
+    made: Mapping[str, str]  # record.json: the run's command, date, machine and commit
+    epochs: Rows
+    predictions: Mapping[str, Predictions]  # by set
+
+    @property
+    def scored(self) -> Predictions:
+        """Of the rows that the headline figures are of."""
+        return self.predictions[self.run.recipe.split.scored_set]
+
+    def right(self, name: str) -> Mask:
+        """Which rows of a set are classified rightly; shape (rows of the set,)."""
+        found = self.predictions[name]
+        return right_rows(found.labels, found.logits)
+
+
+def read_records(results: Path) -> dict[str, Record]:
+    """Every record below `results`, by name.
+
+    Raises:
+        CardproofError: a record is not what this version writes.
+    """
+    records = {}
+    for path in sorted(results.glob(f"**/{FILE}")):
+        name, read = path.parent.relative_to(results).as_posix(), files_below(path.parent)
+        sets = sorted(found.stem for found in path.parent.glob("data/predictions/*.parquet"))
+        records[name] = Record(
+            run=read_run(name, "", read),
+            made=json.loads(read(FILE)),
+            epochs=read_rows(read, EPOCHS),
+            predictions={one: read_predictions(read, one) for one in sets},
+        )
+    return records
 
 
 def write_record(root: Path, target: Path, *, page: bool) -> None:
     """Copy what a run came to from `root` to the folder `target`, without texts and weights.
 
     With `page` its report and its model card are added, about half a megabyte.
+
+    Raises:
+        CardproofError: a file of the run is missing.
+        CalledProcessError: `root` is not in a Git repository.
     """
     outputs = read_outputs(root)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    made = {
+        "command": command_of(outputs.run.recipe),
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{_processor()}, {os.cpu_count()} cores",
+        "commit": head_of(root),
+    }
     with working_folder(target) as folder:
-        for path in ("metrics", "data/predictions"):
-            shutil.copytree(root / path, folder / path)
-        for path in FILES:
+        for path in COPIED:
+            copy = shutil.copytree if (root / path).is_dir() else shutil.copy
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(root / path, folder / path)
+            copy(root / path, folder / path)
         if page:
-            found = find(dataclasses.replace(outputs, texts_of=lambda places: [""] * len(places)))
+            found = find(replace(outputs, texts_of=lambda places: [""] * len(places)))
             write_text_atomic(folder / "README.md", render_model_card(found))
             write_text_atomic(folder / "index.html", render_page(found, draw_figures(found)))
-        said = describe(outputs.run) | {"commit": _commit(root)}
-        write_text_atomic(folder / "record.json", json.dumps(said, indent=2) + "\n")
+        write_json(folder / FILE, made)
 
 
-def describe(run: Run) -> dict[str, Any]:
-    """What was run, when and where."""
-    recipe = run.recipe
-    return {
-        "command": command_of(recipe),
-        "date": datetime.now(UTC).date().isoformat(),
-        "card": recipe.name,
-        "base": recipe.base.repository,
-        "reviews": recipe.reviews.repository,
-        "revision": recipe.reviews.revision,
-        "seed": recipe.train.seed,
-        "deviations": {d.key: d.ours for d in recipe.deviations},
-        "scored_set": recipe.split.scored_set,
-        "machine": f"{_processor()}, {os.cpu_count()} cores",
-        "versions": {
-            key: run.provenance[key] for key in ("python", "torch", "transformers", "tokenizers")
-        },
-        "device": run.provenance["device"],
-        "precision": run.provenance["precision"],
-    }
+def head_of(repository: Path) -> str:
+    """The commit that a repository is at.
 
-
-def _commit(root: Path) -> str:
-    """Whose code ran."""
-    done = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=root, check=True, capture_output=True, text=True
-    )
+    Raises:
+        CalledProcessError: it is none.
+    """
+    command = ["git", "rev-parse", "HEAD"]
+    done = subprocess.run(command, cwd=repository, check=True, capture_output=True, text=True)
     return done.stdout.strip()
 
 
 def _processor() -> str:
     """The processor's name, as the kernel has it where it tells."""
+    known = Path("/proc/cpuinfo")
+    named = re.search(r"^model name\s*: (.*)$", known.read_text(), re.M) if known.exists() else None
+    return named[1] if named else platform.processor()
+
+
+def main() -> int:
+    """Write a record of a run; the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dev.study.record", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("name", metavar="NAME", help="of the folder below results/")
+    parser.add_argument(
+        "--root", type=Path, default=Path(), help="where the run lies; the workspace unless told"
+    )
+    options = parser.parse_args()
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if "model name" in line), "")
+        write_record(options.root, RESULTS / options.name, page=True)
+    except (CardproofError, OSError, subprocess.CalledProcessError) as error:
+        print(f"error: {error}; run `dvc repro` first", file=sys.stderr)
+        return 1
+    print(f"results/{options.name} holds the run; commit it")
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The study: what is computed from records, and that the pages say what the records hold."""
 
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,14 +17,21 @@ from cardproof.recipe.load import load_recipe, read_files, resolve
 from cardproof.runs.groups import Group
 from cardproof.runs.paired import Pair
 from cardproof.runs.reading import Predictions
-from dev.study.leak import excess_gap, optimism_gap
-from dev.study.pages import SUMMARY, render_results
+from cardproof.runs.reading import Run as FinishedRun
+from dev.study.analysis import (
+    ACCURACY,
+    accuracy_spreads,
+    compare_with_first,
+    describe_draws,
+    draw_scores,
+    is_shown,
+    least_shown,
+    optimism_gap,
+)
+from dev.study.pages import render_results
 from dev.study.plan import KEPT, PLAN, REMOVED, VARIANT_SEEDS, VARIANTS, Planned
-from dev.study.readings import ACCURACY, compare_readings, is_shown, least_shown
-from dev.study.readings import spreads as spreads_of_readings
-from dev.study.records import Record
+from dev.study.record import Record
 from dev.study.run import BASE_FILES, offer_as_base
-from dev.study.small_sets import draw_scores, spreads
 from tests.conftest import ROOT, Run
 from tests.recipe.files import raw_files, recipe_of
 from tests.recipe.test_load import copy_recipe_files
@@ -35,7 +43,8 @@ def test_drawn_scores_are_those_of_rows_really_drawn() -> None:
     labels = np.repeat([0, 1], 2_000)
     logits = random.normal(size=(4_000, 2)) + np.eye(2)[labels] * [1.2, 2.0]
     predicted = logits.argmax(axis=1)
-    drawn = draw_scores(labels, logits, rows=100, draws=20_000, seed=1)
+    scored = Predictions(np.arange(4_000), labels, logits)
+    drawn = draw_scores(scored, rows=100, draws=20_000, seed=1)
     plain = []
     for _ in range(800):
         rows = np.concatenate(
@@ -44,15 +53,15 @@ def test_drawn_scores_are_those_of_rows_really_drawn() -> None:
         told, said = labels[rows], predicted[rows]
         scores = (f1_score(told, said), precision_score(told, said), recall_score(told, said))
         plain.append(((told == said).mean(), *scores))
-    for i, name in enumerate(("accuracy", "f1", "precision", "recall")):
+    for i, name in enumerate(("accuracy", "F1", "precision", "recall")):
         column = np.array(plain)[:, i]
         error = column.std() / np.sqrt(len(column))
         assert drawn[name].mean() == pytest.approx(column.mean(), abs=4 * error), name
         assert drawn[name].std() == pytest.approx(column.std(), rel=0.08), name
-    found = spreads(labels, logits, drawn)
-    assert found["accuracy"].whole == (labels == predicted).mean()
-    assert found["f1"].whole == pytest.approx(f1_score(labels, predicted))
-    assert found["accuracy"].low < found["accuracy"].whole < found["accuracy"].high
+    found = describe_draws(scored, drawn)
+    assert found["accuracy"]["whole"] == (labels == predicted).mean()
+    assert found["F1"]["whole"] == pytest.approx(f1_score(labels, predicted))
+    assert found["accuracy"]["low"] < found["accuracy"]["whole"] < found["accuracy"]["high"]
 
 
 def test_the_pages_of_results_say_what_the_records_hold(run: Run) -> None:
@@ -66,9 +75,9 @@ def test_a_study_half_run_has_its_pages_too(tmp_path: Path) -> None:
     names = [f"unspecified/{reading}-seed-1" for reading in ("as-assumed", "learning-rate-5e-5")]
     for name in (*names, "leak/honest-seed-1", "recipes/grojeda"):
         shutil.copytree(results / name, tmp_path / name)
-    pages = render_results(tmp_path)
-    assert "too few seeds yet" in pages[SUMMARY]
-    assert "1 of 5 run at full size; grojeda's reaches" in pages[SUMMARY]
+    pages, summary = render_results(tmp_path)
+    assert "too few seeds yet" in summary
+    assert "1 of 5 run at full size; grojeda's reaches" in summary
     missing = "Missing: tuned-on-all, after-tuning-on-all (seed 1, 2, 3), honest (seed 2, 3)"
     assert missing in pages["README.md"]
     assert "not comparable" in pages["README.md"]  # its base is not the card's
@@ -108,6 +117,10 @@ def test_a_change_that_is_kept_is_the_recipe_that_was_run(change: str, card: str
     assert kept.split.scored_rows == "all"
 
 
+def groups_of(runs: Mapping[str, Sequence[FinishedRun]]) -> list[Group]:
+    return [Group(name, tuple(of_one)) for name, of_one in runs.items()]
+
+
 def test_readings_are_compared_by_seed_with_the_first() -> None:
     shares = {"one": (0.80, 0.82, 0.81), "two": (0.86, 0.87, 0.88), "three": (0.80, 0.83, 0.80)}
     runs = {
@@ -117,19 +130,18 @@ def test_readings_are_compared_by_seed_with_the_first() -> None:
         ]
         for name, of_one in shares.items()
     }
-    readings = compare_readings(runs)
-    assert readings[0].against is None
-    for reading, other in zip(readings[1:], ("two", "three"), strict=True):
-        assert reading.against
-        assert reading.against.difference == pytest.approx(np.mean(shares[other]) - 0.81)
+    groups = groups_of(runs)
+    for pair, other in zip(compare_with_first(groups), ("two", "three"), strict=True):
+        assert (pair.a, pair.b) == (other, "one")
+        assert pair.difference == pytest.approx(np.mean(shares[other]) - 0.81)
         plain = stats.ttest_rel(shares[other], shares["one"]).pvalue
-        assert reading.against.p_seeds == pytest.approx(plain)
-        assert reading.against.p_seeds_holm is not None
-        assert reading.against.p_seeds_holm >= plain - 1e-12
-    found = spreads_of_readings([reading.group for reading in readings])
+        assert pair.p_seeds == pytest.approx(plain)
+        assert pair.p_seeds_holm is not None
+        assert pair.p_seeds_holm >= plain - 1e-12
+    between, between_seeds = accuracy_spreads(groups)
     within = np.mean([np.var(v, ddof=1) for v in shares.values()])
-    assert found.seeds == pytest.approx(np.sqrt(within))
-    assert found.readings == pytest.approx(np.sqrt(np.var([0.81, 0.87, 0.81], ddof=1) - within / 3))
+    assert between_seeds == pytest.approx(np.sqrt(within))
+    assert between == pytest.approx(np.sqrt(np.var([0.81, 0.87, 0.81], ddof=1) - within / 3))
 
 
 def test_seeds_alone_make_no_spread_of_readings() -> None:
@@ -140,9 +152,9 @@ def test_seeds_alone_make_no_spread_of_readings() -> None:
             [replace(run, metrics={ACCURACY: random.normal(0.8, 0.02)}) for _ in range(3)]
             for _ in range(4)
         ]
-        found.append(spreads_of_readings([Group("", tuple(of_one)) for of_one in runs]))
-    assert np.mean([s.seeds**2 for s in found]) == pytest.approx(0.02**2, rel=0.1)
-    assert np.median([s.readings for s in found]) < 0.005
+        found.append(accuracy_spreads([Group("", tuple(of_one)) for of_one in runs]))
+    assert np.mean([seeds**2 for _, seeds in found]) == pytest.approx(0.02**2, rel=0.1)
+    assert np.median([between for between, _ in found]) < 0.005
 
 
 def test_the_least_difference_that_shows_is_where_the_test_turns() -> None:
@@ -158,7 +170,7 @@ def test_the_least_difference_that_shows_is_where_the_test_turns() -> None:
             ]
             for name, by in (("one", points), ("two", 0.0))
         }
-        return [r.against for r in compare_readings(runs) if r.against]
+        return compare_with_first(groups_of(runs))
 
     least = least_shown(pairs_of(0.02))
     assert least
@@ -181,18 +193,18 @@ def test_what_validation_rows_flatter_by_is_their_gap_to_test_rows() -> None:
         return record(validation=marks(0.95, 400, seed), test=marks(0.85, 1_000, seed))
 
     found = optimism_gap([seeded(1), seeded(2)])
-    assert found.gap == pytest.approx(0.1)
+    assert found.difference == pytest.approx(0.1)
     assert found.interval.low < 0.1 < found.interval.high
     # Two independent models: half of a single one's variance in each of the two means.
     error = np.sqrt((0.95 * 0.05 / 400 + 0.85 * 0.15 / 1_000) / 2)
     assert found.interval.high - found.interval.low == pytest.approx(2 * 1.96 * error, rel=0.15)
 
     # The same rows right in both sets: no leak. More of the validation rows alone: all of it.
-    same = excess_gap([seeded(1)], [seeded(1)])
-    assert (same.points, same.interval.low, same.interval.high) == (0, 0, 0)
+    same = optimism_gap([seeded(1)], beyond=[seeded(1)])
+    assert (same.difference, same.interval.low, same.interval.high) == (0, 0, 0)
     leaky = record(validation=marks(1, 400), test=seeded(1).right("test"))
-    more = excess_gap([seeded(1)], [leaky])
-    assert more.points == pytest.approx(0.05)
+    more = optimism_gap([leaky], beyond=[seeded(1)])
+    assert more.difference == pytest.approx(0.05)
     assert 0 < more.interval.low < 0.05 < more.interval.high
 
 
@@ -222,12 +234,11 @@ def test_a_reading_of_one_seed_has_no_p_value_and_the_others_keep_theirs() -> No
         ]
         for name, of_one in shares.items()
     }
-    _, two, three = compare_readings(runs)
-    assert two.against and three.against
+    two, three = compare_with_first(groups_of(runs))
     plain = stats.ttest_rel(shares["two"], shares["one"]).pvalue
-    assert two.against.p_seeds_holm == pytest.approx(plain)
-    assert three.against.p_seeds_holm is None
-    assert not is_shown(three.against)
-    assert is_shown(two.against) == (plain < 0.01)
-    surer = compare_readings({**runs, "two": [*runs["two"]][:2]})[1].against
-    assert surer and not is_shown(surer)
+    assert two.p_seeds_holm == pytest.approx(plain)
+    assert three.p_seeds_holm is None
+    assert not is_shown(three)
+    assert is_shown(two) == (plain < 0.01)
+    surer = compare_with_first(groups_of({**runs, "two": runs["two"][:2]}))[0]
+    assert not is_shown(surer)

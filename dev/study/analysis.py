@@ -1,0 +1,164 @@
+"""What is computed from the records: what a change does, what a leak does, what few rows tell."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from cardproof.evaluation.metrics import right_rows, score
+from cardproof.evaluation.statistics import Interval, holm
+from cardproof.runs.groups import Group
+from cardproof.runs.paired import LEVEL as PAIR_LEVEL
+from cardproof.runs.paired import Pair, compare_groups
+from cardproof.runs.reading import Predictions
+from dev.study.record import Record
+
+ACCURACY = "evaluate.accuracy"
+LEVEL = 0.01  # below which a p-value counts
+EPOCH_COLUMNS = ("training_loss", "validation_loss", "accuracy")
+# Of a small test set, by the keys of `metrics.score`.
+SCORES = {"accuracy": "accuracy", "F1": "f1_binary", "precision": "precision_binary",
+          "recall": "recall_binary"}  # fmt: skip
+_RESAMPLES, _SEED = 10_000, 0
+
+Floats = NDArray[np.float64]
+
+
+class Gap(NamedTuple):
+    """A difference of accuracies on two sets of rows, and 95 % of it on other rows."""
+
+    difference: float
+    interval: Interval
+
+
+def compare_with_first(groups: Sequence[Group]) -> list[Pair]:
+    """Each other group beside the first; p-values over seeds are Holm-corrected over all pairs."""
+    first, *others = groups
+    pairs = [compare_groups([group, first]).pairs[0] for group in others]
+    corrected = iter(holm([pair.p_seeds for pair in pairs if pair.p_seeds is not None]))
+    return [
+        pair if pair.p_seeds is None else replace(pair, p_seeds_holm=float(next(corrected)))
+        for pair in pairs
+    ]
+
+
+def is_shown(pair: Pair) -> bool:
+    """Whether two groups differ beyond other seeds and, for themselves, beyond other rows."""
+    beyond_rows = not pair.over_rows.low <= 0 <= pair.over_rows.high
+    return beyond_rows and pair.p_seeds_holm is not None and pair.p_seeds_holm < LEVEL
+
+
+def least_shown(pairs: Sequence[Pair]) -> float | None:
+    """The difference that, seen in one pair, would have passed as `is_shown` has it.
+
+    By the spread of the seeds' differences that the pairs have on average, and the first step of
+    Holm's correction. None where they differ in their seeds or have none.
+    """
+    counts = {(pair.runs_a, pair.runs_b) for pair in pairs}
+    widths = [p.over_seeds.high - p.over_seeds.low for p in pairs if p.over_seeds]
+    if len(counts) != 1 or len(widths) < len(pairs):
+        return None
+    freedom = min(counts.pop()) - 1
+    errors = np.array(widths) / 2 / stats.t.ppf((1 + PAIR_LEVEL) / 2, freedom)
+    needed = stats.t.ppf(1 - LEVEL / len(pairs) / 2, freedom)
+    return float(needed * np.sqrt(np.mean(errors**2)))
+
+
+def accuracy_spreads(groups: Sequence[Group]) -> tuple[float, float]:
+    """Standard deviations of accuracy, of two sources of it: random effects, by moments.
+
+    Returns:
+        Between groups, beyond what their seeds make of their means (0 if not more), and between
+        the seeds of one group, pooled. Two groups of two seeds are the least.
+    """
+    values = [np.array(group.values(ACCURACY)) for group in groups]
+    within = sum(((v - v.mean()) ** 2).sum() for v in values) / sum(len(v) - 1 for v in values)
+    of_means = within * np.mean([1 / len(v) for v in values])
+    between = np.var([v.mean() for v in values], ddof=1) - of_means
+    return float(np.sqrt(max(between, 0))), float(np.sqrt(within))
+
+
+def optimism_gap(records: Sequence[Record], beyond: Sequence[Record] = ()) -> Gap:
+    """Mean accuracy on the validation rows minus that on the test rows.
+
+    Rows that a model was tuned on are no measure of it. Test rows neither start has seen: that a
+    model was merely trained for longer helps it on both.
+
+    Args:
+        records: runs of one start, which differ in their seed.
+        beyond: runs of another start, scored on the same rows; their gap is taken off, row by row.
+
+    Returns:
+        The gap as a share, with its bootstrap interval: the rows of both sets are drawn anew, these
+        models held fixed.
+    """
+    validation, test = (
+        _shares(records, name) - (_shares(beyond, name) if beyond else 0)
+        for name in ("validation", "test")
+    )
+    rng = np.random.default_rng(_SEED)
+    drawn = [
+        np.array([rng.choice(values, len(values)).mean() for _ in range(_RESAMPLES)])
+        for values in (validation, test)
+    ]
+    low, high = np.quantile(drawn[0] - drawn[1], [0.025, 0.975])
+    interval = Interval(float(low), float(high), 0.95, "rows")
+    return Gap(float(validation.mean() - test.mean()), interval)
+
+
+def _shares(records: Sequence[Record], name: str) -> Floats:
+    """Per row of a set, the share of the records that have it right; shape (rows,)."""
+    return np.asarray(np.mean([record.right(name) for record in records], axis=0))
+
+
+def epoch_figures(records: Sequence[Record]) -> Floats:
+    """The per-epoch tables of some runs; shape (runs, epochs, `EPOCH_COLUMNS`), NaN for no cell."""
+    tables = [[[row[c] for c in EPOCH_COLUMNS] for row in record.epochs] for record in records]
+    return np.array(tables, dtype=float)
+
+
+def draw_scores(scored: Predictions, rows: int, draws: int, seed: int) -> dict[str, Floats]:
+    """Scores of a fixed model on balanced draws of its test rows, without replacement.
+
+    How many rows of a label are right in a draw is hypergeometric: the scores depend on nothing
+    else, so no row has to be drawn.
+
+    Args:
+        scored: what the model makes of all test rows.
+        rows: of a draw, half of each label.
+        draws: how many.
+        seed: of the draws.
+
+    Returns:
+        For each of `SCORES`, of the positive class, an array of shape (draws,).
+    """
+    right, half = right_rows(scored.labels, scored.logits), rows // 2
+    rng = np.random.default_rng(seed)
+    true_negatives, true_positives = (
+        rng.hypergeometric(int(of_label.sum()), int((~of_label).sum()), half, draws)
+        for of_label in (right[scored.labels == 0], right[scored.labels == 1])
+    )
+    predicted = true_positives + half - true_negatives  # positive
+    return {
+        "accuracy": (true_negatives + true_positives) / (2 * half),
+        "F1": 2 * true_positives / (predicted + half),
+        "precision": true_positives / np.maximum(predicted, 1),
+        "recall": true_positives / half,
+    }
+
+
+def describe_draws(scored: Predictions, drawn: Mapping[str, Floats]) -> dict[str, dict[str, float]]:
+    """Each score on all rows (whole), and over the draws: mean, sd, 95 % (low, high) and ends."""
+    whole = score(scored.labels, scored.logits)
+    found = {}
+    for name, values in drawn.items():
+        quantiles = np.quantile(values, [0.025, 0.975, 0, 1]).tolist()
+        found[name] = dict(zip(("low", "high", "least", "most"), quantiles, strict=True)) | {
+            "whole": whole[SCORES[name]],
+            "mean": float(values.mean()),
+            "sd": float(values.std(ddof=1)),
+        }
+    return found
