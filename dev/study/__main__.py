@@ -23,18 +23,14 @@ def main() -> int:
     files, summary = render_results(RESULTS)
     pages = {RESULTS / name: content for name, content in files.items()}
     pages[TOP] = _with_summary(TOP.read_text(encoding="utf-8"), summary)
-    differing = [
-        path
-        for path, new in pages.items()
-        if not path.is_file() or path.read_text(encoding="utf-8") != new
-    ]
+    differing = [p for p in pages if not p.is_file() or p.read_text(encoding="utf-8") != pages[p]]
     for path in differing:
         if check:
             print(f"{path} is not what the records say; `make results` writes it")
         else:
             write_text_atomic(path, pages[path])
             print(path)
-    return 1 if check and differing else 0
+    return int(check and bool(differing))
 
 
 def _with_summary(page: str, summary: str) -> str:

@@ -127,7 +127,7 @@ def draw_scores(scored: Predictions, rows: int, draws: int, seed: int) -> dict[s
     else, so no row has to be drawn.
 
     Args:
-        scored: what the model makes of all test rows.
+        scored: all test rows.
         rows: of a draw, half of each label.
         draws: how many.
         seed: of the draws.

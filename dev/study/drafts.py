@@ -8,7 +8,7 @@ that, and no name but those of the five.
 
 import tarfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from cardproof.draft.drafting import Draft, DraftError, draft_card
 from cardproof.draft.sources import UNKNOWN, read_sources
 from cardproof.draft.writing import as_yaml
 from cardproof.files import write_text_atomic
-from cardproof.pages.tables import Column, Table, markdown_table
+from cardproof.pages.templates import make_environment
 from cardproof.recipe.load import RawFiles, read_files
 from cardproof.recipe.schema import SECTIONS
 
@@ -27,22 +27,6 @@ ACCEPTED = "accepted as drafted"
 NEEDS_BASE = "accepted once its base is added to sources.yaml"
 _STAND_IN = {"repository": "a/b", "revision": None, "max_positions": 512,
              "files": {"config.json": "0" * 64}}  # fmt: skip
-_TEXT = """\
-# Drafts of published cards
-
-`cardproof add` on model cards that nobody wrote a file for by hand. Written by
-`python -m dev.study.drafts`; how the cards are chosen is said there.
-
-## The five documents of this project
-
-{five}
-
-## {count} cards that the Trainer wrote of IMDb
-
-{others}
-
-Bases to add: {bases}.
-"""
 
 Outcome = tuple[str, Draft | None]  # in a few words what became of a card, and the draft if any
 
@@ -93,32 +77,23 @@ def _accepted(draft: Draft, files: RawFiles) -> str:
 def render_all(shared: Path, files: RawFiles) -> str:
     """The page of all cards in a folder: its `cards/` and its `model_cards.tar.gz`."""
     documents = sorted((shared / "cards").iterdir())
-    five = [_row(*outcome(decode(path.read_bytes())[0], files)) for path in documents]
+    five = [outcome(decode(document.read_bytes())[0], files) for document in documents]
     with tarfile.open(shared / "model_cards.tar.gz") as archive:
         others = [outcome(text, files) for _, text in trainer_written(archive)]
-    counts = [*sorted(Counter(word for word, _ in others).items()), ("all", len(others))]
     needed = {draft.new_base for word, draft in others if draft and word == NEEDS_BASE}
-    names = ("document", "outcome"), ("stated", "inferred", "assumed", "not placed")
-    return _TEXT.format(
-        five=_table(*names, five),
-        count=len(others),
-        others=_table(("outcome",), ("cards",), [[word, str(n)] for word, n in counts]),
-        bases=len(needed),
-    )
+    template = make_environment(Path(__file__).parent / "templates").get_template("drafts.md.j2")
+    outcomes = sorted(Counter(word for word, _ in others).items())
+    rows = [_row(*one) for one in five]
+    return template.render(rows=rows, outcomes=outcomes, bases=len(needed)) + "\n"
 
 
-def _row(word: str, draft: Draft | None) -> list[str]:
+def _row(word: str, draft: Draft | None) -> list[object]:
     """Which card it is, what became of it, and how many values its draft has of each kind."""
     if draft is None:
-        return ["-", word, *"0000"]
+        return ["-", word, 0, 0, 0, 0]
     kinds = (*SECTIONS, "claims"), ("inferred",), ("assumed",)
     counts = [sum(len(draft.card.get(key, ())) for key in keys) for keys in kinds]
-    return [draft.card["published_as"], word, *map(str, [*counts, len(draft.unplaced)])]
-
-
-def _table(texts: Sequence[str], numbers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    columns = [*(Column(name, "text") for name in texts), *(Column(n, "number") for n in numbers)]
-    return markdown_table(Table("", "", columns, rows))
+    return [draft.card["published_as"], word, *counts, len(draft.unplaced)]
 
 
 if __name__ == "__main__":

@@ -54,11 +54,9 @@ def draw_groups(groups: Sequence[Group], names: Sequence[str]) -> Figure:
 
 
 def draw_leak(starts: Mapping[str, Floats], card: Floats) -> Figure:
-    """Validation accuracy by epoch: a band over seeds for each start, and the card's line.
+    """Validation accuracy by epoch: a band over the seeds of each start, and the card's line.
 
-    Args:
-        starts: by name, shape (seeds, epochs).
-        card: shape (epochs,).
+    A start's values are of shape (seeds, epochs), the card's of (epochs,).
     """
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     axes = figure.subplots()

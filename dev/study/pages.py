@@ -26,19 +26,19 @@ DRAWS, DRAWN_ROWS, SEED = 10_000, 100, 42
 DRAWN_FROM = "recipes/grojeda"  # whose logits the small test sets are drawn from
 FULL_SIZE = "recipes/llm_project"  # the honest recipe on all rows
 
-Section = dict[str, Any]
+Records = Mapping[str, Record]
+Section = dict[str, Any]  # what the templates print, and its figure
 
 
 def render_results(results: Path) -> tuple[dict[str, str], str]:
     """The page with its figures (SVG), by name below `results`, and its summary in Markdown."""
     records = read_records(results)
-    figures: dict[str, str] = {}
     sections = {
-        "recipes": _recipes(records, figures),
-        "leak": _leak(records, figures),
-        "unspecified": _changes("unspecified", READINGS, records, figures),
-        "better": _changes("better", VARIANTS, records, figures),
-        "small_sets": _small_sets(records[DRAWN_FROM], figures),
+        "recipes": _recipes(records),
+        "leak": _leak(records),
+        "unspecified": _changes("unspecified", READINGS, records),
+        "better": _changes("better", VARIANTS, records),
+        "small_test_sets": _small_test_sets(records[DRAWN_FROM]),
     }
     environment = make_environment(TEMPLATES)
     environment.filters |= {"interval": points, "mean_and_sd": mean_and_sd}
@@ -53,10 +53,15 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
         missing={question: _missing(plan, records) for question, plan in PLAN.items()},
     )
     summary = environment.get_template("summary.md.j2").render(**sections)
-    return {"README.md": page, **figures}, summary
+    figures = {
+        f"{name.replace('_', '-')}.svg": to_svg(section["figure"])
+        for name, section in sections.items()
+        if section
+    }
+    return {"README.md": page} | figures, summary
 
 
-def _missing(plan: Sequence[Planned], records: Mapping[str, Record]) -> str:
+def _missing(plan: Sequence[Planned], records: Records) -> str:
     """The planned runs that have no record, one recipe's seeds together; empty if all have."""
     waiting: dict[str, list[str]] = {}
     for run in plan:
@@ -68,7 +73,7 @@ def _missing(plan: Sequence[Planned], records: Mapping[str, Record]) -> str:
     )
 
 
-def _done(question: str, records: Mapping[str, Record], change: str = "") -> list[Record]:
+def _done(question: str, records: Records, change: str = "") -> list[Record]:
     """The records of a question's planned runs, or of one change."""
     asked = [run.name for run in PLAN[question] if change in ("", run.change)]
     return [records[name] for name in asked if name in records]
@@ -84,7 +89,7 @@ def _where(records: Sequence[Record]) -> str:
     return f"{between}; {' and '.join(machines)}; {versions}"
 
 
-def _recipes(records: Mapping[str, Record], figures: dict[str, str]) -> Section | None:
+def _recipes(records: Records) -> Section | None:
     """The five cards' recipes side by side."""
     found = _done("recipes", records)
     if not found:
@@ -94,8 +99,8 @@ def _recipes(records: Mapping[str, Record], figures: dict[str, str]) -> Section 
     best = max(groups, key=lambda group: group.values(ACCURACY))
     title_of = {group.label: group.recipe.card.title for group in groups}
     differing = [pair for pair in paired.pairs if pair.said != NOT_SHOWN]
-    figures["recipes.svg"] = to_svg(draw_groups(groups, list(title_of.values())))
     return {
+        "figure": draw_groups(groups, list(title_of.values())),
         "table": markdown_table(main_table(groups)),
         "pairs": markdown_table(pairs_table(paired)) if paired.pairs else "",
         "how_to_read": HOW_TO_READ if paired.pairs else "",
@@ -108,9 +113,9 @@ def _recipes(records: Mapping[str, Record], figures: dict[str, str]) -> Section 
     }
 
 
-def _leak(records: Mapping[str, Record], figures: dict[str, str]) -> Section | None:
+def _leak(records: Records) -> Section | None:
     """The same recipe from a clean base and from one that has seen all rows."""
-    honest, leaky = (_done("leak", records, start) for start in ("honest", "after tuning on all"))
+    honest, leaky = (_done("leak", records, start) for start in ("honest", "after-tuning-on-all"))
     shared = {r.run.seed for r in honest} & {r.run.seed for r in leaky}
     honest, leaky = ([r for r in start if r.run.seed in shared] for start in (honest, leaky))
     if not shared:
@@ -120,9 +125,9 @@ def _leak(records: Mapping[str, Record], figures: dict[str, str]) -> Section | N
     card = claimed[:, [0, 3, 4]]  # `analysis.EPOCH_COLUMNS`
     accuracy = [figures_of[:, :, -1] for figures_of in epochs]
     names = ("the base", "tuned on all rows before")
-    figures["leak.svg"] = to_svg(draw_leak(dict(zip(names, accuracy, strict=True)), card[:, -1]))
     ends = [end(axis=0) for values in epochs for end in (values.min, values.max)]
     return {
+        "figure": draw_leak(dict(zip(names, accuracy, strict=True)), card[:, -1]),
         "starts": {name: _start(of) for name, of in zip(names, (honest, leaky), strict=True)},
         "epochs": np.stack([*ends, card], axis=-1),  # shape (epochs, columns, 5)
         "excess_gap": analysis.optimism_gap(leaky, beyond=honest),
@@ -142,12 +147,7 @@ def _start(records: Sequence[Record]) -> Section:
     return {**accuracies, "gap": analysis.optimism_gap(records)}
 
 
-def _changes(
-    question: str,
-    changes: Mapping[str, Settings],
-    records: Mapping[str, Record],
-    figures: dict[str, str],
-) -> Section | None:
+def _changes(question: str, changes: Mapping[str, Settings], records: Records) -> Section | None:
     """One recipe with one thing changed at a time, each change beside the first."""
     runs = {change: [r.run for r in _done(question, records, change)] for change in changes}
     groups = [Group(change, tuple(found)) for change, found in runs.items() if found]
@@ -157,8 +157,8 @@ def _changes(
     pairs = analysis.compare_with_first(groups)
     several = [group for group in groups if len(group.runs) > 1]
     helps = [pair.a for pair in pairs if analysis.is_shown(pair) and pair.difference > 0]
-    figures[f"{question}.svg"] = to_svg(draw_groups(groups, [group.label for group in groups]))
     return {
+        "figure": draw_groups(groups, [group.label for group in groups]),
         "readings": list(zip(groups, [None, *pairs], strict=True)),
         "settings": {change: " ".join(options_of(changes[change])) for change in changes},
         "command": PLAN[question][0].command.rpartition(" -S train.seed=")[0],
@@ -175,23 +175,20 @@ def _changes(
     }
 
 
-def _small_sets(source: Record, figures: dict[str, str]) -> Section:
+def _small_test_sets(source: Record) -> Section:
     """What a draw of a few test rows does to one model's scores."""
     drawn = analysis.draw_scores(source.scored, DRAWN_ROWS, DRAWS, SEED)
     spreads = analysis.describe_draws(source.scored, drawn)
     whole = {name: of_score["whole"] for name, of_score in spreads.items()}
-    all_rows = len(source.scored.labels)
-    figures["small-test-sets.svg"] = to_svg(draw_small_sets(drawn, whole, DRAWN_ROWS, all_rows))
-    off = drawn["accuracy"] - whole["accuracy"]
     # The tens of percentages. Draws are counts of rows, so what is below 1e-9 is rounding.
     tens, whole_tens = (np.floor(a * 10 + 1e-9) for a in (drawn["accuracy"], whole["accuracy"]))
     return {
-        "source": source.run.name,
+        "figure": draw_small_sets(drawn, whole, DRAWN_ROWS, len(source.scored.labels)),
+        "source": source,
         "spreads": spreads,
         "draws": DRAWS,
         "rows": DRAWN_ROWS,
-        "all_rows": all_rows,
         "seed": SEED,
         "same_digit": (tens == whole_tens).mean(),
-        "off_by_two": (abs(off) > 0.02).mean(),
+        "off_by_two": (abs(drawn["accuracy"] - whole["accuracy"]) > 0.02).mean(),
     }

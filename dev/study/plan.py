@@ -87,12 +87,12 @@ def _leak() -> list[Planned]:
     """llm_project's recipe from the base, and from a model that has seen all its rows."""
     card = {"card": "llm_project"} | _BASE | _HELD_OUT
     on_all = {"split.validation": "none", "train.load_best": "false"}
-    runs = [tuned := Planned("leak", "tuned on all", card | on_all)]
+    runs = [tuned := Planned("leak", "tuned-on-all", card | on_all)]
     for seed in map(str, SEEDS):
         honest = card | {"train.seed": seed}
         leaky = honest | {"model.base": "tuned-on-all"}
         runs.append(Planned("leak", "honest", honest))
-        runs.append(Planned("leak", "after tuning on all", leaky, base_from=tuned.name))
+        runs.append(Planned("leak", "after-tuning-on-all", leaky, base_from=tuned.name))
     return runs
 
 

@@ -24,22 +24,14 @@ from cardproof.files import working_folder, write_json, write_text_atomic
 from cardproof.pages.figures import draw_figures
 from cardproof.pages.report import render_model_card, render_page
 from cardproof.pages.settings import command_of
+from cardproof.runs import reading
 from cardproof.runs.findings import find, read_outputs
-from cardproof.runs.reading import (
-    RECIPE,
-    Predictions,
-    Rows,
-    Run,
-    files_below,
-    read_predictions,
-    read_rows,
-    read_run,
-)
+from cardproof.runs.reading import Predictions, Rows, Run
 
 RESULTS = Path("results")
 FILE = "record.json"
 EPOCHS = "plots/epochs.csv"
-COPIED = ("metrics", "data/predictions", RECIPE, EPOCHS, "plots/training_curve.csv",
+COPIED = ("metrics", "data/predictions", reading.RECIPE, EPOCHS, "plots/training_curve.csv",
           "model/training.json")  # fmt: skip
 
 
@@ -71,13 +63,13 @@ def read_records(results: Path) -> dict[str, Record]:
     """
     records = {}
     for path in sorted(results.glob(f"**/{FILE}")):
-        name, read = path.parent.relative_to(results).as_posix(), files_below(path.parent)
+        name, read = path.parent.relative_to(results).as_posix(), reading.files_below(path.parent)
         sets = sorted(found.stem for found in path.parent.glob("data/predictions/*.parquet"))
         records[name] = Record(
-            run=read_run(name, "", read),
+            run=reading.read_run(name, "", read),
             made=json.loads(read(FILE)),
-            epochs=read_rows(read, EPOCHS),
-            predictions={one: read_predictions(read, one) for one in sets},
+            epochs=reading.read_rows(read, EPOCHS),
+            predictions={one: reading.read_predictions(read, one) for one in sets},
         )
     return records
 
