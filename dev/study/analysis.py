@@ -2,17 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from cardproof.evaluation.metrics import right_rows, score
-from cardproof.evaluation.statistics import Interval, holm
+from cardproof.evaluation.statistics import Floats, Interval, holm, summarise
+from cardproof.runs import paired
 from cardproof.runs.groups import Group
-from cardproof.runs.paired import LEVEL as PAIR_LEVEL
-from cardproof.runs.paired import Pair, compare_groups
+from cardproof.runs.paired import Pair
 from cardproof.runs.reading import Predictions
 from dev.study.record import Record
 
@@ -24,20 +23,11 @@ SCORES = {"accuracy": "accuracy", "F1": "f1_binary", "precision": "precision_bin
           "recall": "recall_binary"}  # fmt: skip
 _RESAMPLES, _SEED = 10_000, 0
 
-Floats = NDArray[np.float64]
-
-
-class Gap(NamedTuple):
-    """A difference of accuracies on two sets of rows, and 95 % of it on other rows."""
-
-    difference: float
-    interval: Interval
-
 
 def compare_with_first(groups: Sequence[Group]) -> list[Pair]:
     """Each other group beside the first; p-values over seeds are Holm-corrected over all pairs."""
     first, *others = groups
-    pairs = [compare_groups([group, first]).pairs[0] for group in others]
+    pairs = [paired.compare_groups([group, first]).pairs[0] for group in others]
     corrected = iter(holm([pair.p_seeds for pair in pairs if pair.p_seeds is not None]))
     return [
         pair if pair.p_seeds is None else replace(pair, p_seeds_holm=float(next(corrected)))
@@ -62,7 +52,7 @@ def least_shown(pairs: Sequence[Pair]) -> float | None:
     if len(counts) != 1 or len(widths) < len(pairs):
         return None
     freedom = min(counts.pop()) - 1
-    errors = np.array(widths) / 2 / stats.t.ppf((1 + PAIR_LEVEL) / 2, freedom)
+    errors = np.array(widths) / 2 / stats.t.ppf((1 + paired.LEVEL) / 2, freedom)
     needed = stats.t.ppf(1 - LEVEL / len(pairs) / 2, freedom)
     return float(needed * np.sqrt(np.mean(errors**2)))
 
@@ -81,22 +71,21 @@ def accuracy_spreads(groups: Sequence[Group]) -> tuple[float, float]:
     return float(np.sqrt(max(between, 0))), float(np.sqrt(within))
 
 
-def optimism_gap(records: Sequence[Record], beyond: Sequence[Record] = ()) -> Gap:
-    """Mean accuracy on the validation rows minus that on the test rows.
+def optimism_gap(records: Sequence[Record], less: Sequence[Record] = ()) -> tuple[float, Interval]:
+    """Mean accuracy on the validation rows minus that on the test rows, which no model has seen.
 
-    Rows that a model was tuned on are no measure of it. Test rows neither start has seen: that a
-    model was merely trained for longer helps it on both.
+    That a model was merely trained for longer helps it on both.
 
     Args:
         records: runs of one start, which differ in their seed.
-        beyond: runs of another start, scored on the same rows; their gap is taken off, row by row.
+        less: runs of another start, scored on the same rows; their gap is taken off, row by row.
 
     Returns:
-        The gap as a share, with its bootstrap interval: the rows of both sets are drawn anew, these
-        models held fixed.
+        The gap as a share, and 95 % of it by bootstrap: other rows of both sets, these models held
+        fixed.
     """
     validation, test = (
-        _shares(records, name) - (_shares(beyond, name) if beyond else 0)
+        _shares(records, name) - (_shares(less, name) if less else 0)
         for name in ("validation", "test")
     )
     rng = np.random.default_rng(_SEED)
@@ -106,7 +95,7 @@ def optimism_gap(records: Sequence[Record], beyond: Sequence[Record] = ()) -> Ga
     ]
     low, high = np.quantile(drawn[0] - drawn[1], [0.025, 0.975])
     interval = Interval(float(low), float(high), 0.95, "rows")
-    return Gap(float(validation.mean() - test.mean()), interval)
+    return float(validation.mean() - test.mean()), interval
 
 
 def _shares(records: Sequence[Record], name: str) -> Floats:
@@ -150,15 +139,15 @@ def draw_scores(scored: Predictions, rows: int, draws: int, seed: int) -> dict[s
     }
 
 
-def describe_draws(scored: Predictions, drawn: Mapping[str, Floats]) -> dict[str, dict[str, float]]:
-    """Each score on all rows (whole), and over the draws: mean, sd, 95 % (low, high) and ends."""
+def describe_draws(scored: Predictions, drawn: Mapping[str, Floats]) -> dict[str, dict[str, Any]]:
+    """Each score on all rows (whole), and over the draws: summary, 95 % interval, range."""
     whole = score(scored.labels, scored.logits)
-    found = {}
-    for name, values in drawn.items():
-        quantiles = np.quantile(values, [0.025, 0.975, 0, 1]).tolist()
-        found[name] = dict(zip(("low", "high", "least", "most"), quantiles, strict=True)) | {
+    return {
+        name: {
             "whole": whole[SCORES[name]],
-            "mean": float(values.mean()),
-            "sd": float(values.std(ddof=1)),
+            "draws": summarise(values),
+            "interval": np.quantile(values, [0.025, 0.975]).tolist(),
+            "range": (float(values.min()), float(values.max())),
         }
-    return found
+        for name, values in drawn.items()
+    }

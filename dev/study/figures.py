@@ -7,9 +7,10 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from cardproof.evaluation.statistics import Floats
 from cardproof.pages.drawing import CARD, GREY, INK, OURS, finish
 from cardproof.runs.groups import Group
-from dev.study.analysis import ACCURACY, Floats
+from dev.study.analysis import ACCURACY
 
 
 def to_svg(figure: Figure) -> str:

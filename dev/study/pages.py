@@ -16,9 +16,8 @@ from cardproof.pages.templates import make_environment
 from cardproof.runs.groups import Group, group_runs
 from cardproof.runs.paired import NOT_SHOWN, compare_groups
 from dev.study import analysis
-from dev.study.analysis import ACCURACY
 from dev.study.figures import draw_groups, draw_leak, draw_small_sets, to_svg
-from dev.study.plan import KEPT, PLAN, READINGS, REMOVED, VARIANTS, Planned, Settings, options_of
+from dev.study.plan import KEPT, PLAN, READINGS, REMOVED, VARIANTS, Settings, options_of
 from dev.study.record import Record, read_records
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -50,7 +49,7 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
         records=whole,
         bases=sorted({r.run.recipe.base.repository for r in records.values()}),
         intervals={r.run.name: score_intervals(r.scored.labels, r.scored.logits) for r in whole},
-        missing={question: _missing(plan, records) for question, plan in PLAN.items()},
+        missing={q: [r.name for r in plan if r.name not in records] for q, plan in PLAN.items()},
     )
     summary = environment.get_template("summary.md.j2").render(**sections)
     figures = {
@@ -61,18 +60,6 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
     return {"README.md": page} | figures, summary
 
 
-def _missing(plan: Sequence[Planned], records: Records) -> str:
-    """The planned runs that have no record, one recipe's seeds together; empty if all have."""
-    waiting: dict[str, list[str]] = {}
-    for run in plan:
-        if run.name not in records:
-            waiting.setdefault(run.change, []).append(run.settings.get("train.seed", ""))
-    return ", ".join(
-        f"{change} (seed {', '.join(seeds)})" if seeds[0] else change
-        for change, seeds in waiting.items()
-    )
-
-
 def _done(question: str, records: Records, change: str = "") -> list[Record]:
     """The records of a question's planned runs, or of one change."""
     asked = [run.name for run in PLAN[question] if change in ("", run.change)]
@@ -81,12 +68,11 @@ def _done(question: str, records: Records, change: str = "") -> list[Record]:
 
 def _where(records: Sequence[Record]) -> str:
     """When, where and with what runs were made; one line."""
-    days = sorted({r.made["date"] for r in records})
+    days = [r.made["date"] for r in records]
     machines = sorted({r.made["machine"] for r in records})
     used = sorted({(r.run.provenance["torch"], r.run.provenance["transformers"]) for r in records})
     versions = " and ".join(f"torch {torch}, transformers {other}" for torch, other in used)
-    between = f"{days[0]} to {days[-1]}" if len(days) > 1 else days[0]
-    return f"{between}; {' and '.join(machines)}; {versions}"
+    return f"{' to '.join(sorted({min(days), max(days)}))}; {' and '.join(machines)}; {versions}"
 
 
 def _recipes(records: Records) -> Section | None:
@@ -96,7 +82,7 @@ def _recipes(records: Records) -> Section | None:
         return None
     groups = group_runs(record.run for record in found).groups
     paired = compare_groups(groups)
-    best = max(groups, key=lambda group: group.values(ACCURACY))
+    best = max(groups, key=lambda group: group.values(analysis.ACCURACY))
     title_of = {group.label: group.recipe.card.title for group in groups}
     differing = [pair for pair in paired.pairs if pair.said != NOT_SHOWN]
     return {
@@ -106,7 +92,7 @@ def _recipes(records: Records) -> Section | None:
         "how_to_read": HOW_TO_READ if paired.pairs else "",
         "runs": len(found),
         "best": best.recipe.card.title,
-        "accuracy": best.values(ACCURACY)[0],
+        "accuracy": best.values(analysis.ACCURACY)[0],
         "differ": [f"{title_of[pair.a]} and {title_of[pair.b]}" for pair in differing],
         "rows": len(found[0].scored.labels),
         "where": _where(found),
@@ -130,7 +116,7 @@ def _leak(records: Records) -> Section | None:
         "figure": draw_leak(dict(zip(names, accuracy, strict=True)), card[:, -1]),
         "starts": {name: _start(of) for name, of in zip(names, (honest, leaky), strict=True)},
         "epochs": np.stack([*ends, card], axis=-1),  # shape (epochs, columns, 5)
-        "excess_gap": analysis.optimism_gap(leaky, beyond=honest),
+        "excess_gap": analysis.optimism_gap(leaky, less=honest),
         "seeds": len(shared),
         "first": honest[0],
         "commands": [PLAN["leak"][i].command for i in (1, 0)],
@@ -147,7 +133,7 @@ def _start(records: Sequence[Record]) -> Section:
     return {**accuracies, "gap": analysis.optimism_gap(records)}
 
 
-def _changes(question: str, changes: Mapping[str, Settings], records: Records) -> Section | None:
+def _changes(question: str, changes: dict[str, Settings], records: Records) -> Section | None:
     """One recipe with one thing changed at a time, each change beside the first."""
     runs = {change: [r.run for r in _done(question, records, change)] for change in changes}
     groups = [Group(change, tuple(found)) for change, found in runs.items() if found]

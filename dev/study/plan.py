@@ -1,6 +1,5 @@
 """What the study runs: for each question its runs, each a card with overrides and a name."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 Settings = dict[str, str]  # keys of params.yaml and their values
@@ -24,12 +23,10 @@ VARIANTS: dict[str, Settings] = {
 }
 # Of these, what did nothing and went out of the code again; the records stay.
 REMOVED = ("mean of the last weights", "layer decay 0.9")
-# What became a card.
-KEPT = {"head and tail": "both_ends"}
+KEPT = {"head and tail": "both_ends"}  # what became a card
 
 SEEDS = (1, 2, 3)
-# More than elsewhere: that a change helps is to be shown at p < 0.01.
-VARIANT_SEEDS = (1, 2, 3, 4, 5)
+VARIANT_SEEDS = (1, 2, 3, 4, 5)  # more: that a change helps is to be shown at p < 0.01
 
 # The stand-in base in bf16: DistilBERT's weights were not at hand, and fp32 takes thrice the time.
 _BASE = {"model.base": "minilm", "train.precision": "bf16"}
@@ -53,15 +50,14 @@ class Planned:
     question: str
     change: str  # what is particular to it, beside the seed
     settings: Settings
-    page: bool = False  # whether the record keeps the report page
     base_from: str | None = None  # the run whose model it starts from; None: a base of sources.yaml
 
     @property
     def name(self) -> str:
         """Of its record, a folder below results/."""
         seed = self.settings.get("train.seed")
-        words = self.change.replace(" ", "-")
-        return f"{self.question}/{words}" + (f"-seed-{seed}" if seed else "")
+        name = f"{self.question}/{self.change.replace(' ', '-')}"
+        return f"{name}-seed-{seed}" if seed else name
 
     @property
     def command(self) -> str:
@@ -78,7 +74,7 @@ def _recipes() -> list[Planned]:
     """The five cards at full size; the shortest first. All are scored on all test rows."""
     scored = {"llm_project": {"split.scored": "test"}, "template": {"split.scored_rows": "all"}}
     return [
-        Planned("recipes", card, {"card": card} | _BASE | scored.get(card, {}), page=True)
+        Planned("recipes", card, {"card": card} | _BASE | scored.get(card, {}))
         for card in ("grojeda", "llm_project", "deepaxion", "template", "hansaht")
     ]
 
@@ -97,7 +93,7 @@ def _leak() -> list[Planned]:
 
 
 def _changes(
-    question: str, card: str, size: Settings, changes: Mapping[str, Settings], seeds: Sequence[int]
+    question: str, card: str, size: Settings, changes: dict[str, Settings], seeds: tuple[int, ...]
 ) -> list[Planned]:
     """A card's recipe with one thing changed, each change with each seed."""
     fixed = {"card": card} | _BASE | size

@@ -88,7 +88,7 @@ def write_record(root: Path, target: Path, *, page: bool) -> None:
         "command": command_of(outputs.run.recipe),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{_processor()}, {os.cpu_count()} cores",
-        "commit": head_of(root),
+        "commit": _commit(root).strip(),
     }
     with working_folder(target) as folder:
         for path in COPIED:
@@ -102,15 +102,10 @@ def write_record(root: Path, target: Path, *, page: bool) -> None:
         write_json(folder / FILE, made)
 
 
-def head_of(repository: Path) -> str:
-    """The commit that a repository is at.
-
-    Raises:
-        CalledProcessError: it is none.
-    """
+def _commit(root: Path) -> str:
+    """Whose code ran."""
     command = ["git", "rev-parse", "HEAD"]
-    done = subprocess.run(command, cwd=repository, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
+    return subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
 
 
 def _processor() -> str:
@@ -121,21 +116,16 @@ def _processor() -> str:
 
 
 def main() -> int:
-    """Write a record of a run; the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m dev.study.record", description=(__doc__ or "").partition("\n")[0]
-    )
+    """Write a record of the run in the workspace; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m dev.study.record", description=__doc__)
     parser.add_argument("name", metavar="NAME", help="of the folder below results/")
-    parser.add_argument(
-        "--root", type=Path, default=Path(), help="where the run lies; the workspace unless told"
-    )
-    options = parser.parse_args()
+    target = RESULTS / parser.parse_args().name
     try:
-        write_record(options.root, RESULTS / options.name, page=True)
+        write_record(Path(), target, page=True)
     except (CardproofError, OSError, subprocess.CalledProcessError) as error:
         print(f"error: {error}; run `dvc repro` first", file=sys.stderr)
         return 1
-    print(f"results/{options.name} holds the run; commit it")
+    print(f"{target} holds the run; commit it")
     return 0
 
 

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from cardproof.errors import CardproofError
 from cardproof.files import sha256_of, working_folder
 from dev.study.plan import PLAN, Planned, options_of
-from dev.study.record import FILE, RESULTS, head_of, write_record
+from dev.study.record import FILE, RESULTS, write_record
 
 CLONE, MODELS = Path(".dvc/tmp/study/clone"), Path(".dvc/tmp/study/models")
 BASE_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
@@ -59,7 +59,7 @@ def make_run(run: Planned) -> None:
         with working_folder(MODELS / run.name) as folder:
             for name in BASE_FILES:
                 shutil.copy(clone / "model" / name, folder)
-    write_record(clone, RESULTS / run.name, page=run.page)
+    write_record(clone, RESULTS / run.name, page=run.question == "recipes")
 
 
 def offer_as_base(model: Path, clone: Path, name: str) -> None:
@@ -92,7 +92,7 @@ def prepare_clone() -> Path:
         subprocess.run(["git", "clone", "--quiet", ".", str(clone)], check=True)
         cache = ["cache.dir", str(Path(".dvc/cache").resolve())]
         subprocess.run(["dvc", "config", "--quiet", "--local", *cache], cwd=clone, check=True)
-    for command in (["fetch", "origin"], ["checkout", "--force", head_of(Path())]):
+    for command in (["fetch", "origin", "HEAD"], ["checkout", "--force", "FETCH_HEAD"]):
         subprocess.run(["git", *command, "--quiet"], cwd=clone, check=True)
     return clone
 
