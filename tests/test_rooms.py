@@ -1,0 +1,46 @@
+"""The rooms of the library import in one direction, as README.md lists them."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+PACKAGE = ROOT / "cardproof"
+
+
+def rooms_in_order() -> list[str]:
+    """As README.md lists them: each imports from those above it only."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme[readme.index("each of which imports only from those above it") :]
+    rows = re.findall(r"^\| ((?:`\w+/`(?:, )?)+) \|", table, re.MULTILINE)
+    return [room for row in rows for room in re.findall(r"`(\w+)/`", row)]
+
+
+def imported_rooms(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("cardproof."):
+            found.add((node.module or "").split(".")[1])
+    return found
+
+
+def test_readme_lists_every_room() -> None:
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert set(rooms_in_order()) == rooms
+
+
+@pytest.mark.parametrize("room", rooms_in_order())
+def test_a_room_imports_from_those_above_it_only(room: str) -> None:
+    order = rooms_in_order()
+    above = {*order[: order.index(room) + 1], "errors", "files", "tables", "stage"}
+    for path in (PACKAGE / room).rglob("*.py"):
+        assert imported_rooms(path) <= above, path
+
+
+def test_what_lies_beside_the_rooms_imports_from_the_recipe_at_most() -> None:
+    for path in PACKAGE.glob("*.py"):
+        if path.name != "__main__.py":
+            assert imported_rooms(path) <= {"errors", "files", "recipe", "cli"}, path
