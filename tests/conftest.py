@@ -1,9 +1,6 @@
 """Shared fixtures: copies of this repository, tiny checkpoints, and the real files if at hand."""
 
-import os
-import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -11,7 +8,9 @@ from tempfile import TemporaryFile
 import pytest
 from hypothesis import settings
 
-ROOT = Path(__file__).parent.parent
+from dev.repository import ROOT as ROOT
+from dev.repository import clean_environment, commit_all, copy_files
+
 SHARED = ROOT.parent / "shared"
 
 # The same examples every time: a commit that passed passes again. `--hypothesis-profile=default`
@@ -22,8 +21,8 @@ settings.load_profile("suite")
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 # The modules that take longest begin first: at the end no worker is left alone with one of them.
-LONGEST = ("cards_in_miniature", "faults", "pipeline", "data_parallel", "sharing", "compare",
-           "benchmarks", "resume")  # fmt: skip
+LONGEST = ("cards_in_miniature", "traffic", "faults", "pipeline", "add", "distributed", "share",
+           "compare", "benchmarks", "checkpointing")  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,35 +45,7 @@ def make_repository(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Pa
     """A function that makes a fresh copy of this repository, with a Git history and DVC."""
 
     def make() -> Path:
-        folder = tmp_path_factory.mktemp("repository")
-        listed = subprocess.run(
-            ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-        for name in filter(None, listed.split("\0")):
-            if (ROOT / name).is_file():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, folder / name)
-        for command in (
-            ["git", "init", "--quiet"],
-            ["git", "add", "--all"],
-            [
-                "git",
-                "-c",
-                "user.name=test",
-                "-c",
-                "user.email=test@example.org",
-                "commit",
-                "--quiet",
-                "--message",
-                "copy",
-            ],
-        ):
-            subprocess.run(command, cwd=folder, check=True)
-        return folder
+        return commit_all(copy_files(tmp_path_factory.mktemp("repository")))
 
     return make
 
@@ -86,11 +57,7 @@ def run() -> Run:
     def run_command(
         *command: str, cwd: Path, mirror: Path | None = None, timeout: float = 280
     ) -> subprocess.CompletedProcess[str]:
-        environment = {k: v for k, v in os.environ.items() if k != "CARDPROOF_MIRROR"}
-        environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-        environment["HF_HUB_OFFLINE"] = "1"  # no test may reach the hub
-        environment |= {"GIT_AUTHOR_NAME": "test", "GIT_AUTHOR_EMAIL": "test@example.org"}
-        environment |= {"GIT_COMMITTER_NAME": "test", "GIT_COMMITTER_EMAIL": "test@example.org"}
+        environment = clean_environment()
         if mirror:
             environment["CARDPROOF_MIRROR"] = str(mirror)
         # Files, not pipes: a queue's worker lives on and would keep a pipe open.
