@@ -8,7 +8,7 @@ from tempfile import TemporaryFile
 import pytest
 from hypothesis import settings
 
-from dev.repository import ROOT as ROOT
+from dev.repository import ROOT as ROOT  # noqa: PLC0414 - tests take it from here
 from dev.repository import clean_environment, commit_all, copy_files
 
 SHARED = ROOT.parent / "shared"
