@@ -55,10 +55,7 @@ def draw_groups(groups: Sequence[Group], names: Sequence[str]) -> Figure:
 
 
 def draw_leak(starts: Mapping[str, Floats], card: Floats) -> Figure:
-    """Validation accuracy by epoch: a band over the seeds of each start, and the card's line.
-
-    A start's values are of shape (seeds, epochs), the card's of (epochs,).
-    """
+    """Validation accuracy by epoch: a band for each start, (seeds, epochs), and the card."""
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     axes = figure.subplots()
     epochs = range(1, len(card) + 1)

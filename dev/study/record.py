@@ -95,6 +95,7 @@ def write_record(root: Path, target: Path, *, page: bool) -> None:
             copy = shutil.copytree if (root / path).is_dir() else shutil.copy
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             copy(root / path, folder / path)
+        (folder / "metrics/.gitignore").unlink(missing_ok=True)  # a record's are Git's to keep
         if page:
             found = find(replace(outputs, texts_of=lambda places: [""] * len(places)))
             write_text_atomic(folder / "README.md", render_model_card(found))

@@ -182,7 +182,7 @@ def test_the_least_difference_that_shows_is_where_the_test_turns() -> None:
     assert least_shown([]) is None
 
 
-def test_what_validation_rows_flatter_by_is_their_gap_to_test_rows() -> None:
+def test_the_optimism_gap_is_between_validation_rows_and_test_rows() -> None:
     def record(**right: NDArray[np.bool_]) -> Record:
         predictions = {
             name: Predictions(np.arange(len(m)), m.astype(int), np.tile([0, 1.0], (len(m), 1)))
