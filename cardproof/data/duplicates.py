@@ -1,7 +1,4 @@
-"""Duplicate reviews: the same text to the character, markup and spaces included.
-
-The functions take the texts themselves, or their keys.
-"""
+"""Duplicate reviews: the same text to the character, markup and spaces included."""
 
 import hashlib
 from collections.abc import Hashable, Iterable, Sequence

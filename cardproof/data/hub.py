@@ -18,13 +18,10 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from cardproof.errors import CardproofError
 from cardproof.files import checksum_lines, checksummed_folder, disk_errors, sha256_of
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
 
 MIRROR_VARIABLE = "CARDPROOF_MIRROR"
 RANGE_NOT_SATISFIABLE = 416
@@ -43,13 +40,9 @@ class PinnedFile(NamedTuple):
 
 
 class Repository(NamedTuple):
-    """What to fetch, from where; names and commits are those of a checked recipe.
+    """What to fetch, from where: the names and commits of a checked recipe.
 
-    Attributes:
-        kind: dataset or model.
-        name: owner/name, as the hub writes it.
-        revision: the commit at the hub; None if the repository is not on the hub.
-        files: what to fetch.
+    `name` is owner/name, as the hub writes it. A repository that is not there has no `revision`.
     """
 
     kind: Literal["dataset", "model"]
@@ -66,14 +59,13 @@ class Repository(NamedTuple):
 def fetch(repository: Repository, folder: Path, *, mirrors: Sequence[Path]) -> dict[str, str]:
     """Put the files of a repository into a folder: all, each with its pinned checksum, or none.
 
-    A folder that is there already is replaced. A dead hub is given up after 23 seconds of pauses
-    between six tries, each of at most HF_HUB_ETAG_TIMEOUT (10 s); a silent download after six
-    times HF_HUB_DOWNLOAD_TIMEOUT (10 s) without a byte. A hub that asks for a pause (429 with
-    Retry-After) is given it.
+    A dead hub is given up after 23 seconds of pauses between six tries, each of at most
+    HF_HUB_ETAG_TIMEOUT (10 s); a silent download after six times HF_HUB_DOWNLOAD_TIMEOUT (10 s)
+    without a byte. A hub that asks for a pause (429 with Retry-After) is given it.
 
     Args:
         repository: what to fetch.
-        folder: where to; files lie flat in it, by `PinnedFile.name`.
+        folder: where to; files lie flat in it, by `PinnedFile.name`. An older one is replaced.
         mirrors: folders laid out like the hub, asked first, in order.
 
     Returns:
@@ -97,11 +89,7 @@ def fetch(repository: Repository, folder: Path, *, mirrors: Sequence[Path]) -> d
 
 
 def find_in_mirror(mirror: Path, name: str) -> Path | None:
-    """The file or folder of that name in a mirror, or None.
-
-    Raises:
-        SourceError: it is a link that leads out of the mirror.
-    """
+    """The file or folder of that name in a mirror, or None; a link out of it is a SourceError."""
     found = mirror / name
     if not found.resolve().is_relative_to(mirror.resolve()):
         raise SourceError(
@@ -146,7 +134,7 @@ def _from_hub(
     cache = Path(constants.HF_HUB_CACHE).expanduser()
     sources: dict[PinnedFile, str] = {}
     for index, file in enumerate(files):
-        found: object = try_to_load_from_cache(
+        found = try_to_load_from_cache(
             repository.name, file.path, cache, repository.revision, repository.kind
         )
         known = isinstance(found, str)
@@ -270,7 +258,7 @@ class _BoundedFile(io.BufferedWriter):
         super().__init__(io.FileIO(path, "ab"))
         self._limit = limit
 
-    def write(self, data: "Buffer") -> int:
+    def write(self, data: Any) -> int:
         """As a file's write."""
         if self._limit is not None and self.tell() + memoryview(data).nbytes > self._limit:
             raise OSError("more bytes came than were announced")
@@ -318,13 +306,10 @@ def _no_source(
     """The error that says what each source said, and where to put which files."""
     lines = [f"{repository.name}: no source for {len(missing)} of {len(repository.files)} files:"]
     for mirror in mirrors:
-        has = "has none of them" if mirror.is_dir() else "no such folder"
-        lines.append(f"  mirror {mirror}: {has}")
-    by_hand = "put these files there by hand:"
-    if not mirrors:
-        by_hand = f"set {MIRROR_VARIABLE} to a folder of yours and {by_hand}"
-    lines += [f"  {said}", f"If the hub cannot help, {by_hand}"]
+        lines += [f"  mirror {mirror}: {'lacks them' if mirror.is_dir() else 'no such folder'}"]
+    name_one = "" if mirrors else f"set {MIRROR_VARIABLE} to a folder of yours and "
+    lines += [f"  {said}", f"If the hub cannot help, {name_one}put these files there by hand:"]
     for file in missing:
-        place = repository.layout(file)
-        lines += [f"  {mirrors[0] / place if mirrors else place}", f"    sha256 {file.sha256}"]
+        place = Path(*mirrors[:1], repository.layout(file))
+        lines += [f"  {place}", f"    sha256 {file.sha256}"]
     return SourceError("\n".join(lines))

@@ -53,6 +53,7 @@ def import_archive(source: Path, folder: Path, pins: Archive) -> tuple[str, dict
     Raises:
         ArchiveError: with member or file, and what to do.
     """
+    written = {}
     try:
         if source.is_file():
             md5 = digest_of(source, "md5")
@@ -61,14 +62,20 @@ def import_archive(source: Path, folder: Path, pins: Archive) -> tuple[str, dict
             reviews = dict(_archive_reviews(source))
         else:
             described, reviews = f"folder {source}", dict(_folder_reviews(source))
-        return described, {
-            split: _write_split(reviews, split, folder, described, checksum)
-            for split, checksum in (("train", pins.train), ("test", pins.test))
-        }
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise ArchiveError(
             f"{source}: truncated, damaged or unsafe: {error}. Download it again from {ORIGIN}"
         ) from error
+    for split, checksum in (("train", pins.train), ("test", pins.test)):
+        written[split] = write_rows(_rows(reviews, split, described), folder / f"{split}.parquet")
+        if written[split].sha256 != checksum:
+            raise ArchiveError(
+                f"{described}: its {split} reviews, {written[split].rows:,} rows, are not the "
+                "pinned ones.\n"
+                f"{checksum_lines(checksum, written[split].sha256, 'checksum over rows')}\n"
+                f"Replace it by {FILE} from {ORIGIN}, or remove it to have the hub asked."
+            )
+    return described, written
 
 
 def hub_order(count: int) -> Iterator[int]:
@@ -77,34 +84,17 @@ def hub_order(count: int) -> Iterator[int]:
         yield from reversed(range(start, min(start + HUB_BLOCK, count)))
 
 
-def _write_split(
-    reviews: dict[_Key, bytes], split: str, folder: Path, described: str, checksum: str
-) -> Written:
-    """Write the reviews of a split, if their rows have the pinned checksum."""
-    written = write_rows(_rows(reviews, split, described), folder / f"{split}.parquet")
-    if written.sha256 != checksum:
-        raise ArchiveError(
-            f"{described}: its {split} reviews, {written.rows:,} rows, are not the pinned ones.\n"
-            f"{checksum_lines(checksum, written.sha256, 'checksum over rows')}\n"
-            f"Replace it by {FILE} from {ORIGIN}, or remove it to have the hub asked."
-        )
-    return written
-
-
 def _rows(reviews: dict[_Key, bytes], split: str, described: str) -> Iterator[Row]:
     """The reviews of a split in the hub's order."""
     for name, label in LABELS.items():
         count = sum(key[:2] == (split, name) for key in reviews)
         for running_id in hub_order(max(count, 1)):
             where = f"{FOLDER}/{split}/{name}/{running_id}_*.txt"
-            data = reviews.get((split, name, running_id))
-            if data is None:
-                raise ArchiveError(
-                    f"{described}: no {where}, of {count:,} reviews there. Get {FILE} again from "
-                    f"{ORIGIN}"
-                )
+            if (split, name, running_id) not in reviews:
+                lacks = f"no {where}, of {count:,} reviews there"
+                raise ArchiveError(f"{described}: {lacks}. Get {FILE} again from {ORIGIN}")
             try:
-                yield data.decode(), label
+                yield reviews[split, name, running_id].decode(), label
             except UnicodeDecodeError as error:
                 raise ArchiveError(f"{described}: {where} is not UTF-8: {error}") from error
 
@@ -115,19 +105,17 @@ def _archive_reviews(source: Path) -> Iterator[tuple[_Key, bytes]]:
     with _ShortReads(source) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
         for count, member in enumerate(iter(archive.next, None), start=1):
             match = _REVIEW.fullmatch(member.name)
-            limit = MAX_REVIEW if match else MAX_OTHER
-            held += member.size if match else 0
+            limit = min(MAX_REVIEW, MAX_REVIEWS - held) if match else MAX_OTHER
             if count > MAX_MEMBERS:
                 raise _refused(source, member, f"more than {MAX_MEMBERS:,} members")
             if member.size > limit:
                 raise _refused(source, member, f"{member.size:,} bytes, more than {limit:,}")
-            if held > MAX_REVIEWS:
-                raise _refused(source, member, f"{held:,} bytes of reviews up to this one")
             if match:
                 if not member.isreg():
                     raise _refused(source, member, "not a file where a review must be")
                 data = cast(IO[bytes], archive.extractfile(member)).read()
                 yield (match[1], match[2], int(match[3])), data
+                held += len(data)
             elif hasattr(tarfile, "data_filter"):  # not before Python 3.11.4
                 tarfile.data_filter(member, str(source.parent))  # a TarError if it is unsafe
             archive.members = []  # type: ignore[attr-defined]  # it would keep every header

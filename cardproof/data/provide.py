@@ -12,13 +12,7 @@ from pathlib import Path
 from cardproof.data.hub import MIRROR_VARIABLE, PinnedFile, Repository, fetch, find_in_mirror
 from cardproof.data.imdb_archive import FILE, FOLDER, import_archive
 from cardproof.data.user_files import checked_sha256, import_reviews, remarks
-from cardproof.files import (
-    CHECKSUMS,
-    DamagedError,
-    checksummed_folder,
-    verify_checksums,
-    write_json,
-)
+from cardproof.files import CHECKSUMS, FilesError, checksummed_folder, verify_checksums, write_json
 from cardproof.recipe.schema import Base, Reviews
 
 EMBEDDED = Path("sample/hub")
@@ -111,10 +105,8 @@ def _mirrors(root: Path) -> list[Path]:
 def _archive_instead(repository: Repository, mirrors: list[Path]) -> Path | None:
     """The original archive in the first mirror that has it and not the pinned files."""
     for mirror in mirrors:
-        if all(find_in_mirror(mirror, repository.layout(file)) for file in repository.files):
-            return None
-        if found := find_in_mirror(mirror, FILE) or find_in_mirror(mirror, FOLDER):
-            return found
+        if not all(find_in_mirror(mirror, repository.layout(file)) for file in repository.files):
+            return find_in_mirror(mirror, FILE) or find_in_mirror(mirror, FOLDER)
     return None
 
 
@@ -134,6 +126,6 @@ def _checksums(folder: Path) -> dict[str, str]:
     """The sha256 of each file of a folder; nothing if one is not as it was when it was written."""
     try:
         noted = verify_checksums(folder, "download")
-    except (OSError, DamagedError):
+    except (OSError, FilesError):
         return {}
     return noted if {p.name for p in folder.iterdir()} == {*noted, CHECKSUMS} else {}

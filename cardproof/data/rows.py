@@ -35,9 +35,6 @@ def write_rows(rows: Iterable[Row], path: Path) -> Written:
     """Write reviews as parquet with the columns text (string) and label (int64), in their order.
 
     Memory does not grow with the reviews.
-
-    Raises:
-        OSError: the file cannot be written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -29,7 +29,7 @@ def make_splits(
 
     Args:
         train: the reviews to train on, in the hub's order.
-        test: the reviews kept for testing, in the hub's order.
+        test: the reviews kept for testing, likewise.
         split: the card's split.
         limit: use at most this many rows of each, drawn balanced by label.
         test_limit: another limit for `test`.

@@ -30,11 +30,7 @@ class ReviewsError(CardproofError):
 
 
 def checked_sha256(source: Path, sha256: str | None) -> str:
-    """The sha256 of a user file.
-
-    Args:
-        source: the file.
-        sha256: what it must be; None takes it as it is.
+    """The sha256 of a user file, which must be the given one if one is given.
 
     Raises:
         ReviewsError: there is no such file, or it is another one.
@@ -55,13 +51,11 @@ def import_reviews(source: Path, target: Path) -> Written:
     """Turn a file of labelled reviews into parquet as the later stages read it.
 
     Args:
-        source: .parquet, .csv or .jsonl (also .ndjson, .json), with the columns text and label;
-            others are left out. Labels are 0 (negative) and 1 (positive).
+        source: as of `read_reviews_file`.
         target: the parquet file to write.
 
     Raises:
-        ReviewsError: with file, line or row, value, and what to do; `target` may be half
-            written.
+        ReviewsError: a fault, or fewer than two reviews; `target` may be half written.
     """
     written = write_rows(read_reviews_file(source), target)
     if written.rows < 2:
@@ -84,8 +78,10 @@ def remarks(written: Written) -> list[str]:
 def read_reviews_file(path: Path) -> Iterator[Row]:
     """The reviews of a parquet, CSV or JSON lines file, in its order, one after the other.
 
+    Its columns text and label are read, others left out. Labels are 0 (negative) and 1 (positive).
+
     Raises:
-        ReviewsError: at the first fault, with its line or row.
+        ReviewsError: at the first fault, with file, line or row, value, and what to do.
     """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
@@ -162,7 +158,7 @@ _MAPPINGS: tuple[tuple[set[str], str], ...] = (
 
 
 def _mapping_advice(labels: list[object]) -> str:
-    if any(label is None or label == "" for label in labels):
+    if None in labels or "" in labels:
         return "Give each review a label, or leave out those that have none."
     names = {str(label).strip().lower() for label in labels}
     general = "Map them to 0 and 1, and leave out what is neither."
