@@ -43,15 +43,15 @@ class DamagedError(FilesError):
     """A file that is not as the stage that made it left it."""
 
 
+def digest_of(path: Path, algorithm: str) -> str:
+    """The digest of a file's bytes by an algorithm of hashlib, in hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, algorithm).hexdigest()
+
+
 def sha256_of(path: Path) -> str:
     """The sha256 of a file's bytes, in hexadecimal digits."""
     return digest_of(path, "sha256")
-
-
-def digest_of(path: Path, algorithm: str) -> str:
-    """As `sha256_of`, by any algorithm of hashlib."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, algorithm).hexdigest()
 
 
 def checksum_lines(expected: str, found: str, kind: str = "sha256") -> str:
@@ -152,13 +152,13 @@ def verify_checksums(folder: Path, maker: str) -> dict[str, str]:
         DamagedError: a file is missing or is another; it is named, with both checksums.
     """
     advice = f"\n`dvc repro -f -s {maker}` makes it again, then `dvc repro` goes on."
+    wrong = []
     if not folder.is_dir():
         raise DamagedError(f"{folder} is not there.{advice}")
     try:
         expected = dict(json.loads((folder / CHECKSUMS).read_text(encoding="utf-8")).items())
     except (OSError, ValueError, AttributeError) as error:
         raise DamagedError(f"{folder / CHECKSUMS} cannot be read: {error}.{advice}") from error
-    wrong = []
     for path, checksum in expected.items():
         found = sha256_of(folder / path) if (folder / path).is_file() else "no file"
         if found != checksum:

@@ -45,22 +45,17 @@ def cut_off_records(root: Path) -> Iterator[Damage]:
             yield Damage(root / name, "  cut off: DVC was killed as it wrote it")
 
 
-def _parse_lock(text: str) -> dict[str, Any]:
-    """What dvc.lock holds, as DVC itself takes it; most of its beginnings are YAML, too.
-
-    Raises:
-        ValueError: DVC would refuse it, or its last line is not whole.
-    """
+def _parse_lock(text: str) -> Any:
+    """What dvc.lock holds; a ValueError if it is cut off. Most of its beginnings are YAML, too."""
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from voluptuous import Invalid
 
     if not text.endswith("\n"):
         raise ValueError("the last line is cut off")
     try:
-        lock: dict[str, Any] = COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(text))
-    except (YAMLError, Invalid) as error:
+        return COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(text))
+    except (YAMLError, Invalid) as error:  # DVC would refuse it
         raise ValueError(str(error)) from error
-    return lock
 
 
 def damaged_objects(cache: Path) -> Iterator[Damage]:
@@ -123,11 +118,11 @@ def main(arguments: Sequence[str]) -> int:
             damage.path.unlink()
     if not damages:
         print(f"every output in {root} and every object in {cache} matches its checksum")
-    elif remove:
-        print(f"removed {len(damages)} files; `dvc repro` makes again what it needs")
-    else:
+        return 0
+    if not remove:
         told = f"{len(damages)} files are damaged, or changed since DVC saw them; "
         advice = "`cardproof verify --remove` removes them, then `dvc repro` makes them again"
         print(told + advice, file=sys.stderr)
         return EXIT_DAMAGED
+    print(f"removed {len(damages)} files; `dvc repro` makes again what it needs")
     return 0

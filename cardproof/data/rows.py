@@ -15,14 +15,10 @@ GROUP_BYTES = 8 << 20  # of text; long reviews make smaller groups, so that memo
 
 
 class Written(NamedTuple):
-    """What a file of reviews holds.
+    """What a file of reviews holds: all rows, those with label 1, and those without text.
 
-    Attributes:
-        rows: its reviews.
-        positive: those with label 1.
-        empty: those whose text has no characters.
-        sha256: the checksum over the rows: each row is hashed as its label, a blank, the number of
-            bytes of its text in UTF-8, a line feed, and those bytes.
+    Its checksum is over the rows: each is hashed as its label, a blank, the number of bytes of its
+    text in UTF-8, a line feed, and those bytes.
     """
 
     rows: int

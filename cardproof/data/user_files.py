@@ -68,9 +68,9 @@ def remarks(written: Written) -> list[str]:
     """What the owner of the reviews may want to know, though nothing is wrong."""
     found = []
     if written.empty:
-        found.append(f"{written.empty:,} without text: kept, with their labels")
+        found = [f"{written.empty:,} without text: kept, with their labels"]
     if written.positive in (0, written.rows):
-        only = "negative" if written.positive == 0 else "positive"
+        only = "positive" if written.positive else "negative"
         found.append(f"all {only}: scores that compare two classes have no value")
     return found
 
@@ -138,10 +138,13 @@ def _label_error(where: str, label: object, seen: set[int], rest: Iterator[Recor
             found.setdefault(short(other), other)
             if len(found) > MAX_LABELS:
                 break
+    names = {str(value).strip().lower() for value in found.values()}
+    advice = next(words for known, words in _MAPPINGS if names <= known or not known)
+    if None in found.values() or "" in found.values():
+        advice = "Give each review a label, or leave out those that have none."
     return ReviewsError(
         f"{where}: label {short(label)}; labels must be the whole numbers 0 (negative) and 1 "
-        f"(positive).\n  The file's labels: {', '.join(sorted(found))}\n"
-        f"  {_mapping_advice(list(found.values()))}"
+        f"(positive).\n  The file's labels: {', '.join(sorted(found))}\n  {advice}"
     )
 
 
@@ -154,15 +157,8 @@ _MAPPINGS: tuple[tuple[set[str], str], ...] = (
     ({"1", "2"}, "Map them, if 1 is negative and 2 positive: 1 to 0, 2 to 1."),
     ({*"12345"}, "If they are stars: 1 and 2 to 0, 4 and 5 to 1, and leave out 3."),
     ({*"123456789", "10"}, "If they are stars: 1 to 4 to 0, 7 to 10 to 1, and leave out 5 and 6."),
+    (set(), "Map them to 0 and 1, and leave out what is neither."),  # of any others
 )
-
-
-def _mapping_advice(labels: list[object]) -> str:
-    if None in labels or "" in labels:
-        return "Give each review a label, or leave out those that have none."
-    names = {str(label).strip().lower() for label in labels}
-    general = "Map them to 0 and 1, and leave out what is neither."
-    return next((advice for known, advice in _MAPPINGS if names <= known), general)
 
 
 def _check_columns(path: Path, names: list[str], remedy: str) -> None:
@@ -180,9 +176,8 @@ def _parquet_records(path: Path) -> Iterator[Record]:
 
     try:
         with pq.ParquetFile(path) as file:
-            schema = file.schema_arrow
-            _check_columns(path, schema.names, "Rename them.")
-            kind = schema.field("text").type
+            _check_columns(path, file.schema_arrow.names, "Rename them.")
+            kind = file.schema_arrow.field("text").type
             if kind not in (pa.string(), pa.large_string(), pa.string_view()):
                 raise ReviewsError(f"{path}: column text is of type {kind}; make it string")
             number = 0
@@ -223,6 +218,7 @@ def _csv_records(path: Path) -> Iterator[Record]:
 
 
 def _json_records(path: Path) -> Iterator[Record]:
+    advice = "Write one object a line, with text and label, e.g. with jq -c '.[]'"
     for number, line in _lines(path):
         where = f"{path}, line {number}"
         if not line.strip():
@@ -230,14 +226,9 @@ def _json_records(path: Path) -> Iterator[Record]:
         try:
             record: Any = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise ReviewsError(
-                f'{where}: no JSON: {error}. Write one object a line, {{"text": ..., "label": ...}}'
-            ) from error
+            raise ReviewsError(f"{where}: no JSON: {error}. {advice}") from error
         if not isinstance(record, dict):
-            raise ReviewsError(
-                f"{where}: a {type(record).__name__}, not an object. Write one object a line, e.g. "
-                "with jq -c '.[]'"
-            )
+            raise ReviewsError(f"{where}: a {type(record).__name__}, not an object. {advice}")
         _check_columns(path, list(record), f"See line {number}.")
         yield where, record["text"], record["label"]
 
