@@ -1,8 +1,10 @@
-"""A card's text in the forms that the readers of this room need."""
+"""A card's text in the forms that its readers need, and the values that they find in it."""
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from cardproof.audit.claims import blank_out, code_fences
 from cardproof.audit.facts import CardFacts
@@ -17,7 +19,54 @@ _MARKS = re.compile(r"^[\s•*>#-]{1,20}|\*\*|`")  # of lists, headings, bold ty
 _LIST = re.compile(r"hyperparameters were used during training:?", re.I)
 _LIST_REACH = 20_000  # characters: the Trainer's list is far shorter
 _LIST_END = re.compile(r"\s#{1,4} |\n\s*(?:Training results|Framework versions)\b", re.I)
-_ITEM = re.compile(r"(?:^|(?<=\s))[-•*] {1,3}(\w{2,60}): *")
+_MARK = r"[-•*] {1,3}\w{2,60}:"
+_ITEM = re.compile(rf"(?<!\S)[-•*] {{1,3}}(\w{{2,60}}):(.*?)(?=\s{_MARK}|\n|$)")
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value for a key of a card's file.
+
+    Attributes:
+        key: such as `title` or `train.seed`.
+        value: as the file has it.
+        reason: why it is taken, where the card does not state it; empty where it does.
+        assumed: the card leaves it open. Otherwise, with a reason, it follows from its figures.
+    """
+
+    key: str
+    value: Any
+    reason: str = ""
+    assumed: bool = False
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was found in a card: one value a key, and the notes."""
+
+    values: Mapping[str, Value]
+    notes: tuple[str, ...]
+
+    def get(self, key: str) -> Any:
+        """The value of a key, however it was come by; None without one."""
+        return self.values[key].value if key in self.values else None
+
+
+def gather(found: Iterable[Value | str]) -> Reading:
+    """Notes, and one value a key: the first, unless it is assumed and another is not.
+
+    A value that is None, empty text or an empty list is none.
+    """
+    values: dict[str, Value] = {}
+    notes: list[str] = []
+    for one in found:
+        if isinstance(one, str):
+            notes.append(one)
+        elif one.value in (None, "", []):
+            continue
+        elif one.key not in values or (values[one.key].assumed and not one.assumed):
+            values[one.key] = one
+    return Reading(values, tuple(dict.fromkeys(notes)))
 
 
 @dataclass(frozen=True)
@@ -38,19 +87,17 @@ class Document:
     prose: str
     sentences: tuple[str, ...]
     tables: tuple[Table, ...]
-    hyperparameters: dict[str, str]
+    hyperparameters: Mapping[str, str]
 
 
 def read_document(text: str) -> Document:
     """Read a card; what is beyond `LARGEST` characters is not looked at."""
     facts = read_card(text)
     text = text[:LARGEST].replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
-    _, start, _ = split_document(text)
-    body = blank_out(text, [(0, start)])
+    body = blank_out(text, [(0, split_document(text)[1])])
     fences = code_fences(body)
     tables = find_tables(blank_out(body, fences))
-    spans = [*fences, *((table.start, table.end) for table in tables)]
-    prose = blank_out(body, spans)
+    prose = blank_out(body, [*fences, *((table.start, table.end) for table in tables)])
     found = (one[:_LONGEST_SENTENCE].strip() for one in _SENTENCE_END.split(prose))
     sentences = tuple(_MARKS.sub("", one).strip() for one in found if one)
     return Document(facts, text, prose, sentences, tuple(tables), _trainer_list(prose))
@@ -61,27 +108,21 @@ def _trainer_list(prose: str) -> dict[str, str]:
     start = _LIST.search(prose)
     if start is None:
         return {}
-    passage = prose[start.end() : start.end() + _LIST_REACH]
-    end = _LIST_END.search(passage)
-    passage = passage[: end.start()] if end else passage
-    marks = list(islice(_ITEM.finditer(passage), 100))
-    ends = [*(mark.start() for mark in marks[1:]), len(passage)]
-    items: dict[str, str] = {}
-    for mark, stop in zip(marks, ends, strict=False):  # no marks, but an end
-        items.setdefault(mark[1], passage[mark.end() : stop].strip().partition("\n")[0].strip())
-    return items
+    passage = _LIST_END.split(prose[start.end() : start.end() + _LIST_REACH])[0]
+    items = list(islice(_ITEM.finditer(passage), 100))
+    return {item[1]: item[2].strip() for item in items[::-1]}  # the first of a name counts
 
 
-def number(text: str | None) -> float | None:
+def number(text: str) -> float | None:
     """The value of a printed number; None if the text is none."""
-    printed = read_number(text or "")
+    printed = read_number(text)
     return printed.figure.value if printed else None
 
 
-def whole_number(text: str | None) -> int | None:
-    """The value of a printed number without a fraction; None if the text is none."""
-    value = number(text)
-    return int(value) if value is not None and value == int(value) else None
+def search(pattern: str, text: str) -> str:
+    """The first group of a pattern's first match that takes part in it; empty without a match."""
+    match = re.search(pattern, text, re.I)
+    return next(filter(None, match.groups()), "") if match else ""
 
 
 def shown(text: str, most: int = 100) -> str:

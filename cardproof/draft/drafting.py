@@ -1,33 +1,33 @@
-"""Drafts the file of a card from its text."""
+"""Drafts the file of a card from its text, writes it as YAML, and has it checked as runs do."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from io import StringIO
+from textwrap import wrap
 from typing import Any
 
-from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from cardproof.audit.facts import CardFacts
-from cardproof.draft.document import Document, read_document, shown
-from cardproof.draft.figures import METRICS, read_figures
-from cardproof.draft.hyperparameters import keys_of_lines, read_list
-from cardproof.draft.identity import Identity, read_identity
-from cardproof.draft.mentions import read_mentions
-from cardproof.draft.parts import Part, Reasoned, combine
-from cardproof.draft.prose import read_prose
+from cardproof.draft.document import Reading, gather, read_document, shown
+from cardproof.draft.figures import read_figures
 from cardproof.draft.schedule import read_schedule
-from cardproof.draft.sources import Sources, entry_name
+from cardproof.draft.settings import read_mentions, read_settings
+from cardproof.draft.sources import entry_name, read_identity
 from cardproof.errors import CardproofError
-from cardproof.recipe.schema import SECTIONS, CardFile
+from cardproof.recipe.faults import RecipeError
+from cardproof.recipe.load import CARDS, RawFiles, resolve
+from cardproof.recipe.schema import SECTIONS, CardFile, SourcesFile
 
-_LEAST = {"title": "-", "published_as": "-", "reviews": "-", "base": "-"}  # of a card's file
-# Every key that a card may state of its recipe, in the order of its file.
-_KEYS = tuple(
-    f"{section}.{field}"
-    for section in SECTIONS
-    for field in type(getattr(CardFile.model_validate(_LEAST), section)).model_fields
-)
+_HEAD = ("title", "published_as", "reviews", "base", "labels", "license")
+_EMPTY = CardFile(title="-", published_as="-", reviews="-", base="-")
+_FIELDS = {name: tuple(type(getattr(_EMPTY, name)).model_fields) for name in (*SECTIONS, "claims")}
+_KEYS = tuple(f"{section}.{field}" for section in SECTIONS for field in _FIELDS[section])
 _GUESSING = math.log(2)  # the cross-entropy of one half each, between two classes
+_BLOCKS = ("train", "claims", "files")  # a line for each of their entries
+_COLUMNS = "training loss, epoch, step, validation loss, accuracy"
 
 
 class DraftError(CardproofError):
@@ -55,7 +55,7 @@ class Draft:
     new_reviews: tuple[str, str] | None
 
 
-def draft_card(text: str, sources: Sources, published_as: str | None = None) -> Draft:
+def draft_card(text: str, sources: SourcesFile, published_as: str | None = None) -> Draft:
     """Draft a card's file from a model card.
 
     Args:
@@ -67,36 +67,33 @@ def draft_card(text: str, sources: Sources, published_as: str | None = None) -> 
         DraftError: the card is not of a text classifier.
     """
     document = read_document(text)
-    _refuse_other_tasks(document.facts)
-    identity = read_identity(document, sources, published_as)
-    part = _without_contradictions(_without_faults(_read(document)))
+    facts = document.facts
+    _refuse_other_tasks(facts)
+    # What the card states goes before what follows from it.
+    stated = [*read_identity(document, sources, published_as), *read_settings(document)]
+    found = [*stated, *read_schedule(document, gather(stated)), *read_figures(document)]
+    read = gather([*found, *read_mentions(document, gather(found))])
     return Draft(
-        name=entry_name(identity.published_as),
-        card=_card(identity, part),
-        defaults=_left_to_defaults(identity, part),
-        unplaced=tuple(shown(note, 400) for note in (*identity.notes, *part.unplaced)),
-        new_base=(identity.base, identity.new_base) if identity.new_base else None,
-        new_reviews=(identity.reviews, identity.new_reviews) if identity.new_reviews else None,
+        name=entry_name(read.get("published_as"), {}),
+        card=_card(read),
+        defaults=_left_to_defaults(read),
+        unplaced=tuple(shown(note, 400) for note in read.notes),
+        new_base=_new(read.get("base"), facts.base, sources.bases),
+        new_reviews=_new(read.get("reviews"), facts.dataset, sources.reviews),
     )
 
 
-def _read(document: Document) -> Part:
-    """Everything that the readers find; the Trainer's list goes before prose."""
-    items = document.hyperparameters
-    prose = read_prose(document).without(keys_of_lines(items), [])
-    stated = combine([read_list(items), prose])
-    read = combine([stated, read_schedule(document, stated), read_figures(document)])
-    return combine([read, read_mentions(document, read)])
+def _new(name: str, repository: str | None, entries: Collection[str]) -> tuple[str, str] | None:
+    return (name, repository) if repository and name not in entries else None
 
 
 def _refuse_other_tasks(facts: CardFacts) -> None:
     """Refuse a card whose metadata or whose figures are not of a two-class text classifier."""
     if not facts.task.classification:
         raise DraftError(f"it is no text classifier: {shown(facts.task.reason)}")
-    claims = facts.claims
-    scored = any(claim.metric in METRICS and claim.metric != "loss" for claim in claims)
+    scored = any(claim.metric != "loss" for claim in facts.claims)
     scored = scored or any(row.scores for row in facts.training_rows)
-    losses = [claim.printed.figure.value for claim in claims if claim.metric == "loss"]
+    losses = [claim.printed.figure.value for claim in facts.claims if claim.metric == "loss"]
     losses += [row.loss.figure.value for row in facts.training_rows if row.loss]
     if not scored and losses and min(losses) > _GUESSING:
         raise DraftError(
@@ -105,92 +102,77 @@ def _refuse_other_tasks(facts: CardFacts) -> None:
         )
 
 
-def _without_faults(part: Part) -> Part:
-    """The part without values that their keys do not take."""
-    faults = {key: fault for key in part.all_keys() if (fault := _fault_of(key, part.value(key)))}
-    values = {key: shown(str(part.value(key))) for key in faults}
-    notes = [f"{key}: {values[key]}: left out: {shown(fault)}" for key, fault in faults.items()]
-    return part.without(faults.keys(), notes)
-
-
-def _fault_of(key: str, value: Any) -> str | None:
-    """Why a card's file may not have that value, if it may not."""
-    section, _, field = key.partition(".")
-    try:
-        CardFile.model_validate({**_LEAST, section: {field: value}})
-    except ValidationError as error:
-        return error.errors()[0]["msg"]
-    return None
-
-
-def _without_contradictions(part: Part) -> Part:
-    """The part without values that go with others only, which the card does not have."""
-    validation, scored = part.value("split.validation"), part.value("split.scored")
-    rows = part.value("split.scored_rows")
-    told = {}
-    if validation not in ("holdout", "test"):
-        if part.value("train.load_best"):
-            told["train.load_best"] = "its best checkpoint is of validation rows it does not name"
-        if scored == "validation":
-            told["split.scored"] = "it is scored on validation rows that it does not name"
-    if isinstance(rows, int) and (rows < 2 or rows % 2 or scored == "validation"):
-        told["split.scored_rows"] = f"its {rows} scored rows cannot be drawn half and half of test"
-    elif isinstance(rows, int) and validation == "test":
-        told["split.scored_rows"] = f"it is scored on {rows} rows, but validated on all of test"
-    return part.without(told, [f"{why}: {key} is left to the default" for key, why in told.items()])
-
-
-def _left_to_defaults(identity: Identity, part: Part) -> tuple[str, ...]:
-    """The keys that the file leaves out, but for those that decide nothing without others."""
-    idle = set()
-    if part.value("split.validation") != "holdout":
-        idle.add("split.test_size")
-        if not isinstance(part.value("split.scored_rows"), int):
-            idle.add("split.seed")
-    names = {"labels": identity.labels, "license": identity.license}
-    names_left = [name for name, value in names.items() if value is None]
-    left = [key for key in _KEYS if part.value(key) is None and key not in idle]
-    return (*names_left, *left)
-
-
-def _card(identity: Identity, part: Part) -> dict[str, Any]:
+def _card(read: Reading) -> dict[str, Any]:
     """The file's content: what is stated in its sections, the rest under its reasons."""
-    card: dict[str, Any] = {
-        "title": identity.title,
-        "published_as": identity.published_as,
-        "reviews": identity.reviews,
-        "base": identity.base,
-        "labels": list(identity.labels) if identity.labels else None,
-        "license": identity.license,
-    }
-    for section in SECTIONS:
-        card[section] = {
-            key.partition(".")[2]: _plain(part.stated[key])
-            for key in _KEYS
-            if key.startswith(f"{section}.") and key in part.stated
+    card: dict[str, Any] = {key: read.get(key) for key in _HEAD}
+    for section, fields in _FIELDS.items():
+        values = {field: read.values.get(f"{section}.{field}") for field in fields}
+        card[section] = {f: one.value for f, one in values.items() if one and not one.reason}
+    reasoned = [read.values[key] for key in _KEYS if key in read.values]
+    for name, assumed in (("inferred", False), ("assumed", True)):
+        card[name] = {
+            one.key: {"value": one.value, "reason": shown(one.reason, 300)}
+            for one in reasoned
+            if one.reason and one.assumed == assumed
         }
-    claims = {
-        key.partition(".")[2]: value
-        for key, value in part.stated.items()
-        if key.startswith("claims.")
-    }
-    order = (*METRICS, "averaging")
-    card["claims"] = {key: claims[key] for key in (*order, *claims) if key in claims}
-    card["inferred"] = _reasons(part.inferred)
-    card["assumed"] = _reasons(part.assumed)
     return {key: value for key, value in card.items() if value not in (None, {})}
 
 
-def _reasons(reasons: Mapping[str, Reasoned]) -> dict[str, Any]:
-    return {
-        key: {"value": _plain(reasons[key].value), "reason": shown(reasons[key].reason, 300)}
-        for key in _KEYS
-        if key in reasons
-    }
+def _left_to_defaults(read: Reading) -> tuple[str, ...]:
+    """The keys that the file leaves out, but for those that decide nothing without others."""
+    holds_out = read.get("split.validation") == "holdout"
+    draws = holds_out or isinstance(read.get("split.scored_rows"), int)
+    idle = {"split.test_size": not holds_out, "split.seed": not draws}
+    keys = ("labels", "license", *_KEYS)
+    return tuple(key for key in keys if read.get(key) is None and not idle.get(key))
 
 
-def _plain(value: Any) -> Any:
-    """A number as a hand would write it: 3 for 3.0."""
-    if isinstance(value, float) and value == int(value) and value >= 1:
-        return int(value)
-    return value
+def faults_with(text: str, name: str, files: RawFiles) -> list[str]:
+    """What a run would refuse about the text of a card's file among the recipe's other files."""
+    card = YAML(typ="safe", pure=True).load(text)
+    others = {other: content for other, content in files.cards.items() if other != name}
+    try:
+        resolve(replace(files, cards={**others, name: card}))
+    except RecipeError as error:
+        return [fault for fault in error.faults if fault.startswith(f"{CARDS / name}.yaml:")]
+    return []
+
+
+def as_yaml(draft: Draft) -> str:
+    """The text of cards/<name>.yaml; none of the card's own words is in a comment."""
+    lines = ["# Drafted by `cardproof add`: compare it with the card before you rely on it."]
+    if draft.defaults:
+        lines.append("# Not read in the card, so left to cards/defaults.yaml:")
+        lines += [f"#   {line}" for line in wrap(", ".join(draft.defaults), 96)]
+    groups = (_HEAD, SECTIONS, ("claims",), ("inferred", "assumed"))
+    parts = [{key: draft.card[key] for key in group if key in draft.card} for group in groups]
+    text = "\n".join([*lines, "\n".join(as_entries(part) for part in parts if part)])
+    return text.replace("  epochs:\n", f"  epochs:  # {_COLUMNS}\n")
+
+
+def as_entries(content: Mapping[str, Any]) -> str:
+    """Entries of a YAML file; the innermost lists and mappings are in one line each."""
+    yaml = YAML()
+    yaml.width = 4096  # a long reason stays on its line
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    stream = StringIO()
+    yaml.dump({key: _node(value, key) for key, value in content.items()}, stream)
+    return stream.getvalue()
+
+
+def _node(value: Any, key: str = "") -> Any:
+    """A list or mapping with its layout; anything else as it is."""
+    node: CommentedMap | CommentedSeq
+    if isinstance(value, Mapping):
+        node = CommentedMap({name: _node(one, name) for name, one in value.items()})
+        in_one_line = key not in _BLOCKS and not any(
+            isinstance(one, dict) for one in value.values()
+        )
+    elif isinstance(value, list):
+        node = CommentedSeq(map(_node, value))
+        in_one_line = not any(isinstance(one, list) for one in value)
+    else:
+        return value
+    if in_one_line:
+        node.fa.set_flow_style()
+    return node

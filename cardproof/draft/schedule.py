@@ -1,155 +1,99 @@
 """What follows from a card's own steps, epochs and losses."""
 
 import math
+from collections.abc import Iterator
 
-from cardproof.audit.check_steps import RowRange, StepsPerEpoch, steps_per_epoch, training_row_range
-from cardproof.audit.facts import CardFacts, TrainingRow
+from cardproof.audit.check_steps import RowRange, steps_per_epoch, training_row_range
+from cardproof.audit.facts import CardFacts
 from cardproof.claims.published import IMDB_SPLIT
-from cardproof.draft.document import Document
-from cardproof.draft.parts import Part, Reasoned
+from cardproof.draft.document import Document, Reading, Value, number, shown
 
 _DEFAULT_LOGGING = 500  # steps, the Trainer's
 _LARGEST_SHARE = 50  # percent: nobody holds out more than they train on
 
 
-def read_schedule(document: Document, stated: Part) -> Part:
-    """What the card's figures give away about its rows, its best epoch and its log.
-
-    Args:
-        document: the card.
-        stated: what was read of it already.
-    """
+def read_schedule(document: Document, stated: Reading) -> Iterator[Value | str]:
+    """What the figures of a card give away about its rows, its best epoch and its log."""
     facts = document.facts
-    rows, steps = training_row_range(facts), steps_per_epoch(facts)
-    split = Part()
-    if rows and steps and stated.value("split.validation") is None:
-        split = _split(facts, rows, steps, stated)
-    best, logging = _load_best(facts), _logging_steps(facts)
-    warmup = _warmup(document.hyperparameters, steps, stated)
-    return Part(
-        {},
-        {**split.inferred, **best.inferred, **warmup.inferred},
-        {**split.assumed, **logging},
-        (*split.unplaced, *best.unplaced, *warmup.unplaced),
-    )
+    if stated.get("split.validation") is None:
+        yield from _validation_rows(facts, stated)
+    yield from _best_epoch(facts)
+    yield from _warmup(document, stated.get("train.epochs"))
+    first = next(iter(facts.training_rows), None)
+    if first and first.step and first.step < _DEFAULT_LOGGING and first.training_loss:
+        why = f"a training loss is printed at step {first.step}, before the default's first log"
+        yield Value("train.logging_steps", first.step, why, assumed=True)
 
 
-def _split(facts: CardFacts, rows: RowRange, steps: StepsPerEpoch, stated: Part) -> Part:
+def _validation_rows(facts: CardFacts, stated: Reading) -> Iterator[Value | str]:
     """Which rows were trained on, by their number, and so which were left to validate on."""
-    batch = facts.hyperparameters.rows_per_step or 1
+    rows, steps = training_row_range(facts), steps_per_epoch(facts)
+    if rows is None or steps is None:
+        return
+    batch = facts.hyperparameters.rows_per_step
     product = f"{math.floor(steps.high + 1e-6):,} steps an epoch x {batch} rows"
     validated = any(row.loss for row in facts.training_rows)
-    if not facts.task.imdb:  # of other data the number of rows is not known
-        return _other_rows(rows, product, validated=validated, all_rows=None)
-    scored = stated.value("split.scored") is None and validated
-    if rows.low <= IMDB_SPLIT <= rows.high:
-        if not validated:
-            return Part()
+    share = _share_held_out(rows) if facts.task.imdb else None
+    if share is not None:
+        kept = round(IMDB_SPLIT * (1 - share))
+        left = f"{product} leave {IMDB_SPLIT - kept:,} of train"
+        yield Value("split.validation", "holdout", left)
+        yield Value("split.test_size", share, f"{product} are {kept:,} of the {IMDB_SPLIT:,}")
+        seed = stated.get("train.seed")
+        why = f"no seed of the split is mentioned; {seed} is the seed of training"
+        yield Value("split.seed", seed, why, assumed=True)
+        if validated:
+            yield Value("split.scored", "validation", "its evaluation set is its validation rows")
+    elif not (facts.task.imdb and rows.low <= IMDB_SPLIT <= rows.high):
+        yield _number_of_rows(rows, product, imdb=facts.task.imdb)
+        if validated:
+            why = "its table has losses of rows that it does not name; the test rows"
+            yield Value("split.validation", "test", why, assumed=True)
+    elif validated:
         why = f"{product} are all {IMDB_SPLIT:,} of train, so the table is of test"
-        of_test = {"split.validation": Reasoned("test", why)}
-        if scored:
-            of_test["split.scored"] = Reasoned("test", "its evaluation set is the test rows")
-        return Part({}, of_test)
-    share = _share_held_out(rows)
-    if share is None:
-        return _other_rows(rows, product, validated=validated, all_rows=IMDB_SPLIT)
-    kept = round(IMDB_SPLIT * (1 - share))
-    of_train = {
-        "split.validation": Reasoned("holdout", f"{product} leave {IMDB_SPLIT - kept:,} of train"),
-        "split.test_size": Reasoned(share, f"{product} are {kept:,} of the {IMDB_SPLIT:,}"),
-    }
-    if scored:
-        why = "its evaluation set is its validation rows"
-        of_train["split.scored"] = Reasoned("validation", why)
-    seed, assumed = stated.value("train.seed"), {}
-    if seed is not None and stated.value("split.seed") is None:
-        reason = f"no seed of the split is mentioned; {seed} is the seed of training"
-        assumed = {"split.seed": Reasoned(seed, reason)}
-    return Part({}, of_train, assumed)
+        yield Value("split.validation", "test", why)
+        yield Value("split.scored", "test", "its evaluation set is the test rows")
 
 
 def _share_held_out(rows: RowRange) -> float | None:
-    """The share of train, in whole percent, that leaves so many rows to train on."""
-    shares = [
-        percent
-        for percent in range(1, _LARGEST_SHARE + 1)
-        if rows.low <= IMDB_SPLIT * (100 - percent) // 100 <= rows.high
-    ]
-    return shares[0] / 100 if len(shares) == 1 else None
+    """The one share of train, in whole percent, that leaves so many rows to train on."""
+    kept = {share: IMDB_SPLIT * (100 - share) // 100 for share in range(_LARGEST_SHARE + 1)}
+    shares = [share for share, number in kept.items() if rows.low <= number <= rows.high]
+    return shares[0] / 100 if len(shares) == 1 and shares != [0] else None
 
 
-def _other_rows(rows: RowRange, product: str, *, validated: bool, all_rows: int | None) -> Part:
-    """A number of rows that no share of the training split explains."""
+def _number_of_rows(rows: RowRange, product: str, *, imdb: bool) -> str:
+    """A note on a number of rows that no share of the training split explains."""
     told = f"it was trained on {rows.low:,} to {rows.high:,} rows ({product})"
-    if all_rows is None:
-        told += ": state the split that leaves so many"
-    elif rows.low > all_rows:
-        told += ": more than train has, and no key adds rows of test"
-    else:
-        usual = next((u for u in (1000, 500, 100) if rows.high // u * u >= rows.low), 1)
-        limit = rows.high // usual * usual
-        told += f", and no key limits a card's rows: run it with -S data.limit={limit}"
-    if not validated:
-        return Part(unplaced=(told,))
-    reason = "its table has losses of rows that it does not name; the test rows"
-    return Part({}, {}, {"split.validation": Reasoned("test", reason)}, (told,))
+    if imdb and rows.low > IMDB_SPLIT:
+        return f"{told}: more than train has, and no key adds rows of test"
+    usual = next((u for u in (1000, 500, 100) if rows.high // u * u >= rows.low), 1)
+    limit = rows.high // usual * usual
+    return f"{told}, and no key limits a card's rows: run it with -S data.limit={limit}"
 
 
-def _load_best(facts: CardFacts) -> Part:
-    """Which epoch's weights the headline is of: the last, or the one with the lowest loss."""
-    headline, rows = facts.headline("loss"), [row for row in facts.training_rows if row.loss]
-    if headline is None or len(rows) < 2:
-        return Part()
-    losses = [row.loss.figure.value for row in rows if row.loss]
-    ours = [i for i, loss in enumerate(losses) if loss == headline.printed.figure.value]
-    lowest, last = losses.index(min(losses)), len(losses) - 1
-    if len(ours) != 1 or lowest == last:
-        return Part()
-    name = _row_name(rows[ours[0]])
-    if ours[0] == last:
-        why = Reasoned(False, f"the headline is the row of {name}, the last")
-    elif ours[0] == lowest:
-        why = Reasoned(True, f"the headline is the row of {name}, the lowest loss")
-    else:
-        told = (
-            f"its headline is the row of {name}, neither the last nor the lowest loss: "
-            "train.load_best knows no other way to choose"
-        )
-        return Part(unplaced=(told,))
-    return Part({}, {"train.load_best": why})
+def _best_epoch(facts: CardFacts) -> Iterator[Value]:
+    """Which row's weights the headline is of, if it is either the last or that of lowest loss."""
+    headline = facts.headline("loss")
+    rows = [(row.loss.figure.value, row) for row in facts.training_rows if row.loss]
+    ours = [row for loss, row in rows if headline and loss == headline.printed.figure.value]
+    if len(ours) != 1:
+        return
+    lowest, last = min(rows, key=lambda pair: pair[0])[1], rows[-1][1]
+    if lowest is not last and ours[0] in (lowest, last):
+        epoch, step, best = ours[0].epoch, ours[0].step, ours[0] is lowest
+        name = f"epoch {epoch.figure.value:g}" if epoch else f"step {step}"
+        why = f"the headline is the row of {name}, {'the lowest loss' if best else 'the last'}"
+        yield Value("train.load_best", best, why)
 
 
-def _row_name(row: TrainingRow) -> str:
-    return f"epoch {row.epoch.figure.value:g}" if row.epoch else f"step {row.step}"
-
-
-def _logging_steps(facts: CardFacts) -> dict[str, Reasoned]:
-    """The log interval, where a training loss stands before the default's first log."""
-    steps = [row.step for row in facts.training_rows if row.step]
-    first = facts.training_rows[0] if facts.training_rows else None
-    if not first or not first.step or first.step >= _DEFAULT_LOGGING or not first.training_loss:
-        return {}
-    reason = (
-        f"a training loss is printed at step {min(steps):,}, before the default's first at "
-        f"{_DEFAULT_LOGGING}"
-    )
-    return {"train.logging_steps": Reasoned(first.step, reason)}
-
-
-def _warmup(items: dict[str, str], steps: StepsPerEpoch | None, stated: Part) -> Part:
+def _warmup(document: Document, epochs: float | None) -> Iterator[Value | str]:
     """A warm-up that is stated as a share of all steps (transformers rounds up)."""
-    ratio, epochs = items.get("lr_scheduler_warmup_ratio"), stated.value("train.epochs")
-    try:
-        share = float(ratio or 0)
-    except ValueError:
-        share = -1.0
-    if not share or stated.value("train.warmup_steps") is not None:
-        return Part()
-    total = steps.low * epochs if steps and epochs and steps.low == steps.high else None
-    if not total or not 0 < share < 1:
-        return Part(
-            unplaced=(f"lr_scheduler_warmup_ratio: {share:g}: state it as train.warmup_steps",)
-        )
-    value = math.ceil(total * share)
-    reason = f"{share:g} of {total:,.0f} steps"
-    return Part({}, {"train.warmup_steps": Reasoned(value, reason)})
+    ratio = document.hyperparameters.get("lr_scheduler_warmup_ratio", "")
+    share, steps = number(ratio), steps_per_epoch(document.facts)
+    if share and epochs and steps and steps.low == steps.high:
+        total = steps.low * epochs
+        reason = f"{share:g} of {total:,.0f} steps"
+        yield Value("train.warmup_steps", math.ceil(total * share), reason)
+    elif ratio:
+        yield f"lr_scheduler_warmup_ratio: {shown(ratio)}: state it as train.warmup_steps"

@@ -1,98 +1,176 @@
-"""The entries of sources.yaml that a card's base and reviews are, or what to add there."""
+"""What a card is of: its name, its base and its reviews, as entries of sources.yaml."""
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
-from cardproof.draft.document import shown
+from cardproof.draft.document import Document, Value, shown
+from cardproof.errors import CardproofError
+from cardproof.files import sha256_of
+from cardproof.recipe.faults import RecipeError, validate
+from cardproof.recipe.load import SOURCES
+from cardproof.recipe.schema import Base, Reviews, SourcesFile
 
-IMDB = "stanfordnlp/imdb"
 UNKNOWN = "unknown"
-BASE_FILES = (
+_IMDB = "stanfordnlp/imdb"
+_BASE_FILES = (
     "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt",
 )  # fmt: skip
+_ID = r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}"
+_DOCUMENTS = (".md", ".markdown", ".txt", ".yaml", ".yml", ".html")
+_TREE = re.compile(rf"\bModel tree for ({_ID})")
+_USED = re.compile(
+    rf"(?:from_pretrained|pipeline|model(?:_id|_name|_path)?)\W{{0,4}}(?:[^\n\"']{{0,60}}"
+    rf"\bmodel\s?)?=?\s?[\"']({_ID})[\"']"
+)
+_INDEX_NAME = re.compile(
+    r"\bmodel-index:\s{1,20}-\s{1,20}name: {1,3}([\w./ -]{1,100}?)(?=\s*\n|\s+results:)"
+)
+_HEADING = re.compile(r"^# {1,5}([^\n#]{1,200})", re.M)
+_PAIR = re.compile(r"\b0\W{1,4}(neg\w{0,10})\b.{1,30}?\b1\W{1,4}(pos\w{0,10})\b", re.I)
+_EXAMPLE = re.compile(r"['\"]label['\"]: ?['\"](\w{1,30})['\"]")
 
 
-@dataclass(frozen=True)
-class Sources:
-    """The names of sources.yaml and the repositories that they stand for."""
+def read_sources(raw: object) -> SourcesFile:
+    """The parsed sources.yaml, checked.
 
-    reviews: Mapping[str, str]
-    bases: Mapping[str, str]
-
-
-def read_sources(raw: object) -> Sources:
-    """The parsed sources.yaml; what is no entry of it is passed over, as validation reports it."""
-
-    def repositories(section: str) -> dict[str, str]:
-        entries = raw.get(section) if isinstance(raw, dict) else None
-        pairs = entries.items() if isinstance(entries, dict) else ()
-        return {
-            str(name): str(entry.get("repository", ""))
-            for name, entry in pairs
-            if isinstance(entry, dict)
-        }
-
-    return Sources(repositories("reviews"), repositories("bases"))
+    Raises:
+        RecipeError: it has faults.
+    """
+    sources, faults = validate(SourcesFile, raw, SOURCES)
+    if sources is None:
+        raise RecipeError(faults)
+    return sources
 
 
-def find_entry(name: str, entries: Mapping[str, str]) -> str | None:
+def find_entry(name: str, entries: Mapping[str, Base] | Mapping[str, Reviews]) -> str | None:
     """The entry of a repository, whatever its case.
 
     The oldest repositories of the hub go without an owner, too: `imdb` is `stanfordnlp/imdb`.
     """
     wanted = name.lower().strip("/").rpartition("huggingface.co/")[2].removeprefix("datasets/")
-    for entry, repository in entries.items():
-        whole = repository.lower()
+    for entry, source in entries.items():
+        whole = source.repository.lower()
         if wanted and wanted in (whole, whole.rpartition("/")[2]):
             return entry
     return None
 
 
-def entry_name(repository: str) -> str:
-    """A name for a new entry: the repository's own, as far as a name may have its characters."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", repository.rpartition("/")[2]).strip("-")[:60] or UNKNOWN
-
-
-def base_block(name: str, repository: str, pins: Mapping[str, Any] | None) -> str:
-    """What to add under `bases:` of sources.yaml.
-
-    Args:
-        name: the entry's.
-        repository: on the hub.
-        pins: `repository`, `revision`, `max_positions` and `files` with checksums, if known.
-    """
-    known = pins or {
-        "revision": "<the commit to pin, 40 hexadecimal digits>",
-        "max_positions": "<max_position_embeddings of config.json>",
-        "files": dict.fromkeys(BASE_FILES, "<sha256>"),
-    }
-    lines = [
-        f"  {name}:",
-        f"    repository: {_scalar(known.get('repository', repository))}",
-        f"    revision: {known['revision']}",
-        f"    max_positions: {known['max_positions']}",
-        "    files:",
-        *(f"      {file}: {checksum}" for file, checksum in known["files"].items()),
-    ]
-    return "\n".join(lines)
-
-
-def reviews_block(name: str, repository: str) -> str:
-    """What to add under `reviews:` of sources.yaml."""
-    return "\n".join(
-        [
-            f"  {name}:",
-            f"    repository: {_scalar(repository)}",
-            "    revision: <the commit to pin, 40 hexadecimal digits>",
-            "    train: {path: <its parquet file of train>, sha256: <its checksum>}",
-            "    test: {path: <its parquet file of test>, sha256: <its checksum>}",
-        ]
+def entry_name(repository: str, taken: Mapping[str, Any]) -> str:
+    """A name for a new entry or file: the repository's own, with its owner if that is taken."""
+    names = (
+        re.sub(r"[^A-Za-z0-9_-]+", "-", part).strip("-")[:60]
+        for part in (repository.rpartition("/")[2], repository)
     )
+    return next((name for name in names if name and name not in taken), UNKNOWN)
 
 
-def _scalar(text: str) -> str:
-    """A card's word as YAML; in quotes where it is no plain name of a repository."""
-    return text if re.fullmatch(r"[A-Za-z][\w./-]*", text) else json.dumps(shown(text, 200))
+def read_identity(
+    document: Document, sources: SourcesFile, published_as: str | None
+) -> Iterator[Value | str]:
+    """What stands at the head of a card's file; `published_as` if that is known already."""
+    facts = document.facts
+    published = published_as or _published_as(document)
+    yield Value("title", published.rpartition("/")[2])
+    yield Value("published_as", published)
+    yield from _reviews(document, sources.reviews)
+    if facts.base:
+        entry = find_entry(facts.base, sources.bases)
+        yield Value("base", entry or entry_name(facts.base, sources.bases))
+    else:
+        yield Value("base", UNKNOWN)
+        yield "it names no base: write the name of an entry of sources.yaml at `base:`"
+    yield from _labels(document.text)
+    yield Value("license", shown((facts.licence or "").lower()))
+
+
+def _published_as(document: Document) -> str:
+    """The card's own repository: of the hub's page, of its examples, or its name without owner."""
+    tree = _TREE.search(document.text)
+    if tree:
+        return tree[1]
+    base = document.facts.base
+    for match in islice(_USED.finditer(document.text), 20):
+        if base not in (match[1], match[1].rpartition("/")[2]):
+            return match[1]
+    name = _INDEX_NAME.search(document.text) or _HEADING.search(document.prose)
+    return (shown(name[1]) if name else "") or UNKNOWN
+
+
+def _reviews(document: Document, entries: Mapping[str, Reviews]) -> Iterator[Value | str]:
+    """The entry of its data, or a name for a new one; and a doubt about it."""
+    named, task = document.facts.dataset, document.facts.task
+    entry = find_entry(named, entries) if named else None
+    imdb = find_entry(_IMDB, entries) if task.imdb and not entry else None
+    if imdb:
+        said = f'its data is "{shown(named)}"' if named else "it names no data set"
+        yield f"{said}: taken for {_IMDB} ({task.reason})"
+    elif not named:
+        yield "it names no data set: write the name of an entry of sources.yaml at `reviews:`"
+    new = entry_name(named, entries) if named else UNKNOWN
+    yield Value("reviews", entry or imdb or new)
+
+
+def _labels(text: str) -> Iterator[Value]:
+    """The names of class 0 and class 1, from a passage that pairs them or from an example."""
+    pair = _PAIR.search(text)
+    names = sorted(pair.groups() if pair else set(_EXAMPLE.findall(text)), key=str.lower)
+    if [name[:3].lower() for name in names] == ["neg", "pos"]:
+        yield Value("labels", names)
+
+
+def is_hub_id(text: str) -> bool:
+    """Whether a text can be a repository, `owner/name`, and not the path of a document."""
+    return bool(re.fullmatch(_ID, text)) and not text.lower().endswith(_DOCUMENTS)
+
+
+def download(repository: str, file: str, revision: str | None = None) -> Path:
+    """A file of a model, through the hub's client and its cache.
+
+    Raises:
+        CardproofError: there is none, or the hub cannot be reached.
+    """
+    from huggingface_hub import hf_hub_download
+
+    with _hub_errors(repository):
+        return Path(hf_hub_download(repository, file, revision=revision))
+
+
+def pin_base(repository: str) -> dict[str, Any]:
+    """What an entry of sources.yaml says of a base: revision, positions and checksums.
+
+    Of files in large file storage the hub knows the sha256; the others are small and are fetched.
+
+    Raises:
+        CardproofError: there is no such repository, or the hub cannot be reached.
+    """
+    from huggingface_hub import HfApi
+
+    with _hub_errors(repository):
+        info = HfApi().model_info(repository, files_metadata=True)
+    there = {file.rfilename: file.lfs for file in info.siblings or []}
+    config = json.loads(download(repository, "config.json", info.sha).read_bytes())
+    return {
+        "repository": info.id,  # with its owner, which the oldest names go without
+        "revision": info.sha,
+        "max_positions": config.get("max_position_embeddings") or config.get("n_positions"),
+        "files": {
+            name: large.sha256 if large else sha256_of(download(repository, name, info.sha))
+            for name, large in there.items()
+            if name in _BASE_FILES
+        },
+    }
+
+
+@contextmanager
+def _hub_errors(repository: str) -> Iterator[None]:
+    """Say what failed, whatever the client, HTTP and the network raise: too many to list."""
+    try:
+        yield
+    except Exception as error:
+        said = (str(error).strip() or type(error).__name__).partition("\n")[0]
+        raise CardproofError(f"{repository}: {said}") from error

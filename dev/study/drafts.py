@@ -13,10 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from cardproof.audit.reading import decode, read_card
-from cardproof.draft.checking import faults_with
-from cardproof.draft.drafting import Draft, DraftError, draft_card
+from cardproof.draft.drafting import Draft, DraftError, as_yaml, draft_card, faults_with
 from cardproof.draft.sources import UNKNOWN, read_sources
-from cardproof.draft.writing import as_yaml
 from cardproof.files import write_text_atomic
 from cardproof.pages.templates import make_environment
 from cardproof.recipe.load import RawFiles, read_files

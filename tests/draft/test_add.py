@@ -86,7 +86,7 @@ def test_a_base_without_an_entry_leaves_a_file_and_says_what_to_add(
     (clone / "README.md").write_text(TRAINER.replace("distilbert-base-uncased", "someone/a-bert"))
     assert main(["README.md"]) == 1
     out = capsys.readouterr().out
-    assert "  a-bert:\n    repository: someone/a-bert" in out
+    assert "sources.yaml has no someone/a-bert; add a-bert under `bases:`" in out
     assert "every run is refused" in out
     assert written(clone / "cards/made-up-model.yaml")["base"] == "a-bert"
 
@@ -199,7 +199,7 @@ def test_a_card_of_the_hub_with_the_pins_of_its_base(clone: Path, hub: str) -> N
     assert done.returncode == 1, done.stderr
     card = written(clone / "cards/a-model.yaml")
     assert (card["published_as"], card["base"]) == ("someone/a-model", "a-bert")
-    block = done.stdout.partition("add under `bases:`\n")[2].partition("\n\n")[0]
+    block = done.stdout.partition("under `bases:`\n")[2].partition("\n\n")[0]
     entry = YAML(typ="safe").load(block)["a-bert"]
     assert entry == {
         "repository": "owner/a-bert",
