@@ -19,8 +19,7 @@ _MARKS = re.compile(r"^[\s•*>#-]{1,20}|\*\*|`")  # of lists, headings, bold ty
 _LIST = re.compile(r"hyperparameters were used during training:?", re.I)
 _LIST_REACH = 20_000  # characters: the Trainer's list is far shorter
 _LIST_END = re.compile(r"\s#{1,4} |\n\s*(?:Training results|Framework versions)\b", re.I)
-_MARK = r"[-•*] {1,3}\w{2,60}:"
-_ITEM = re.compile(rf"(?<!\S)[-•*] {{1,3}}(\w{{2,60}}):(.*?)(?=\s{_MARK}|\n|$)")
+_ITEM = re.compile(r"(?<!\S)[-•*] {1,3}(\w{2,60}):(.*?)(?=\s[-•*] {1,3}\w{2,60}:|\n|$)")
 
 
 @dataclass(frozen=True)

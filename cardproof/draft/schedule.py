@@ -9,7 +9,6 @@ from cardproof.claims.published import IMDB_SPLIT
 from cardproof.draft.document import Document, Reading, Value, number, shown
 
 _DEFAULT_LOGGING = 500  # steps, the Trainer's
-_LARGEST_SHARE = 50  # percent: nobody holds out more than they train on
 
 
 def read_schedule(document: Document, stated: Reading) -> Iterator[Value | str]:
@@ -56,8 +55,8 @@ def _validation_rows(facts: CardFacts, stated: Reading) -> Iterator[Value | str]
 
 
 def _share_held_out(rows: RowRange) -> float | None:
-    """The one share of train, in whole percent, that leaves so many rows to train on."""
-    kept = {share: IMDB_SPLIT * (100 - share) // 100 for share in range(_LARGEST_SHARE + 1)}
+    """The one share of train, in whole percent to a half, that leaves so many rows."""
+    kept = {share: IMDB_SPLIT * (100 - share) // 100 for share in range(51)}
     shares = [share for share, number in kept.items() if rows.low <= number <= rows.high]
     return shares[0] / 100 if len(shares) == 1 and shares != [0] else None
 

@@ -153,6 +153,8 @@ def pin_base(repository: str) -> dict[str, Any]:
     with _hub_errors(repository):
         info = HfApi().model_info(repository, files_metadata=True)
     there = {file.rfilename: file.lfs for file in info.siblings or []}
+    if "model.safetensors" not in there:
+        raise CardproofError(f"{repository}: it has no model.safetensors, the one format loaded")
     config = json.loads(download(repository, "config.json", info.sha).read_bytes())
     return {
         "repository": info.id,  # with its owner, which the oldest names go without
