@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -98,7 +99,11 @@ def replace_folder(new: Path, final: Path) -> None:
         FilesError: something other than a folder is in the way.
         OSError: a rename failed; the older folder is back in its place.
     """
-    if not final.is_dir() and (final.exists() or final.is_symlink()):
+    try:  # asked once: another process may put its own there meanwhile
+        in_the_way = not stat.S_ISDIR(final.stat().st_mode)
+    except FileNotFoundError:
+        in_the_way = final.is_symlink()  # to nothing
+    if in_the_way:
         raise FilesError(f"{final}: a file is where a folder must go; move it away and run again")
     old = _hidden_name(final, "old")
     try:

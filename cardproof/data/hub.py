@@ -102,21 +102,31 @@ def find_in_mirror(mirror: Path, name: str) -> Path | None:
 def _from_mirrors(
     repository: Repository, mirrors: Sequence[Path], work: Path
 ) -> dict[PinnedFile, str]:
-    """Copy each file from the first mirror that has it; where those found came from."""
+    """Copy each file from the first mirror that has it; where those found came from.
+
+    Raises:
+        SourceError: with every wrong file, and what is missing besides.
+    """
     sources: dict[PinnedFile, str] = {}
+    missing: list[str] = []
+    wrong: list[str] = []
     for file in repository.files:
         places = ((mirror, find_in_mirror(mirror, repository.layout(file))) for mirror in mirrors)
         mirror, found = next((place for place in places if place[1]), (None, None))
         if found is None:
+            missing.append(repository.layout(file))
             continue
         shutil.copyfile(found, work / file.name)
         actual = sha256_of(work / file.name)
         if actual != file.sha256:
-            raise SourceError(
+            wrong.append(
                 f"{found}: wrong file in the mirror.\n{checksum_lines(file.sha256, actual)}\n"
                 "Replace it by the pinned file, or remove it to have the next source asked."
             )
         sources[file] = f"mirror {mirror}"
+    if wrong:
+        besides = [f"No mirror has {', '.join(missing)}."] if missing else []
+        raise SourceError("\n".join(wrong + besides))
     return sources
 
 

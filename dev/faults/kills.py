@@ -50,7 +50,9 @@ def _kill(bench: Bench, folder: Path, target: str) -> Kill | None:
     how = bench.chance.choice((STAGE, STAGE, WITH_DVC))
     timed = json.loads((bench.done / "metrics/train_time.json").read_text(encoding="utf-8"))
     saving = target == SAVING
-    moment = bench.chance.uniform(0, timed["train_seconds"] if saving else bench.seconds[stage])
+    # Soon after it saved: most of the training is still to come.
+    most = timed["train_seconds"] / 4 if saving else bench.seconds[stage]
+    moment = bench.chance.uniform(0, most)
     before, saved = copies.output_checksums(folder), checkpoints(folder)[-1:] if saving else None
     running = Running(folder, "dvc", "repro")
     if not running.wait_for(
