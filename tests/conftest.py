@@ -98,3 +98,18 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     DistilBertForMaskedLM(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A target folder with an earlier content."""
+    target = tmp_path / "out" / "data"
+    target.mkdir(parents=True)
+    (target / "old.txt").write_text("old")
+    return target
+
+
+def assert_untouched(folder: Path) -> None:
+    """It has its earlier content, and nothing was left beside it."""
+    assert [(p.name, p.read_text()) for p in folder.iterdir()] == [("old.txt", "old")]
+    assert list(folder.parent.iterdir()) == [folder]

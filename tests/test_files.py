@@ -13,20 +13,7 @@ from cardproof.files import (
     write_json,
     write_text_atomic,
 )
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A target folder with an earlier content."""
-    target = tmp_path / "out" / "data"
-    target.mkdir(parents=True)
-    (target / "old.txt").write_text("old")
-    return target
-
-
-def assert_untouched(folder: Path) -> None:
-    assert [(p.name, p.read_text()) for p in folder.iterdir()] == [("old.txt", "old")]
-    assert list(folder.parent.iterdir()) == [folder]  # nothing was left beside it
+from tests.conftest import assert_untouched
 
 
 def test_folders_put_in_one_place_at_once_are_each_whole(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from cardproof.data.hub import PinnedFile, Repository, SourceError, fetch
 from cardproof.files import FilesError
+from tests.conftest import assert_untouched
 from tests.data.loopback import HANG, REVISION, Handler, Hub, Seen, lead_client_to, sha
 
 MIB = 1 << 20
@@ -42,20 +43,6 @@ def cached(home: Path, name: str) -> Path:
 
 def at_hub(name: str) -> str:
     return f"/datasets/someone/reviews/resolve/{REVISION}/plain/{name}.parquet"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A target folder with an earlier content."""
-    target = tmp_path / "out" / "data"
-    target.mkdir(parents=True)
-    (target / "old.txt").write_text("old")
-    return target
-
-
-def assert_untouched(folder: Path) -> None:
-    assert [(p.name, p.read_text()) for p in folder.iterdir()] == [("old.txt", "old")]
-    assert list(folder.parent.iterdir()) == [folder]  # nothing was left beside it
 
 
 def fill_mirror(mirror: Path, **files: bytes) -> Path:
