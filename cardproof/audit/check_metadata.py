@@ -115,11 +115,9 @@ def check_figures_agree(facts: CardFacts) -> Iterator[Finding]:
         said.add(one.metric)
         sources = {one.source, other.source}
         kind = "figures-differ" if len(sources) > 1 else "metric-twice"
-        # The Trainer writes both from one evaluation: they cannot differ unless one was edited.
-        both_trainers = sources == {"metadata", "results list"} and facts.generated
         yield Finding(
             kind,
-            "error" if both_trainers else "warning",
+            "warning",
             f"It gives two values of {one.metric}: {one.printed.text} ({_place(one)}) and "
             f"{other.printed.text} ({_place(other)}).",
             f"{one.printed.figure.low:.6g} to {one.printed.figure.high:.6g} and "

@@ -254,7 +254,7 @@ def _solve(
         return
     first = regions[averages[0]]
     if averages[0] == "binary" and not first.count:
-        yield _impossible(what, scored, printed, ("binary",))
+        yield _impossible(what, scored, printed, ("binary",), other_averages_fit=True)
     fitting = [average for average in averages if regions[average].count]
     for average in fitting[:1] if averages[0] == fitting[0] else fitting:
         yield _fits(what, average, regions[average], scored, figures)
@@ -268,8 +268,14 @@ _MEANING = {
 
 
 def _impossible(
-    what: str, scored: ScoredRows, printed: dict[Metric, Printed], averages: tuple[Average, ...]
+    what: str,
+    scored: ScoredRows,
+    printed: dict[Metric, Printed],
+    averages: tuple[Average, ...],
+    *,
+    other_averages_fit: bool = False,
 ) -> Finding:
+    """A contradiction only where no average fits, of rows that the card itself states."""
     positives, negatives = scored.classes or (0, 0)
     meanings = _listed([_MEANING[average] for average in averages], "or")
     arithmetic = (
@@ -282,7 +288,7 @@ def _impossible(
     approximate = any(one.text.startswith(("~", "≈")) for one in printed.values())
     return Finding(
         "impossible-scores",
-        "warning" if approximate else "error",
+        "warning" if approximate or other_averages_fit or not scored.stated else "error",
         f"{_capital(what)} cannot all hold as {meanings}: no confusion matrix of {positives:,} "
         f"positive and {negatives:,} negative rows gives them.",
         arithmetic,

@@ -173,15 +173,19 @@ def _within(size: int, rows: RowRange) -> bool:
 
 def check_epochs_fit_steps(facts: CardFacts) -> Iterator[Finding]:
     """Whether one number of steps per epoch explains all rows of the table."""
-    steps = steps_per_epoch(facts)
+    recipe, steps = facts.hyperparameters, steps_per_epoch(facts)
     if steps is None or steps.low <= steps.high * (1 + 1e-9):
         return
-    accumulates = (facts.hyperparameters.accumulation or 1) > 1
-    text = "The steps and epochs of its table do not fit together: steps per epoch change."
-    if accumulates:
-        text += " With gradient accumulation older Trainers counted epochs unevenly."
+    # With a limit in steps the Trainer takes it for the length of a streamed epoch, and with
+    # accumulation older ones counted epochs unevenly: there the two need not fit.
+    if recipe.max_steps or not recipe.epochs or (recipe.accumulation or 1) > 1:
+        return
     yield Finding(
-        "epochs-do-not-fit-steps", "warning" if accumulates else "error", text, steps.arithmetic
+        "epochs-do-not-fit-steps",
+        "warning",
+        "The steps and epochs of its table are not of one run: steps per epoch change. They hold "
+        "if training was resumed with another batch, or counted its steps anew.",
+        steps.arithmetic,
     )
 
 

@@ -186,4 +186,6 @@ def _claims(result: Mapping[str, Any], several: bool) -> Iterator[Claim]:
             read = metric_entry(entry)
             if read:
                 metric, average, printed = read
-                yield Claim(metric, printed, "metadata", 1, average, split, subject)
+                # The hub's own evaluation, which is another than the one that the text speaks of.
+                of = "verified by the hub" if entry.get("verified") is True else subject
+                yield Claim(metric, printed, "metadata", 1, average, split, of)

@@ -147,9 +147,12 @@ def test_fractional_epochs_fix_steps_within_their_digits() -> None:
 
 
 def test_epochs_that_do_not_fit_steps() -> None:
-    found = codes(card(("| 3126 |", "| 3200 |")))["epochs-do-not-fit-steps"]
-    assert found.severity == "error"
+    text = card(("| 3126 |", "| 3200 |"))
+    found = codes(text)["epochs-do-not-fit-steps"]
+    assert found.severity == "warning"
     assert "step 1,563" in found.arithmetic
+    streamed = text.replace("num_epochs: 2", "training_steps: 3200")
+    assert "epochs-do-not-fit-steps" not in codes(streamed)
 
 
 def test_schedule_cut_short_and_overrun() -> None:
@@ -349,7 +352,10 @@ def test_missing_metadata() -> None:
 
 def test_prose_that_differs_from_metadata() -> None:
     found = codes(card(("- Accuracy: 0.9296", "- Accuracy: 0.9396")))
-    assert found["figures-differ"].severity == "error"  # the Trainer writes both
+    assert found["figures-differ"].severity == "warning"
+    verified = card(("value: 0.92956", "value: 0.92956\n      verified: true"))
+    text = verified.replace("- Accuracy: 0.9296", "- Accuracy: 0.9396")
+    assert "figures-differ" not in codes(text)  # the hub's own evaluation
     by_hand = card(("# clean", "# clean\n\nThe model reaches an accuracy of 95%."))
     assert codes(by_hand)["figures-differ"].severity == "warning"
     baseline = card(("# clean", "# clean\n\nThe baseline has an accuracy of 85%."))
@@ -575,7 +581,9 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path.write_text(card(("- Accuracy: 0.9296", "- Accuracy: 0.9396")), encoding="utf-8")
     assert main([str(path)]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
-    assert re.fullmatch(rf"{re.escape(str(path))}: 1 error, \d+ warnings?, \d+ notes", last)
+    assert re.fullmatch(rf"{re.escape(str(path))}: 0 errors, \d+ warnings?, \d+ notes", last)
+    broken = "Evaluated on a test set of 100 examples.\n\n- Accuracy: 93.33%\n"
+    path.write_text(broken, encoding="utf-8")
     assert main([str(path), "--strict"]) == 1
     capsys.readouterr()
     assert main([str(path), str(tmp_path / "none.md"), "--json"]) == 2
@@ -624,7 +632,8 @@ def test_grojeda() -> None:
 @needs_shared
 def test_deepaxion() -> None:
     found = document("001")
-    assert [one.code for one in found.values() if one.severity == "error"] == ["impossible-scores"]
+    assert not [one for one in found.values() if one.severity == "error"]
+    assert found["impossible-scores"].severity == "warning"
     assert "12,500 positive and 12,500 negative" in found["impossible-scores"].text
     assert "accuracy lies in 0.9350 to 0.9352" in found["barely-possible-scores"].text
     assert "9,375 optimizer steps" in found["optimizer-steps"].text
