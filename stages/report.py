@@ -1,10 +1,9 @@
 """Put each claim beside its measurement: a page, figures, and a folder ready for the hub."""
 
 import json
-import shutil
 from pathlib import Path
 
-from cardproof.files import CHECKSUMS, working_folder, write_json, write_text_atomic
+from cardproof.files import working_folder, write_json, write_text_atomic
 from cardproof.stage import run_stage
 
 READS = {
@@ -16,22 +15,22 @@ READS = {
 
 
 def main() -> None:
-    """Write report/ (page, figures), upload/ (model, README.md), metrics of claims and analysis."""
+    """Write report/index.html, upload/ (model, README.md), metrics of claims and analysis."""
     from cardproof.claims.judge import summarise_run
     from cardproof.pages.figures import draw_figures
     from cardproof.pages.report import render_model_card, render_page
+    from cardproof.pages.settings import label_names
+    from cardproof.pages.upload import copy_model
     from cardproof.runs.findings import analysis_record, find, read_outputs
 
     findings = find(read_outputs())
-    figures = draw_figures(findings)
-    with working_folder(Path("report")) as folder:
-        for name, png in figures.items():
-            (folder / f"{name}.png").write_bytes(png)
-        write_text_atomic(folder / "index.html", render_page(findings, figures))
-    with working_folder(Path("upload")) as folder:
-        shutil.copytree("model", folder, ignore=lambda *_: [CHECKSUMS], dirs_exist_ok=True)
-        write_text_atomic(folder / "README.md", render_model_card(findings))
     run = findings.outputs.run
+    with working_folder(Path("report")) as folder:
+        page = render_page(findings, draw_figures(findings))
+        write_text_atomic(folder / "index.html", page)
+    with working_folder(Path("upload")) as folder:
+        labels = copy_model(Path("model"), folder, label_names(run.recipe.card))
+        write_text_atomic(folder / "README.md", render_model_card(findings, labels))
     summary = summarise_run(run.recipe, run.metrics, findings.claims)
     write_json(Path("metrics/summary.json"), summary)
     analysis = json.dumps(analysis_record(findings.analysis), indent=2, allow_nan=False)

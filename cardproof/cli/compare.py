@@ -17,7 +17,7 @@ examples:
   cardproof compare $(dvc exp list --name-only)     HEAD's experiments without HEAD
 
 Runs that differ in train.seed only form a group. It writes comparison.html, comparison.md,
-comparison.csv, pairs.csv, runs.csv and comparison.png, and prints comparison.md. Nothing is checked
+comparison.csv, pairs.csv, runs.csv and comparison.svg, and prints comparison.md. Nothing is checked
 out and nothing is run. exit codes: 0 compared, 1 there is no run to compare, 2 a revision or the
 repository is not there.
 """

@@ -8,13 +8,14 @@ from cardproof.files import write_text_atomic
 from cardproof.pages import comparison_tables as tables
 from cardproof.pages.comparison_figure import Drawing, draw
 from cardproof.pages.comparison_tables import Comparison
+from cardproof.pages.drawing import inline_svg, svg_file
 from cardproof.pages.formats import count
 from cardproof.pages.tables import Table, escape_markdown, markdown_table, table_records
-from cardproof.pages.templates import data_uri, render
+from cardproof.pages.templates import render
 from cardproof.runs.paired import NOT_SHOWN
 from cardproof.tables import Value, write_csv
 
-FIGURE = "comparison.png"
+FIGURE = "comparison.svg"
 HOW_TO_READ = (
     "“Recipes differ” is said where two and more seeds of each were run and both intervals leave "
     "out zero, the one over seeds after Holm's correction. With a single seed it is these models "
@@ -27,7 +28,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     drawing = draw(comparison.groups)
     if drawing:
-        (folder / FIGURE).write_bytes(drawing.png)
+        write_text_atomic(folder / FIGURE, svg_file(drawing.drawn.figure))
     else:
         (folder / FIGURE).unlink(missing_ok=True)  # of an earlier comparison
     markdown = render_markdown(comparison, drawing)
@@ -48,7 +49,7 @@ def render_markdown(comparison: Comparison, drawing: Drawing | None) -> str:
     """The comparison as Markdown; the figure is a file beside it."""
     parts = ["# Comparison of runs", markdown_table(tables.main_table(comparison.groups))]
     if drawing:
-        alt, caption = escape_markdown(drawing.alt), escape_markdown(drawing.caption)
+        alt, caption = escape_markdown(drawing.drawn.alt), escape_markdown(drawing.caption)
         parts.append(f"![{alt}]({FIGURE})\n\n{caption}")
     for section in _sections(comparison):
         parts += [f"## {section.title}", escape_markdown(section.text)]
@@ -64,7 +65,7 @@ def render_page(comparison: Comparison, drawing: Drawing | None) -> str:
         headline=headline(comparison),
         main=tables.main_table(comparison.groups),
         drawing=drawing,
-        figure=data_uri(drawing.png) if drawing else "",
+        figure=inline_svg(drawing.drawn, "accuracy") if drawing else "",
         sections=_sections(comparison),
     )
 

@@ -9,11 +9,10 @@ from matplotlib.figure import Figure
 
 from cardproof.claims.published import ReferenceDistribution, accuracies
 from cardproof.evaluation.statistics import prediction_interval
-from cardproof.pages.drawing import CARD, INK, OURS, finish, to_png
+from cardproof.pages.drawing import BAND, CARD, INK, OURS, PAPER, Drawn, finish
 from cardproof.runs.groups import Group
 
 MOST_LINES = 120
-BAND = "#d5dae1"
 LEVEL = 0.95
 
 
@@ -21,8 +20,7 @@ LEVEL = 0.95
 class Drawing:
     """The figure and what to say of it."""
 
-    png: bytes
-    alt: str  # what it shows, for those who do not see it
+    drawn: Drawn
     caption: str  # how to read it, and what was left out of it
 
 
@@ -57,7 +55,8 @@ def draw(groups: Sequence[Group]) -> Drawing | None:
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
     _legend(figure, axes)
-    return Drawing(to_png(figure), _alt(shown), _caption(len(scored), len(shown), any(bands)))
+    drawn = Drawn(figure, _alt(shown))
+    return Drawing(drawn, _caption(len(scored), len(shown), any(bands)))
 
 
 def published(group: Group) -> ReferenceDistribution | None:
@@ -81,13 +80,13 @@ def _draw_group(axes: Axes, group: Group, y: float) -> None:
         axes.plot(
             ends, [y, y], color=OURS, lw=1.6, alpha=0.5, zorder=2, label="one more seed, 95 %"
         )
-        axes.plot(values, [y] * len(values), "o", color=OURS, ms=4.5, mfc="white", mew=1.1,
+        axes.plot(values, [y] * len(values), "o", color=OURS, ms=4.5, mfc=PAPER, mew=1.1,
                   zorder=4, label="a seed")  # fmt: skip
     mean = sum(values) / len(values)
     axes.plot(mean, y, "o", color=OURS, ms=8.5, zorder=3, label="mean of our runs")
     claim = group.claim("accuracy")
     if claim and claim.claimed:
-        axes.plot(claim.claimed.value, y, "D", color=CARD, ms=6.5, mec="white", mew=0.6, zorder=5,
+        axes.plot(claim.claimed.value, y, "D", color=CARD, ms=6.5, mec=PAPER, mew=0.6, zorder=5,
                   label="claimed")  # fmt: skip
 
 

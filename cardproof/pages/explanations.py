@@ -23,6 +23,7 @@ def explain(findings: Findings) -> dict[str, str]:
         "selective": explain_selective(found),
         "lengths": explain_lengths(found, recipe.tokenize.max_length),
         "errors": explain_errors(found),
+        "label_issues": explain_label_issues(found),
         "duplicates": explain_duplicates(found),
     }
 
@@ -94,16 +95,20 @@ def explain_lengths(found: Analysis, max_length: int) -> str:
 
 
 def explain_errors(found: Analysis) -> str:
-    """How many errors, how many are listed, and how many labels are likely wrong."""
-    rows, shown = len(found.selective), len(found.errors)
+    """How many errors, and how many are listed."""
+    rows = len(found.selective)
     wrong = rows - round(found.calibration.accuracy * rows)
-    issues = int(found.label_issues.rows.sum())
-    here = sum(error.label_issue for error in found.errors)
-    first = f"{count(wrong, 'error')} on {count(rows, 'review')}, {shown} listed."
+    return f"{count(wrong, 'error')} on {count(rows, 'review')}, {len(found.errors)} listed."
+
+
+def explain_label_issues(found: Analysis) -> str:
+    """How many labels are likely wrong, and how many of these are among the listed errors."""
     if None in found.label_issues.thresholds:
-        return f"{first} Only one label was scored, so confident learning can find no label issue."
+        return "Only one label was scored, so confident learning can find no label issue."
+    issues = count(int(found.label_issues.rows.sum()), "label issue")
+    listed = sum(error.label_issue for error in found.errors)
     return (
-        f"{first} Confident learning finds {count(issues, 'label issue')}, {here} listed: worth a "
+        f"Confident learning finds {issues}, of which {listed} among the errors above: worth a "
         "look, no proof that the label is wrong."
     )
 

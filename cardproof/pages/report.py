@@ -1,20 +1,24 @@
 """The report page (one HTML file) and the model card of a run."""
 
 from collections import Counter
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from markupsafe import Markup
 
-from cardproof.claims.judge import JudgedClaim
+from cardproof.claims.judge import HEADLINES, JudgedClaim
 from cardproof.pages import report_tables as tables
 from cardproof.pages.explanations import explain
-from cardproof.pages.settings import command_of, headline, list_settings
-from cardproof.pages.templates import data_uri, render
+from cardproof.pages.figures import WINDOWS
+from cardproof.pages.formats import NONE, number
+from cardproof.pages.settings import command_of, headline, label_names, list_settings
+from cardproof.pages.templates import render
 from cardproof.runs.findings import Findings
 from cardproof.runs.reading import Run
 
 
-def render_page(findings: Findings, figures: dict[str, bytes]) -> str:
+def render_page(findings: Findings, figures: Mapping[str, Markup]) -> str:
     """The report as one HTML file that needs nothing beside it."""
     context = _context(findings)
     return render(
@@ -22,20 +26,26 @@ def render_page(findings: Findings, figures: dict[str, bytes]) -> str:
         **context,
         claims=tables.claims_table(findings),
         epochs=tables.epochs_table(findings, with_card=True),
+        tiles=tiles(findings),
+        loss_caption=_loss_caption(findings),
         verdict_summary=_summary(findings.claims),
-        cells=tables.cells_table(findings),
         by=tables.analysis_tables(findings.analysis),
         errors=tables.errors_table(findings),
         data=tables.data_table(findings.outputs.run),
         explained=explain(findings),
         intervals=findings.intervals,
         thresholds=findings.analysis.label_issues.thresholds,
-        figures={name: data_uri(png) for name, png in figures.items()},
+        figures=figures,
     )
 
 
-def render_model_card(findings: Findings) -> str:
-    """README.md for the hub: front matter with model-index, then what the run is and showed."""
+def render_model_card(findings: Findings, labels: Sequence[str]) -> str:
+    """README.md for the hub: front matter with model-index, then what the run is and showed.
+
+    Args:
+        findings: of the run.
+        labels: what the model that goes with it calls classes 0 and 1.
+    """
     run = findings.outputs.run
     recipe = run.recipe
     data = ModelCardData(
@@ -52,7 +62,7 @@ def render_model_card(findings: Findings) -> str:
     )
     text = render(
         "model_card.md.j2",
-        **_context(findings),
+        **_context(findings) | {"labels": labels},
         scores=tables.scores_table(findings),
         epochs=tables.epochs_table(findings, with_card=False),
     )
@@ -98,8 +108,41 @@ def _context(findings: Findings) -> dict[str, Any]:
         "reproduction": not any(s.status == "deviates" for s in settings),
         "settings": tables.settings_table(settings),
         "command": command_of(run.recipe),
-        "labels": run.recipe.card.labels or ["negative", "positive"],
+        "labels": label_names(run.recipe.card),
     }
+
+
+class Tile(NamedTuple):
+    """A figure at a glance."""
+
+    name: str
+    claimed: str  # as printed; empty without a claim
+    measured: str
+
+
+def tiles(findings: Findings) -> list[Tile]:
+    """The claimed figures beside ours, then those of accuracy, loss and F1 that are not claimed."""
+    claims = [claim for claim in findings.claims if claim.key in HEADLINES]
+    metrics = findings.outputs.run.metrics
+    shown = [Tile(c.name, c.printed if c.claimed else "", c.full or NONE) for c in claims]
+    usual = {"accuracy": "accuracy", "loss": "cross-entropy loss", "f1": "F1 (binary)"}
+    keys = {"accuracy": "accuracy", "loss": "loss", "f1": "f1_binary"}
+    claimed = {claim.key for claim in claims}
+    return shown + [
+        Tile(name, "", number(metrics.get(f"evaluate.{keys[key]}")))
+        for key, name in usual.items()
+        if key not in claimed
+    ]
+
+
+def _loss_caption(findings: Findings) -> str:
+    """How the training loss is drawn, by how much of it there is."""
+    smoothed = len(findings.outputs.curve) > WINDOWS
+    said = "Each point is the mean of a logging interval"
+    if smoothed:
+        said = "The thin line is the mean of each logging interval, the thick one is smoothed"
+    card = findings.outputs.run.recipe.card.claims.epochs
+    return f"{said}{'; the orange marks are the card’s' if card else ''}."
 
 
 def _summary(claims: list[JudgedClaim]) -> str:

@@ -1,6 +1,6 @@
 """The tables of a report and of its model card."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cardproof.claims.judge import EPOCH_FIELDS, JudgedClaim
 from cardproof.evaluation.error_analysis import (
@@ -11,8 +11,9 @@ from cardproof.evaluation.error_analysis import (
 )
 from cardproof.pages.explanations import shorten
 from cardproof.pages.formats import NONE, confidence, interval, number, percent
-from cardproof.pages.settings import Setting
-from cardproof.pages.tables import Cell, Column, ColumnOf, Table, Tagged, make_table
+from cardproof.pages.settings import Setting, label_names
+from cardproof.pages.tables import Cell, Column, ColumnOf, Pair, Table, Tagged, make_table
+from cardproof.recipe.reported import parse_figure
 from cardproof.runs.findings import Analysis, Findings
 from cardproof.runs.reading import Run
 
@@ -42,7 +43,6 @@ def claims_table(findings: Findings) -> Table:
             ("claimed", "claimed", lambda c: c.printed),
             ("measured", "measured", lambda c: c.full or NONE),
             ("difference", "number*", _difference),
-            ("one more run", "number*", lambda c: interval(c.verdict.interval)),
             ("other test rows", "number*",
              lambda c: interval(over_rows.get(c.metric.removeprefix("evaluate.")))),
             ("verdict", "tag", lambda c: c.word),
@@ -67,34 +67,31 @@ def _difference(claim: JudgedClaim) -> str:
 
 
 def epochs_table(findings: Findings, *, with_card: bool) -> Table:
-    """The per-epoch table of this run; `with_card` the card's below it, a verdict on each cell."""
-    kinds = ("measured", "number", "number", "measured", "measured")
-    columns = [Column(field.replace("_", " "), kind)
-               for field, kind in zip(EPOCH_FIELDS, kinds, strict=True)]  # fmt: skip
-    rows: list[list[Cell]] = []
-    for e in findings.outputs.epochs:
-        logged = "no log" if e["training_loss"] is None else number(e["training_loss"])
-        figures = (number(e["validation_loss"]), number(e["accuracy"]))
-        rows.append([logged, f"{e['epoch']:g}", f"{e['step']:,.0f}", *figures, "this run"])
-    for cells in findings.claimed_epochs if with_card else []:
-        rows.append([*(Tagged(c.printed, c.verdict.word) for c in cells), "card"])
-    return Table("per-epoch results", "", [*columns, Column("source", "soft")], rows)
+    """The per-epoch table of this run; `with_card` each figure beside the card's own."""
+    ours = {e["epoch"] or 0.0: _printed_epoch(e) for e in findings.outputs.epochs}
+    rows = findings.outputs.run.recipe.card.claims.epochs if with_card else []
+    card = {parse_figure(row[1]).value: dict(zip(EPOCH_FIELDS, row, strict=True)) for row in rows}
+    fields = [field for field in EPOCH_FIELDS if field != "epoch"]
 
+    def cell(epoch: float, field: str) -> Cell:
+        measured = ours.get(epoch, {}).get(field, NONE)
+        return Pair(card.get(epoch, {}).get(field, NONE), measured) if card else measured
 
-def cells_table(findings: Findings) -> Table:
-    """The reason for each verdict on the card's per-epoch table."""
-    return make_table(
-        "verdicts on the per-epoch table",
-        "",
-        [
-            ("cell", "head", lambda c: c.name),
-            ("card", "claimed", lambda c: c.printed),
-            ("this run", "measured", lambda c: c.full or NONE),
-            ("verdict", "tag", lambda c: c.verdict.word),
-            ("reason", "soft", lambda c: c.verdict.reason),
-        ],
-        [cell for row in findings.claimed_epochs for cell in row],
+    epochs = sorted({*ours, *card})
+    return Table(
+        "per-epoch results",
+        "The card’s figures → this run’s." if card else "",
+        [Column("epoch", "head")]
+        + [Column(field.replace("_", " "), "number" if card else "measured") for field in fields],
+        [[f"{epoch:g}", *(cell(epoch, field) for field in fields)] for epoch in epochs],
     )
+
+
+def _printed_epoch(row: Mapping[str, float | None]) -> dict[str, str]:
+    """An epoch's figures as text; a training loss of no full logging interval is none."""
+    printed = {field: number(row[field]) for field in ("validation_loss", "accuracy")}
+    logged = "No log" if row["training_loss"] is None else number(row["training_loss"])
+    return printed | {"training_loss": logged, "step": f"{row['step']:,.0f}"}
 
 
 def analysis_tables(found: Analysis) -> dict[str, Table]:
@@ -144,7 +141,7 @@ def analysis_tables(found: Analysis) -> dict[str, Table]:
 def errors_table(findings: Findings) -> Table:
     """The most confident errors with their texts."""
     recipe = findings.outputs.run.recipe
-    names = recipe.card.labels or ["negative", "positive"]
+    names = label_names(recipe.card)
     file = "test" if recipe.split.scored_set == "test" else "train"
 
     def label(e: ConfidentError) -> Tagged:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cardproof.recipe.load import as_override
-from cardproof.recipe.schema import SECTIONS, Recipe
+from cardproof.recipe.schema import SECTIONS, Card, Recipe
 
 _SAME = ("stated", "inferred", "unspecified")
 # What may be said of a run whose settings have these statuses; in this order.
@@ -91,6 +91,11 @@ def headline(recipe: Recipe, settings: list[Setting]) -> str:
         return f"Not a reproduction of {name}: {what}."
     said = [words for status, words in _SAID.items() if status in kinds]
     return f"A run of {name} with {' and '.join(said)}: {what}."
+
+
+def label_names(card: Card) -> list[str]:
+    """What the page calls classes 0 and 1: as the card does, or as the reviews' files mean them."""
+    return card.labels or ["negative", "positive"]
 
 
 def command_of(recipe: Recipe) -> str:

@@ -17,7 +17,14 @@ class Tagged(NamedTuple):
     tag: str
 
 
-Cell = str | Tagged
+class Pair(NamedTuple):
+    """A cell with the card's figure and ours."""
+
+    claimed: str
+    measured: str
+
+
+Cell = str | Tagged | Pair
 ColumnOf = tuple[str, str, Callable[[T], Cell]]  # name, kind, and what the cell of an item says
 
 
@@ -102,4 +109,6 @@ def escape_markdown(text: str) -> str:
 
 
 def _flat(cell: Cell) -> str:
+    if isinstance(cell, Pair):
+        return f"{cell.claimed} → {cell.measured}"
     return cell if isinstance(cell, str) else f"{cell.text} ({cell.tag})" if cell.tag else cell.text

@@ -1,6 +1,7 @@
-"""The one environment that all pages are made in: its filters and how pictures get into a page."""
+"""The one environment that all pages are made in: its filters, and what every page begins with."""
 
 import base64
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from markupsafe import Markup, escape
 from cardproof.pages.formats import number
 from cardproof.pages.tables import escape_markdown, markdown_table
 
+_FOLDER = Path(__file__).parent / "templates"
 
-def make_environment(folder: Path = Path(__file__).parent / "templates") -> Environment:
+
+def make_environment(folder: Path = _FOLDER) -> Environment:
     """The environment of a folder of templates: HTML is escaped, a missing name is an error."""
     environment = Environment(
         loader=FileSystemLoader(folder),
@@ -33,12 +36,16 @@ def make_environment(folder: Path = Path(__file__).parent / "templates") -> Envi
 
 def render(template: str, **context: Any) -> str:
     """A page from one of this package's templates."""
-    return make_environment().get_template(template).render(**context)
+    script = (_FOLDER / "sort.js").read_text(encoding="utf-8")
+    environment = make_environment()
+    environment.globals |= {"script": Markup(script), "policy": _policy(script)}
+    return environment.get_template(template).render(**context)
 
 
-def data_uri(png: bytes) -> str:
-    """A picture as an address that holds it."""
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+def _policy(script: str) -> str:
+    """What a browser lets a page do: run this one script, and ask nothing of anyone."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
 
 
 def _code(text: str) -> Markup:

@@ -1,9 +1,7 @@
 """The figures of the results, as SVG text: the same records give the same text."""
 
-import io
 from collections.abc import Mapping, Sequence
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -11,14 +9,6 @@ from cardproof.evaluation.statistics import Floats
 from cardproof.pages.drawing import CARD, GREY, INK, OURS, finish
 from cardproof.runs.groups import Group
 from dev.study.analysis import ACCURACY
-
-
-def to_svg(figure: Figure) -> str:
-    """The figure as SVG text without a date."""
-    buffer = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": "cardproof", "svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
 
 
 def draw_small_sets(

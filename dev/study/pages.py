@@ -10,13 +10,14 @@ from cardproof.evaluation.intervals import score_intervals
 from cardproof.evaluation.statistics import summarise
 from cardproof.pages.comparison import HOW_TO_READ
 from cardproof.pages.comparison_tables import main_table, mean_and_sd, pairs_table
+from cardproof.pages.drawing import svg_file
 from cardproof.pages.formats import points
 from cardproof.pages.tables import markdown_table
 from cardproof.pages.templates import make_environment
 from cardproof.runs.groups import Group, group_runs
 from cardproof.runs.paired import NOT_SHOWN, compare_groups
 from dev.study import analysis
-from dev.study.figures import draw_groups, draw_leak, draw_small_sets, to_svg
+from dev.study.figures import draw_groups, draw_leak, draw_small_sets
 from dev.study.plan import KEPT, PLAN, READINGS, REMOVED, VARIANTS, Settings, options_of
 from dev.study.record import Record, read_records
 
@@ -53,7 +54,7 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
     )
     summary = environment.get_template("summary.md.j2").render(**sections)
     figures = {
-        f"{name.replace('_', '-')}.svg": to_svg(section["figure"])
+        f"{name.replace('_', '-')}.svg": svg_file(section["figure"])
         for name, section in sections.items()
         if section
     }

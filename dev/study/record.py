@@ -23,7 +23,7 @@ from cardproof.evaluation.metrics import Mask, right_rows
 from cardproof.files import working_folder, write_json, write_text_atomic
 from cardproof.pages.figures import draw_figures
 from cardproof.pages.report import render_model_card, render_page
-from cardproof.pages.settings import command_of
+from cardproof.pages.settings import command_of, label_names
 from cardproof.runs import reading
 from cardproof.runs.findings import find, read_outputs
 from cardproof.runs.reading import Predictions, Rows, Run
@@ -98,7 +98,8 @@ def write_record(root: Path, target: Path, *, page: bool) -> None:
         (folder / "metrics/.gitignore").unlink(missing_ok=True)  # a record's are Git's to keep
         if page:
             found = find(replace(outputs, texts_of=lambda places: [""] * len(places)))
-            write_text_atomic(folder / "README.md", render_model_card(found))
+            labels = label_names(outputs.run.recipe.card)
+            write_text_atomic(folder / "README.md", render_model_card(found, labels))
             write_text_atomic(folder / "index.html", render_page(found, draw_figures(found)))
         write_json(folder / FILE, made)
 

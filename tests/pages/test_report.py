@@ -1,6 +1,9 @@
 """The report: what a run is, how its model behaves, and a page that no text can break."""
 
+import base64
 import dataclasses
+import hashlib
+import html
 import json
 import re
 from html.parser import HTMLParser
@@ -11,16 +14,16 @@ import numpy as np
 import pytest
 from huggingface_hub import ModelCard
 
-from cardproof.claims.judge import judge_epochs
 from cardproof.pages.explanations import explain, shorten
-from cardproof.pages.figures import draw_figures
+from cardproof.pages.figures import WINDOWS, draw_figures, loss_figure
 from cardproof.pages.formats import percent
 from cardproof.pages.report import render_model_card, render_page
+from cardproof.pages.report_tables import epochs_table
 from cardproof.pages.settings import headline, list_settings
 from cardproof.recipe.load import read_files
 from cardproof.recipe.schema import Recipe
 from cardproof.runs.findings import Outputs, analysis_record, find
-from cardproof.runs.reading import Predictions
+from cardproof.runs.reading import Predictions, Rows
 from tests.conftest import ROOT
 from tests.recipe.files import recipe_of
 from tests.runs.made import outputs_of
@@ -29,6 +32,10 @@ from tests.runs.made import outputs_of
 def page_of(outputs: Outputs) -> str:
     findings = find(outputs)
     return render_page(findings, draw_figures(findings))
+
+
+def card_of(outputs: Outputs) -> str:
+    return render_model_card(find(outputs), ["negative", "positive"])
 
 
 def record_of(outputs: Outputs) -> dict[str, Any]:
@@ -87,7 +94,7 @@ def test_the_first_line_says_whether_it_is_a_reproduction(
 ) -> None:
     outputs = outputs_of(recipe, **provenance)
     assert headline(recipe, list_settings(recipe, outputs.run.provenance)) == expected
-    card = render_model_card(find(outputs))
+    card = card_of(outputs)
     assert card.split("---\n")[2].strip().startswith(f"**{expected}**")
     assert expected in page_of(outputs)
 
@@ -109,7 +116,7 @@ def test_what_a_card_leaves_unspecified_is_listed_with_the_reason(card: str) -> 
 @pytest.mark.parametrize(("card", "split"), [("grojeda", "test"), ("llm_project", "train")])
 def test_the_model_card_is_one_that_the_hubs_library_accepts(card: str, split: str) -> None:
     outputs = outputs_of(recipe_of(card))
-    read: Any = ModelCard(render_model_card(find(outputs))).data
+    read: Any = ModelCard(card_of(outputs)).data
     assert read.base_model == outputs.run.recipe.base.repository
     accuracy = next(r for r in read.eval_results if r.metric_type == "accuracy")
     assert accuracy.metric_value == outputs.run.metrics["evaluate.accuracy"]
@@ -121,7 +128,7 @@ def test_the_model_card_is_one_that_the_hubs_library_accepts(card: str, split: s
 
 def test_a_model_cards_tables_hold_any_text() -> None:
     outputs = with_card(outputs_of(recipe_of("grojeda")), title="a|b", labels=["x|y", "z"])
-    lines = render_model_card(find(outputs)).splitlines()
+    lines = card_of(outputs).splitlines()
     settings = [line for line in lines if "stated" in line or ("labels" in line and line[0] == "|")]
     assert {line.replace("\\|", "").count("|") for line in settings} == {6}
     assert any("x\\|y, z" in line for line in settings)
@@ -129,7 +136,7 @@ def test_a_model_cards_tables_hold_any_text() -> None:
 
 def test_a_model_card_says_where_its_pipeline_reads_otherwise_than_the_run_did() -> None:
     plain, both = (
-        render_model_card(find(outputs_of(recipe_of("grojeda", tokenize__truncation=part))))
+        card_of(outputs_of(recipe_of("grojeda", tokenize__truncation=part)))
         for part in (None, "head_and_tail")
     )
     assert "of its start and end" not in plain
@@ -143,20 +150,47 @@ class Tags(HTMLParser):
         super().__init__()
         self.names: list[str] = []
         self.sources: list[str] = []
+        self.scripts: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.names.append(tag)
-        self.sources += [v or "" for k, v in attrs if k in ("src", "href")]
+        self.sources += [v or "" for k, v in attrs if k in ("src", "href", "xlink:href")]
+
+    def handle_data(self, data: str) -> None:
+        if self.lasttag == "script" and data.strip():
+            self.scripts.append(data)
 
 
-def test_the_page_needs_nothing_beside_it_and_runs_no_text() -> None:
+def test_the_page_asks_nothing_of_anyone_and_runs_its_own_script_alone() -> None:
     page = page_of(with_card(outputs_of(recipe_of("grojeda")), title="<script>alert(1)</script>"))
     tags = Tags()
     tags.feed(page)
-    assert "script" not in tags.names
-    assert tags.sources
-    assert all(s.startswith("data:image/png;base64,") for s in tags.sources)
+    assert tags.names.count("script") == 1
+    assert {"img", "link", "iframe", "object"}.isdisjoint(tags.names)
+    assert all(source.startswith("#") for source in tags.sources)  # marks of the figures
+    assert not re.search(r"url\((?!#)|@import", page)
+    digest = base64.b64encode(hashlib.sha256(tags.scripts[0].encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    assert f'content="{policy}"' in html.unescape(page)
     assert "&lt;script&gt;" in page
+
+
+def test_marks_of_the_figures_are_there_once() -> None:
+    page = page_of(outputs_of(recipe_of("grojeda")))
+    names = re.findall(r' id="([^"]+)"', page)
+    assert len(names) == len(set(names))
+    assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', page)) <= set(names)
+    figures = re.findall("<svg[^>]*>", page)
+    assert len(figures) >= 8
+    assert all(re.search('role="img" aria-label="[^"]+"', figure) for figure in figures)
+
+
+def test_figures_have_the_pages_colours_and_no_others() -> None:
+    page = page_of(outputs_of(recipe_of("grojeda")))
+    used = set(re.findall(r"var\(--([a-z-]+)\)", page))
+    assert used <= set(re.findall(r"--([a-z-]+):", page))
+    for figure in re.findall("<svg.*?</svg>", page, re.DOTALL):
+        assert not re.search("#[0-9a-f]{6};", figure)  # it would be the same in dark mode
 
 
 def test_the_same_run_gives_the_same_bytes() -> None:
@@ -174,7 +208,17 @@ def test_one_class_alone_still_has_a_report() -> None:
 
 def test_a_run_too_short_for_a_log_still_has_a_report() -> None:
     outputs = outputs_of(recipe_of("deepaxion"))
-    assert "no log" in page_of(dataclasses.replace(outputs, curve=[], epochs=outputs.epochs[1:]))
+    page = page_of(dataclasses.replace(outputs, curve=[], epochs=outputs.epochs[1:]))
+    assert "No log" in page
+    assert "no training loss was logged" in page
+
+
+@pytest.mark.parametrize("points", [1, 3, WINDOWS, WINDOWS + 1])
+def test_a_short_loss_curve_is_drawn_by_its_points(points: int) -> None:
+    curve: Rows = [{"step": s, "epoch": 1, "training_loss": 1 / s} for s in range(1, points + 1)]
+    axes = loss_figure(curve, [], []).figure.axes[0]
+    marked = [line for line in axes.get_lines() if line.get_marker() == "o"]
+    assert [np.size(line.get_xdata()) for line in marked] == ([points] if points <= WINDOWS else [])
 
 
 EVIL = [
@@ -234,10 +278,9 @@ def test_the_page_says_how_the_model_behaves() -> None:
     for sentence in explained(outputs).values():
         assert f"<p>{sentence}</p>" in page
     for heading in ("Claims", "Calibration", "Selective prediction", "Accuracy by length",
-                    "Most confident errors", "Duplicates", "Recipe", "Data"):  # fmt: skip
+                    "Most confident errors", "Label issues", "Duplicates", "Recipe",
+                    "Data"):  # fmt: skip
         assert f"<h2>{heading}</h2>" in page
-    assert page.count('alt="') == page.count("<img ")
-    assert 'alt=""' not in page
     headings = [int(h) for h in re.findall(r"<h(\d)", page)]
     assert headings[0] == 1
     assert all(b - a <= 1 for a, b in pairwise(headings))
@@ -330,11 +373,19 @@ def test_a_share_is_never_rounded_to_none_or_all(share: float, shown: str) -> No
     assert percent(share) == f"{shown}\u00a0%"
 
 
-def test_an_epoch_that_the_card_did_not_log_is_left_out_of_the_figure_and_the_verdicts() -> None:
+def test_the_cards_epochs_and_ours_are_side_by_side_whichever_has_more() -> None:
     outputs = outputs_of(recipe_of("hansaht"))
     claims = outputs.run.recipe.card.claims
     rows = [["No log", *claims.epochs[0][1:]], *claims.epochs[1:]]
     other = with_card(outputs, claims=claims.model_copy(update={"epochs": rows}))
-    cell = judge_epochs(other.run.recipe, [other.epochs])[0][0]
-    assert (cell.verdict.word, cell.shown) == ("not testable", "0.2336")
+    table = epochs_table(find(other), with_card=True)
+    assert [row[0] for row in table.rows] == ["1", "2", "3", "4", "5"]  # of which we ran two
+    assert table.rows[0][1:] == [
+        ("No log", "0.2336"), ("1563", "1,563"), ("0.2718", "0.2718"), ("0.903", "0.9100"),
+    ]  # fmt: skip
+    assert table.rows[4][1:] == [
+        ("0.034", "-"), ("7815", "-"), ("0.3494", "-"), ("0.9329", "-"),
+    ]  # fmt: skip
+    alone = epochs_table(find(other), with_card=False)
+    assert [row[4] for row in alone.rows] == ["0.9100", "0.9200"]
     assert "No log" in page_of(other)

@@ -73,6 +73,8 @@ def write_outputs(folder: Path, outputs: Outputs, texts: Mapping[str, Sequence[s
     for name, figures in metrics.items():
         write_json(folder / f"metrics/{name}.json", figures)
     write_json(folder / "model/training.json", outputs.run.provenance)
+    for name in ("config", "tokenizer_config"):
+        write_json(folder / f"model/{name}.json", {})
     (folder / "data/recipe/report.json").write_text(outputs.run.recipe.model_dump_json())
     for name, table in {"epochs": outputs.epochs, "training_curve": outputs.curve}.items():
         write_csv(folder / f"plots/{name}.csv", list(table[0]), table)
