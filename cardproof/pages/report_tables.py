@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from cardproof.claims.judge import EPOCH_FIELDS, JudgedClaim
+from cardproof.claims.judge import JudgedClaim
 from cardproof.evaluation.error_analysis import (
     ConfidentError,
     CoveragePoint,
@@ -17,6 +17,8 @@ from cardproof.recipe.reported import parse_figure
 from cardproof.runs.findings import Analysis, Findings
 from cardproof.runs.reading import Run
 
+# of a row of a card's per-epoch table
+_EPOCH_FIELDS = ("training_loss", "epoch", "step", "validation_loss", "accuracy")
 _DUPLICATES = {
     "train": "among the training rows",
     "validation": "among the validation rows",
@@ -70,8 +72,8 @@ def epochs_table(findings: Findings, *, with_card: bool) -> Table:
     """The per-epoch table of this run; `with_card` each figure beside the card's own."""
     ours = {e["epoch"] or 0.0: _printed_epoch(e) for e in findings.outputs.epochs}
     rows = findings.outputs.run.recipe.card.claims.epochs if with_card else []
-    card = {parse_figure(row[1]).value: dict(zip(EPOCH_FIELDS, row, strict=True)) for row in rows}
-    fields = [field for field in EPOCH_FIELDS if field != "epoch"]
+    card = {parse_figure(row[1]).value: dict(zip(_EPOCH_FIELDS, row, strict=True)) for row in rows}
+    fields = [field for field in _EPOCH_FIELDS if field != "epoch"]
 
     def cell(epoch: float, field: str) -> Cell:
         measured = ours.get(epoch, {}).get(field, NONE)
