@@ -5,8 +5,9 @@ PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
 export PATH := $(BIN):$(PATH)
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
-LOCKED := $(PIP) --no-deps --require-hashes
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile
+# Bytecode is written where it is first needed: to write all of it takes longer than to install.
+unexport PYTHONDONTWRITEBYTECODE
 
 # The build of torch that a new .venv gets; on a GPU host, the one for its driver:
 #   make setup TORCH="torch==2.13.0 -i URL"
@@ -35,20 +36,22 @@ help: ## list the targets
 
 setup: $(READY) ## make .venv with the pinned packages and the cardproof command
 
-# A package that pip was killed in lacks its RECORD, but would pass for installed: forget it.
+# What a killed set-up leaves is made good: a .venv without pip is made anew, a package that pip was
+# killed in lacks its RECORD, and is forgotten, for it would pass for installed.
 $(READY):
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Python 3.11 or newer is needed, this is {v[0]}.{v[1]}; run make PYTHON=python3.11 $(MAKECMDGOALS)")'
 	@rm -f $(VENV)/.ready*
+	@test -x $(BIN)/pip || rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
 	@find $(VENV)/lib* -type d -name '*.dist-info' ! -exec test -s {}/RECORD \; -prune -exec rm -r {} +
 	$(PIP) $(TORCH)
-	$(LOCKED) -r requirements.lock
+	$(BIN)/python -m dev.install requirements.lock
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(READY_DEV): $(READY)
 	@rm -f $(VENV)/.ready-dev*
-	$(LOCKED) -r requirements-dev.lock
+	$(BIN)/python -m dev.install requirements-dev.lock
 	@touch $@
 
 repro: $(READY) ## run the pipeline: what changed, and what depends on it
