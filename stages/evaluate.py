@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from cardproof.model.devices import Device
+
 PLOTS = Path("plots")
+EVALUATION = "evaluation.json"
 READS = {"model": "train", "data/split": "split", "data/tokens": "tokenize"}
 
 
 def main() -> None:
-    """Write data/predictions/<set>.parquet, metrics/evaluate*.json and the plots' data."""
+    """Write data/predictions/, metrics/evaluate*.json and the plots' data."""
     recipe = read_stage_recipe(EvaluateRecipe)
     import numpy as np
     import pyarrow.parquet as pq
@@ -42,12 +45,26 @@ def main() -> None:
                 model, store, recipe.batch_size, device, tokenizer.pad_token_id
             )
             _write_predictions(name, logits[name], folder)
+        write_json(folder / EVALUATION, _conditions(device))
     labels = np.asarray(open_tokens(Path("data/tokens") / scored).labels)
     _write_figures(labels, logits[scored])
     rows = pq.ParquetFile(Path("data/split") / f"{scored}.parquet")
     texts = next(rows.iter_batches(TIMED_CALLS, columns=["text"]))["text"].to_pylist()
     timed = time_per_example(model, tokenizer, texts, recipe.max_length, device)
     write_json(Path("metrics/evaluate_time.json"), timed)
+
+
+def _conditions(device: "Device") -> dict[str, str | int]:
+    """What the last digits of the logits depend on, beside the model: it travels with them."""
+    import torch
+
+    return {
+        "device": device.name,
+        "precision": device.precision,
+        "reason": device.reason,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
 
 
 def _write_predictions(name: str, logits: "NDArray[np.float32]", folder: Path) -> None:
@@ -66,6 +83,7 @@ def _write_figures(labels: "NDArray[np.int64]", logits: "NDArray[np.float32]") -
 
     figures = scores.score(labels, logits)
     bins = scores.reliability_bins(labels, logits)
+    figures["loss_error"] = scores.loss_error(labels, logits)
     figures["calibration_error"] = scores.expected_calibration_error(bins)
     write_json(Path("metrics/evaluate.json"), figures)
     print(f"accuracy {figures['accuracy']:.4f}, loss {figures['loss']:.4f}, {len(labels):,} rows")

@@ -16,7 +16,7 @@ READS = {
 
 def main() -> None:
     """Write report/index.html, upload/ (model, README.md), metrics of claims and analysis."""
-    from cardproof.claims.judge import summarise_run
+    from cardproof.claims.summary import summarise_run
     from cardproof.pages.figures import draw_figures
     from cardproof.pages.report import render_model_card, render_page
     from cardproof.pages.settings import label_names
@@ -37,6 +37,7 @@ def main() -> None:
     write_text_atomic(Path("metrics/analysis.json"), analysis + "\n")
     for c in findings.claims:
         print(f"{c.name}: claimed {c.printed}, measured {c.shown or 'nothing'}: {c.verdict.word}")
+    print(findings.sentence)
     print("look at report/index.html; upload/ is ready for the hub")
 
 

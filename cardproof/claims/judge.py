@@ -1,20 +1,21 @@
 """A card's claims beside what our runs measured, and the verdict on each."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from cardproof.claims.verdicts import Verdict, judge
+from cardproof.claims.variation import earlier_spread
+from cardproof.claims.verdicts import Rule, Verdict, judge
+from cardproof.evaluation.intervals import confusion_errors
 from cardproof.recipe.reported import PrintedFigure, is_blank, parse_figure, print_like
 from cardproof.recipe.schema import Recipe
 
 MEBIBYTE = 2**20
-EPOCH_FIELDS = ("training_loss", "epoch", "step", "validation_loss", "accuracy")
 AVERAGED = ("f1", "precision", "recall")  # over classes, as a card chooses
 HEADLINES = ("accuracy", "loss", *AVERAGED)
 Metrics = Mapping[str, float]  # of one run, by "<file>.<key>": "evaluate.accuracy"
-EpochRow = Mapping[str, float | None]
-Kind = Literal["share", "loss", "training loss", "count", "time"]
+CheckWord = Literal["matches", "differs", "not comparable", "left blank", "not measured"]
 
 # What may make a figure another one than the card's, by the keys of params.yaml or their sections.
 # Seeds are not among them: runs that differ in seed only are repeats of one recipe.
@@ -26,59 +27,54 @@ _SCORE = (
     "train.weight_decay", "train.betas", "train.epsilon", "train.batch_size", "train.epochs",
     "train.max_steps", "train.precision", "train.load_best",
 )  # fmt: skip
+_TIME = "milliseconds_per_example"
+
+_NAMES = {
+    "accuracy": "accuracy",
+    "loss": "cross-entropy loss",
+    "f1": "F1 ({averaging})",
+    "precision": "precision ({averaging})",
+    "recall": "recall ({averaging})",
+}
 
 
 @dataclass(frozen=True)
-class Measure:
-    """What a claim is about."""
+class Check:
+    """A figure that a recipe fixes, or the machine: seeds do not move it."""
 
-    name: str  # for people; {averaging} is the card's
+    name: str  # for people
     metric: str  # the run's, by "<file>.<key>"
-    kind: Kind  # how it varies from run to run
     depends_on: tuple[str, ...]  # keys or sections of the recipe that make it another figure
 
 
-_MEASURES = {
-    "accuracy": Measure("accuracy", "evaluate.accuracy", "share", _SCORE),
-    "loss": Measure("cross-entropy loss", "evaluate.loss", "loss", _SCORE),
-    "f1": Measure("F1 ({averaging})", "evaluate.f1_{averaging}", "share", _SCORE),
-    "precision": Measure(
-        "precision ({averaging})", "evaluate.precision_{averaging}", "share", _SCORE
-    ),
-    "recall": Measure("recall ({averaging})", "evaluate.recall_{averaging}", "share", _SCORE),
-    "milliseconds_per_example": Measure(
-        "time per example", "evaluate_time.milliseconds_per_example", "time", ()
-    ),
-    "steps": Measure("optimizer steps", "train.steps", "count", _STEPS),
-    "train_rows": Measure("training rows", "split.train_rows", "count", _TRAINED_ROWS),
-    "validation_rows": Measure("validation rows", "split.validation_rows", "count", _TRAINED_ROWS),
-    "test_rows": Measure("test rows", "split.test_rows", "count", _ROWS),
-    "scored_rows": Measure("scored rows", "evaluate.rows", "count", _ROWS),
-    "parameters": Measure("parameters", "train.parameters", "count", ("model",)),
-    "model_mebibytes": Measure("model file, MiB", "train.model_bytes", "count", ("model",)),
-}
-_EPOCH_MEASURES = {
-    "training_loss": Measure(
-        "training loss", "", "training loss", (*_SCORE, "train.logging_steps")
-    ),
-    "epoch": Measure("epoch", "", "count", ("train.max_steps",)),
-    "step": Measure("step", "", "count", (*_TRAINED_ROWS, "train.batch_size", "train.max_steps")),
-    "validation_loss": Measure("validation loss", "", "loss", _SCORE),
-    "accuracy": Measure("accuracy", "", "share", _SCORE),
+_CHECKS = {
+    "steps": Check("optimizer steps", "train.steps", _STEPS),
+    "train_rows": Check("training rows", "split.train_rows", _TRAINED_ROWS),
+    "validation_rows": Check("validation rows", "split.validation_rows", _TRAINED_ROWS),
+    "test_rows": Check("test rows", "split.test_rows", _ROWS),
+    "scored_rows": Check("scored rows", "evaluate.rows", _ROWS),
+    "parameters": Check("parameters", "train.parameters", ("model",)),
+    "model_mebibytes": Check("model file, MiB", "train.model_bytes", ("model",)),
+    _TIME: Check("time per example", f"evaluate_time.{_TIME}", ()),
 }
 
 
 @dataclass(frozen=True)
 class JudgedClaim:
-    """One claim and what came of it."""
+    """A claimed score or loss and what came of it."""
 
-    key: str  # of the claim in its card, or `epoch_<n>_<column>` for a cell of its table
+    key: str  # of the claim in its card
     name: str  # for people
-    metric: str  # ours, by "<file>.<key>"; empty for a cell of the table
+    metric: str  # ours, by "<file>.<key>"
     printed: str  # the claim as the card prints it
     claimed: PrintedFigure | None  # the interval it stands for; None for a placeholder
-    measured: float | None  # ours in plain units, the mean over runs; None without any
+    values: tuple[float, ...]  # ours in plain units, one a run
     verdict: Verdict
+
+    @property
+    def measured(self) -> float | None:
+        """Ours, the mean over runs; None without any."""
+        return self.verdict.mean
 
     @property
     def shown(self) -> str:
@@ -87,21 +83,8 @@ class JudgedClaim:
 
     @property
     def full(self) -> str:
-        """Ours with digits to spare: four decimals, or a count."""
-        if self.measured is None or self.claimed is None:
-            return self.shown
-        return f"{self.measured:.4f}" if self.measured < 10 else f"{self.measured:,.0f}"
-
-    @property
-    def word(self) -> str:
-        """The verdict's word; for a placeholder, that our figure fills it in."""
-        filled = self.claimed is None and self.measured is not None
-        return "blank filled in" if filled else self.verdict.word
-
-    @property
-    def short_word(self) -> str:
-        """The verdict's word; "blank" for a placeholder."""
-        return self.verdict.word if self.claimed else "blank"
+        """Ours with digits to spare."""
+        return self.shown if self.measured is None else f"{self.measured:.4f}"
 
     @property
     def difference(self) -> float | None:
@@ -109,6 +92,18 @@ class JudgedClaim:
         if self.claimed is None or self.measured is None:
             return None
         return self.measured - self.claimed.value
+
+
+@dataclass(frozen=True)
+class CheckedFigure:
+    """A claimed count or time beside ours: a check of the recipe, with no error rate to it."""
+
+    key: str  # of the claim in its card
+    name: str  # for people
+    printed: str  # as the card prints it
+    shown: str  # ours in the card's own format; empty without a measurement
+    word: CheckWord
+    reason: str
 
 
 def breaking_deviations(recipe: Recipe, precision: str | None = None) -> list[str]:
@@ -130,7 +125,7 @@ def breaking_deviations(recipe: Recipe, precision: str | None = None) -> list[st
 def judge_claims(
     recipe: Recipe, runs: Sequence[Metrics], precision: str | None = None
 ) -> list[JudgedClaim]:
-    """Judge each figure that a card claims, in the card's order.
+    """Judge each score and loss that a card claims: accuracy, loss, F1, precision and recall.
 
     Args:
         recipe: of the runs, which differ in seed only.
@@ -138,110 +133,126 @@ def judge_claims(
         precision: as in `breaking_deviations`.
     """
     claims, breaking = recipe.card.claims, breaking_deviations(recipe, precision)
-    judged = []
-    for key, of_any in _MEASURES.items():
+    differs = _concerned(breaking, _SCORE)
+    metrics = {k: f"evaluate.{k}_{claims.averaging}" for k in AVERAGED}
+    found = []
+    for key, name in _NAMES.items():
         printed = getattr(claims, key)
         if printed is None:
             continue
-        name, metric = (text.format(averaging=claims.averaging)
-                        for text in (of_any.name, of_any.metric))  # fmt: skip
-        scale = 1 / MEBIBYTE if key == "model_mebibytes" else 1
-        values = [run[metric] * scale for run in runs if metric in run]
-        measure = replace(of_any, name=name, metric=metric)
-        judged.append(_judge(key, measure, printed, values, breaking, recipe))
-    return judged
-
-
-def judge_epochs(
-    recipe: Recipe, tables: Sequence[Sequence[EpochRow]], precision: str | None = None
-) -> list[list[JudgedClaim]]:
-    """Judge each cell of a card's per-epoch table by the same epoch of our `tables`.
-
-    Returns:
-        For each of the card's rows its five cells, as `EPOCH_FIELDS` has them.
-    """
-    breaking = breaking_deviations(recipe, precision)
-    judged = []
-    for printed_row in recipe.card.claims.epochs:
-        number = parse_figure(printed_row[1]).value
-        rows = [row for table in tables for row in table if row["epoch"] == number]
-        cells = []
-        for (field, of_any), printed in zip(_EPOCH_MEASURES.items(), printed_row, strict=True):
-            measure = replace(of_any, name=f"{of_any.name}, epoch {number:g}")
-            values = [value for row in rows if (value := row.get(field)) is not None]
-            key = f"epoch_{number:g}_{field}"
-            cells.append(_judge(key, measure, printed, values, breaking, recipe))
-        judged.append(cells)
-    return judged
+        metric = metrics.get(key, f"evaluate.{key}")
+        values = tuple(run[metric] for run in runs if metric in run)
+        claimed = None if is_blank(printed) else parse_figure(printed)
+        verdict = Verdict("not measured", "")
+        named = name.format(averaging=claims.averaging)
+        found.append(JudgedClaim(key, named, metric, printed, claimed, values, verdict))
+    together = sum(c.claimed is not None and bool(c.values) for c in found) or 1
+    return [
+        replace(claim, verdict=_judge(claim, recipe, runs, differs, together)) for claim in found
+    ]
 
 
 def _judge(
-    key: str,
-    measure: Measure,
-    printed: str,
-    values: list[float],
-    breaking: list[str],
+    claim: JudgedClaim,
     recipe: Recipe,
-) -> JudgedClaim:
-    claimed = None if is_blank(printed) else parse_figure(printed)
-    depends_on, rules = measure.depends_on, recipe.verdict
-    differs = [k for k in breaking if k in depends_on or k.partition(".")[0] in depends_on]
-    if measure.kind == "time":
-        differs = ["the machine"]  # the cards do not say which one they timed
-    margin, sd = {
-        "share": (rules.share_margin, rules.share_sd),
-        "loss": (rules.loss_margin, rules.loss_sd),
-        # the published spread is of losses on rows held out
-        "training loss": (rules.loss_margin, None),
-    }.get(measure.kind, (0.0, None))
-    verdict = judge(
-        claimed,
-        values,
-        margin=margin,
-        published_sd=sd if recipe.reviews_name == "imdb" else None,
-        deviations=differs if claimed is not None else [],
+    runs: Sequence[Metrics],
+    differs: Sequence[str],
+    together: int,
+) -> Verdict:
+    rules, loss = recipe.verdict, claim.key == "loss"
+    rule = Rule(
+        margin=rules.loss_margin if loss else rules.share_margin,
         level=rules.level,
-        exact=measure.kind == "count",
+        together=together,
+        highest=math.inf if loss else 1.0,
     )
-    mean = sum(values) / len(values) if values else None
-    return JudgedClaim(key, measure.name, measure.metric, printed, claimed, mean, verdict)
+    sizes = [run.get(key, 0.0) for run in runs[:1] for key in ("split.train_rows", "evaluate.rows")]
+    earlier = earlier_spread(claim.key, recipe.reviews_name, *sizes) if sizes else None
+    return judge(
+        claim.claimed,
+        claim.values,
+        rule,
+        earlier=earlier,
+        row_variance=row_variance(recipe, claim.metric, runs),
+        deviations=differs if claim.claimed is not None else [],
+    )
 
 
-def summarised_metrics(averaging: str | None) -> dict[str, str]:
-    """What a summary holds of a run's metrics: "<file>.<key>" by its short names for them.
+def scores_our_rows(recipe: Recipe) -> bool:
+    """Whether the card scored the very rows that a run of its recipe scores.
 
-    Args:
-        averaging: of F1, precision and recall, as the card has it.
+    All test rows are the same for everyone. Rows that are drawn are, where the card states the
+    seed of the draw.
     """
-    names = {"accuracy": "evaluate.accuracy", "loss": "evaluate.loss"}
-    names |= {key: f"evaluate.{key}_{averaging or 'binary'}" for key in AVERAGED}
-    names |= {key: f"evaluate.{key}" for key in ("roc_auc", "calibration_error")}
-    names |= {"scored_rows": "evaluate.rows", "train_rows": "split.train_rows"}
-    return names | {"steps": "train.steps", "best_epoch": "train.best_epoch"}
+    split = recipe.card.split
+    drawn = split.scored_set != "test" or split.scored_rows != "all"
+    return not drawn or "split.seed" not in recipe.card.unspecified
 
 
-def summarise_run(
-    recipe: Recipe, metrics: Metrics, judged: Sequence[JudgedClaim]
-) -> dict[str, float | str]:
-    """The figures that people compare runs by, the most asked for first; five decimals.
+def row_variance(recipe: Recipe, metric: str, runs: Sequence[Metrics]) -> float | None:
+    """The variance of claim minus ours by their test rows; None if the runs do not tell.
 
-    Returns:
-        By short names. `claimed` is of accuracy, and `verdict` too, or of the loss where no
-        accuracy is claimed. What the card does not claim or the run does not have has no key.
+    That of our score over rows, as `confusion_errors` has it, once for our rows and once for the
+    claim's.
     """
-    names = summarised_metrics(recipe.card.claims.averaging)
-    claims = {c.key: c for c in judged}
-    accuracy, loss = claims.get("accuracy"), claims.get("loss")
-    headline = accuracy or loss
-    first: dict[str, float | str | None] = {
-        "accuracy": metrics.get("evaluate.accuracy"),
-        "claimed": accuracy.claimed.value if accuracy and accuracy.claimed else None,
-        "verdict": headline.short_word if headline else None,
-        "loss": metrics.get("evaluate.loss"),
-        "f1": metrics.get(names["f1"]),
-        "claimed_loss": loss.claimed.value if loss and loss.claimed else None,
-        "loss_verdict": loss.short_word if loss else None,
-    }
-    figures = first | {short: metrics.get(name) for short, name in names.items()}
-    rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in figures.items()}
-    return {key: value for key, value in rounded.items() if value is not None}
+    if scores_our_rows(recipe):
+        return 0.0
+    errors = [error for run in runs if (error := _row_error(metric, run)) is not None]
+    rows = [run["evaluate.rows"] for run in runs if "evaluate.rows" in run]
+    if not errors or not rows:
+        return None
+    printed = recipe.card.claims.scored_rows
+    theirs = rows[0] if printed is None or is_blank(printed) else parse_figure(printed).value
+    ours = sum(error**2 for error in errors) / len(errors)
+    return ours * (1 + rows[0] / theirs)
+
+
+def _row_error(metric: str, run: Metrics) -> float | None:
+    """Standard error of a run's score over rows; None where the run does not tell."""
+    if metric == "evaluate.loss":
+        return run.get("evaluate.loss_error")
+    keys = ("true_negatives", "false_positives", "false_negatives", "true_positives")
+    counts = [run.get(f"evaluate.{key}") for key in keys]
+    found = [count for count in counts if count is not None]
+    if len(found) < len(keys):
+        return None
+    return confusion_errors(found)[metric.removeprefix("evaluate.")]
+
+
+def check_claims(
+    recipe: Recipe, metrics: Metrics, precision: str | None = None
+) -> list[CheckedFigure]:
+    """Hold the counts and times that a card claims against a run's, in the card's order."""
+    breaking = breaking_deviations(recipe, precision)
+    checked = []
+    for key, check in _CHECKS.items():
+        printed = getattr(recipe.card.claims, key)
+        if printed is None:
+            continue
+        value = metrics.get(check.metric)
+        if value is not None and key == "model_mebibytes":
+            value /= MEBIBYTE
+        shown = "" if value is None else print_like(printed, value)
+        word, reason = _check(key, printed, value, _concerned(breaking, check.depends_on))
+        checked.append(CheckedFigure(key, check.name, printed, shown, word, reason))
+    return checked
+
+
+def _check(
+    key: str, printed: str, value: float | None, differs: Sequence[str]
+) -> tuple[CheckWord, str]:
+    if is_blank(printed):
+        return "left blank", "The card leaves this figure blank."
+    if value is None:
+        return "not measured", "The run did not measure it."
+    if key == _TIME:
+        return "not comparable", "The card does not say which machine it timed."
+    if differs:
+        return "not comparable", f"The run differs from the card's in {', '.join(differs)}."
+    if parse_figure(printed).covers(value):
+        return "matches", "The run's figure prints as the card's."
+    return "differs", f"The run counted {value:,.12g}."
+
+
+def _concerned(breaking: Sequence[str], depends_on: Sequence[str]) -> list[str]:
+    return [k for k in breaking if k in depends_on or k.partition(".")[0] in depends_on]

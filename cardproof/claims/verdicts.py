@@ -1,147 +1,219 @@
-"""Whether our runs reproduce a printed claim: one word, and the sentence that gives the reason."""
+"""Whether our runs reproduce a printed figure: one word, and the sentences that give the reason.
+
+Two questions are asked, each with an error rate of its own, and the word says both answers:
+
+                             shown to be within the margin    not shown to be
+    consistent with          reproduced                       undecided
+    not consistent           equivalent                       higher, or lower
+
+*Consistent*: the claim may be a run of our recipe; a true claim is denied this at most at 1 - level
+over all figures of a card together. *Within the margin*: the mean that our recipe has over seeds is
+shown to be no farther than the margin from the claim; a mean at the margin or beyond is called so
+at most at 1 - level, each figure by itself.
+"""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
-from cardproof.evaluation.statistics import (
-    Interval,
-    Summary,
-    equivalence_test,
-    prediction_interval,
-    summarise,
-)
+from cardproof.claims.variation import Spread, Widths, own_spread, pooled, widths
+from cardproof.evaluation.statistics import Interval, summarise
 from cardproof.recipe.reported import PrintedFigure
 
-Word = Literal["reproduced", "equivalent", "higher", "lower", "not comparable", "not testable"]
+Word = Literal[
+    "reproduced", "undecided", "equivalent", "higher", "lower",
+    "not comparable", "left blank", "not measured",
+]  # fmt: skip
+MOST_SEEDS = 50  # nobody runs more to settle one figure
+_SLACK = 1e-9  # far above the error of a float64, far below a digit that anyone prints
 
-EQUIVALENCE_LEVEL = 0.05
+
+class Rule(NamedTuple):
+    """When a figure counts as the claimed one.
+
+    Attributes:
+        margin: the largest difference that does not matter, in the figure's units.
+        level: 1 minus the error rate of each of the two answers.
+        together: of how many figures of the card the error rate is.
+        highest: that the figure can be; none can be below 0.
+    """
+
+    margin: float
+    level: float = 0.95
+    together: int = 1
+    highest: float = math.inf
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What our runs say about a claim; what was not needed or cannot be computed is None."""
+    """What our runs say about a claim; what is not known is None."""
 
     word: Word  # `higher` and `lower` say where our measurement lies, seen from the claim
-    reason: str  # one sentence with the numbers
-    interval: Interval | None = None  # where one more run lies
+    reason: str  # with the numbers
     n: int = 0  # our runs
     mean: float | None = None
-    sd: float | None = None
-    p_equivalence: float | None = None
+    spread: Spread | None = None  # of one run, by our runs and earlier repeats
+    margin: float | None = None
+    interval: Interval | None = None  # where one more run lies
+    mean_interval: Interval | None = None  # of our recipe's mean over seeds
+    smallest_difference: float | None = None  # from the claim: nearer ones are consistent with it
+    more_seeds: int | None = None  # that decide, if mean and spread stay as they are
+
+
+def consistent(distance: Any, half_unit: float, found: Widths) -> Any:
+    """Whether a claim at that distance from our mean may be one of our recipe's runs."""
+    return distance <= found.run + half_unit + _SLACK
+
+
+def within_margin(distance: Any, half_unit: float, found: Widths, margin: float) -> Any:
+    """Whether our recipe's mean is shown to be within the margin of the claim.
+
+    Two one-sided t tests (Schuirmann 1987, J. Pharmacokinet. Biopharm. 15), written as an interval
+    that lies within the margin, from whichever number was rounded to the printed one.
+    """
+    return distance + half_unit + found.mean < margin - _SLACK
 
 
 def judge(
     claim: PrintedFigure | None,
     measured: Sequence[float],
+    rule: Rule,
     *,
-    margin: float,
-    published_sd: float | None,
-    deviations: Sequence[str],
-    level: float = 0.95,
-    exact: bool = False,
+    earlier: Spread | None = None,
+    row_variance: float | None = 0.0,
+    deviations: Sequence[str] = (),
 ) -> Verdict:
     """Compare our runs with a claim.
-
-    The first rule that fits decides: deviations from the card's base, reviews, split or recipe;
-    nothing to compare; the claim meets the prediction interval of one more run (reproduced); our
-    mean is shown to be within the margin (equivalent); else higher or lower.
 
     Args:
         claim: the printed figure; None for a blank.
         measured: one figure per run that finished.
-        margin: the largest difference that does not matter, in the figure's units.
-        published_sd: standard deviation of published runs, for a single run of ours; 0 says as
-            little as None.
-        deviations: what our runs do differently, each in a few words.
-        level: of the prediction interval.
-        exact: the figure is a count (steps, rows) that seeds do not move: no interval, no test.
+        rule: when it counts as the claimed one.
+        earlier: the spread over seeds that is known from earlier repeats.
+        row_variance: of claim minus ours by their test rows; 0 if these are the same, None if it
+            is not known.
+        deviations: what our runs do differently from the card, each in a few words.
 
     Raises:
         StatisticsError: a figure is NaN or infinite.
     """
-    ours = summarise(measured) if len(measured) else Summary(0, math.nan, None)
-    found = Verdict("not testable", "", n=ours.n, mean=ours.mean if ours.n else None, sd=ours.sd)
+    n = len(measured)
+    found = Verdict("not measured", "", n=n, margin=rule.margin)
+    if n:
+        found = replace(found, mean=summarise(measured).mean)
     if deviations:
         reason = f"Our runs differ from the card's in {_listed(deviations)}."
         return replace(found, word="not comparable", reason=reason)
     if claim is None:
-        return replace(found, reason=f"The card leaves this figure blank; we have {_runs(ours.n)}.")
-    if not ours.n:
+        return replace(found, word="left blank", reason="The card leaves this figure blank.")
+    if not n:
         return replace(found, reason=f"No run of ours measured the claimed {_claimed(claim)}.")
-    if exact:
-        return _judge_count(claim, measured, found)
-    return _judge_figure(claim, measured, found, margin, published_sd or None, level)
-
-
-def _judge_figure(
-    claim: PrintedFigure,
-    measured: Sequence[float],
-    found: Verdict,
-    margin: float,
-    published_sd: float | None,
-    level: float,
-) -> Verdict:
-    ours = summarise(measured)
-    said = _described(claim, ours)
-    if ours.sd is None and published_sd is None:
-        if claim.covers(ours.mean):  # so would any interval around it
-            reason = f"{said} prints as the claimed {_claimed(claim)}."
-            return replace(found, word="reproduced", reason=reason)
-        reason = (
-            f"{said} is not the claimed {_claimed(claim)}, and no spread is known that says how "
-            "far apart two runs may lie."
+    spread = pooled([earlier, own_spread(measured)])
+    if spread is None or row_variance is None:
+        lacking = (
+            "one run has no spread over seeds, and no earlier repeats of such runs are known; run "
+            "two seeds or more"
+            if spread is None
+            else "how far it lies apart on other test rows than ours is not on record"
         )
-        return replace(found, reason=reason)
-    interval = prediction_interval(measured, level, published_sd)
-    p = equivalence_test(measured, claim, margin, published_sd)
-    found = replace(found, interval=interval, p_equivalence=p)
-    spread = "" if interval.source == "seeds" else ", by the spread of published runs"
-    where = (
-        f"{said} puts one more run at {_number(interval.low, claim)} to "
-        f"{_number(interval.high, claim)} ({100 * level:g} %{spread})"
+        reason = f"{_ours(claim, found)} beside the claimed {_claimed(claim)}: {lacking}."
+        return replace(found, word="undecided", reason=reason)
+    return _decide(claim, replace(found, spread=spread), rule, row_variance)
+
+
+def _decide(claim: PrintedFigure, found: Verdict, rule: Rule, row_variance: float) -> Verdict:
+    assert found.mean is not None
+    assert found.spread is not None
+    width = widths(found.spread, found.n, row_variance, rule.level, rule.together)
+    run, mean = float(width.run), float(width.mean)
+    middle = found.mean
+    found = replace(
+        found,
+        interval=_around(middle, run, rule, rule.level),
+        mean_interval=_around(middle, mean, rule, 2 * rule.level - 1),
+        smallest_difference=run + claim.half_unit,
     )
-    if claim.covers(interval.nearest(claim.value)):
-        reason = f"{where}, which meets the claimed {_claimed(claim)}."
-        return replace(found, word="reproduced", reason=reason)
-    where += f", which misses the claimed {_claimed(claim)}"
-    distance = f"within ±{margin:.3g} of it (p = {p:.2g})"
-    if p < EQUIVALENCE_LEVEL:
-        return replace(found, word="equivalent", reason=f"{where}, but our mean is {distance}.")
-    # the claim lies outside the interval, so the mean is on one side of it
-    word: Word = "higher" if ours.mean > claim.value else "lower"
-    reason = f"{where}: ours is {word}, and not shown to be {distance}."
-    return replace(found, word=word, reason=reason)
-
-
-def _judge_count(claim: PrintedFigure, measured: Sequence[float], found: Verdict) -> Verdict:
-    least, most = float(min(measured)), float(max(measured))
-    counted = f"{least:,.12g}" if least == most else f"{least:,.12g} to {most:,.12g}"
-    said = f"{_runs(found.n)} counted {counted}"
-    if all(claim.covers(value) for value in measured):
-        reason = f"Our {said}, which prints as the claimed {_claimed(claim)}."
-        return replace(found, word="reproduced", reason=reason)
-    word: Word
-    if not claim.covers(least) and least > claim.value:
-        word = "higher"
-    elif not claim.covers(most) and most < claim.value:
-        word = "lower"
+    distance = abs(middle - claim.value)
+    near = bool(consistent(distance, claim.half_unit, width))
+    shown = bool(within_margin(distance, claim.half_unit, width, rule.margin))
+    if near:
+        word: Word = "reproduced" if shown else "undecided"
+    elif shown:
+        word = "equivalent"
     else:
-        reason = f"Our {said}: not one count to compare with the claimed {_claimed(claim)}."
-        return replace(found, reason=reason)
-    reason = f"Our {said}, {word} than the claimed {_claimed(claim)}."
-    return replace(found, word=word, reason=reason)
+        word = "higher" if middle > claim.value else "lower"
+    if word == "undecided":
+        found = replace(found, more_seeds=_more_seeds(claim, found, rule, row_variance))
+    return replace(found, word=word, reason=_reason(claim, replace(found, word=word), rule))
 
 
-def _runs(n: int) -> str:
-    return {0: "no run", 1: "1 run"}.get(n, f"{n} runs")
+def _around(mean: float, half: float, rule: Rule, level: float) -> Interval:
+    return Interval(max(mean - half, 0.0), min(mean + half, rule.highest), level, "seeds")
 
 
-def _described(claim: PrintedFigure, ours: Summary) -> str:
-    if ours.sd is None:
-        return f"Our one run at {_number(ours.mean, claim)}"
-    return f"The mean {_number(ours.mean, claim)} of our {ours.n} runs (sd {ours.sd:.2g})"
+def _more_seeds(
+    claim: PrintedFigure, found: Verdict, rule: Rule, row_variance: float
+) -> int | None:
+    """The fewest more runs that decide, if mean and spread stay as they are; None: above 50."""
+    assert found.mean is not None
+    assert found.spread is not None
+    distance = abs(found.mean - claim.value)
+    for more in range(1, MOST_SEEDS + 1):
+        spread = Spread(found.spread.sd, found.spread.df + more)
+        width = widths(spread, found.n + more, row_variance, rule.level, rule.together)
+        near = consistent(distance, claim.half_unit, width)
+        if not near or within_margin(distance, claim.half_unit, width, rule.margin):
+            return more
+    return None
+
+
+def _reason(claim: PrintedFigure, found: Verdict, rule: Rule) -> str:
+    """The two answers with their numbers, and what would decide."""
+    assert found.interval is not None
+    assert found.mean_interval is not None
+    one_more = f"One more run would lie in {_range(found.interval, claim)}"
+    together = f" for {rule.together} figures together" if rule.together > 1 else ""
+    one_more += f" ({100 * rule.level:g} %{together})"
+    holds = "which holds" if found.word in ("reproduced", "undecided") else "which does not hold"
+    said = f"{_ours(claim, found)}. {one_more}, {holds} the claimed {_claimed(claim)}"
+    shown = found.word in ("reproduced", "equivalent")
+    said += "; " if shown == (found.word == "reproduced") else "; yet "
+    said += f"our mean over seeds is {'' if shown else 'not '}shown to be within "
+    said += f"±{rule.margin:.3g} of it ({_range(found.mean_interval, claim)}, "
+    said += f"{100 * found.mean_interval.level:g} %)."
+    return f"{said} {_what_would_decide(claim, found)}" if found.word == "undecided" else said
+
+
+def _what_would_decide(claim: PrintedFigure, found: Verdict) -> str:
+    assert found.smallest_difference is not None
+    assert found.margin is not None
+    told = f"A difference of {found.smallest_difference:.2g} or more would have shown."
+    if claim.half_unit >= found.margin:
+        return (
+            f"{told} No number of seeds decides: the card rounds to ±{claim.half_unit:.2g}, as "
+            "much as the margin."
+        )
+    if found.more_seeds is None:
+        return f"{told} More than {MOST_SEEDS} more seeds would be needed; see `cardproof plan`."
+    plural = "" if found.more_seeds == 1 else "s"
+    return (
+        f"{told} If mean and spread stay as they are, {found.more_seeds} more seed{plural} "
+        f"decide{'' if plural else 's'}; see `cardproof plan`."
+    )
+
+
+def _ours(claim: PrintedFigure, found: Verdict) -> str:
+    assert found.mean is not None
+    spread = f", sd {found.spread.sd:.2g} by {found.spread.df:g} degrees of freedom" if (
+        found.spread
+    ) else ""  # fmt: skip
+    runs = "our one run" if found.n == 1 else f"the mean of our {found.n} runs"
+    return f"{_number(found.mean, claim)} is {runs}{spread}"
+
+
+def _range(interval: Interval, claim: PrintedFigure) -> str:
+    return f"{_number(interval.low, claim)} to {_number(interval.high, claim)}"
 
 
 def _claimed(claim: PrintedFigure) -> str:
@@ -149,8 +221,8 @@ def _claimed(claim: PrintedFigure) -> str:
 
 
 def _number(value: float, claim: PrintedFigure) -> str:
-    """Two digits more than the claim, so that a near miss shows."""
-    return f"{value:,.{_places(claim) + 2}f}"
+    """At least four decimals, so that a near miss shows."""
+    return f"{value:,.{max(4, _places(claim))}f}"
 
 
 def _places(claim: PrintedFigure) -> int:

@@ -57,6 +57,12 @@ def cross_entropy(labels: Labels, logits: Floats) -> float:
     return float(row_losses(labels, logits).mean())
 
 
+def loss_error(labels: Labels, logits: Floats) -> float:
+    """Standard error of the mean cross-entropy over independent test rows, in nats."""
+    losses = row_losses(labels, logits)
+    return float(losses.std(ddof=1) / np.sqrt(len(losses))) if len(losses) > 1 else 0.0
+
+
 def score(labels: Labels, logits: Floats) -> dict[str, float]:
     """Headline figures of a classifier on labelled rows.
 

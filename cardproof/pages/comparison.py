@@ -17,9 +17,9 @@ from cardproof.tables import Value, write_csv
 
 FIGURE = "comparison.svg"
 HOW_TO_READ = (
-    "“Recipes differ” is said where two and more seeds of each were run and both intervals leave "
-    "out zero, the one over seeds after Holm's correction. With a single seed it is these models "
-    "that differ or not: McNemar's exact test of the two that are named, corrected likewise."
+    "“Recipes differ” is said where two and more seeds of each were run and p is below 0.05, over "
+    "seeds and test rows together. With a single seed on a side it is these models that differ or "
+    "not, over test rows."
 )
 
 

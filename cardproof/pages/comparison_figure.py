@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cardproof.claims.published import ReferenceDistribution, accuracies
-from cardproof.evaluation.statistics import prediction_interval
+from cardproof.claims.variation import own_spread, widths
 from cardproof.pages.drawing import BAND, CARD, INK, OURS, PAPER, Drawn, finish
 from cardproof.runs.groups import Group
 
@@ -74,15 +74,16 @@ def _places(heights: Sequence[float]) -> list[float]:
 
 def _draw_group(axes: Axes, group: Group, y: float) -> None:
     values = group.values("evaluate.accuracy")
-    if len(values) > 1:
-        found = prediction_interval(values, LEVEL)
-        ends = [max(found.low, 0), min(found.high, 1)]  # an accuracy is no more than that
+    spread = own_spread(values)
+    mean = sum(values) / len(values)
+    if spread:
+        half = float(widths(spread, len(values), 0.0, LEVEL).run)
+        ends = [max(mean - half, 0), min(mean + half, 1)]  # an accuracy is no more than that
         axes.plot(
             ends, [y, y], color=OURS, lw=1.6, alpha=0.5, zorder=2, label="one more seed, 95 %"
         )
         axes.plot(values, [y] * len(values), "o", color=OURS, ms=4.5, mfc=PAPER, mew=1.1,
                   zorder=4, label="a seed")  # fmt: skip
-    mean = sum(values) / len(values)
     axes.plot(mean, y, "o", color=OURS, ms=8.5, zorder=3, label="mean of our runs")
     claim = group.claim("accuracy")
     if claim and claim.claimed:

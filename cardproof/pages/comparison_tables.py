@@ -72,7 +72,7 @@ def claims_table(groups: Sequence[Group]) -> Table:
             ("seeds", "number", lambda of: str(of[1].verdict.n)),
             ("measured", "number", lambda of: number(of[1].measured)),
             ("one more run", "number", lambda of: interval(of[1].verdict.interval)),
-            ("verdict", "tag", lambda of: of[1].word),
+            ("verdict", "tag", lambda of: of[1].verdict.word),
             ("reason", "soft", lambda of: of[1].verdict.reason),
         ],
         [(group, claim) for group in groups for claim in group.claims],
@@ -83,21 +83,16 @@ def pairs_table(paired: Paired) -> Table:
     """Each pair that was tested."""
     return make_table(
         "paired tests",
-        "Differences of mean accuracy in points of a hundred, with 95 % intervals: on other rows, "
-        "these models held fixed (paired bootstrap), and with other seeds, these rows held fixed "
-        "(t test, paired by seed where seeds are shared, else Welch's). p-values are "
-        "Holm-corrected over these pairs.",
+        "Differences of mean accuracy in points of a hundred, with 95 % intervals over other test "
+        "rows and, of groups of several runs, other seeds. p-values are Holm-corrected over these "
+        "pairs.",
         [
             ("groups", "head", lambda p: f"{p.a} − {p.b}"),
             ("seeds", "number",
              lambda p: f"{p.runs_a} shared" if p.by_seed else f"{p.runs_a}, {p.runs_b}"),
             ("difference, points", "number", lambda p: f"{100 * p.difference:+.2f}"),
-            ("on other rows", "number", lambda p: points(p.over_rows)),
-            ("with other seeds", "number", lambda p: points(p.over_seeds)),
-            ("p, seeds", "number", lambda p: p_value(p.p_seeds_holm)),
-            ("McNemar compared", "text", lambda p: f"{p.model_a} with {p.model_b}"),
-            ("only one is right", "number", lambda p: f"{p.mcnemar.a_only} : {p.mcnemar.b_only}"),
-            ("p, McNemar", "number", lambda p: p_value(p.p_mcnemar_holm)),
+            ("95 % interval", "number", lambda p: points(p.interval)),
+            ("p", "number", lambda p: p_value(p.p_holm)),
             ("shown", "tag", lambda p: p.said),
         ],
         paired.pairs,
@@ -184,7 +179,7 @@ def group_rows(groups: Sequence[Group]) -> list[dict[str, Value]]:
             row: dict[str, Value] = {**of_group, "figure": key, "metric": metric}
             row |= found._asdict() if found else {"n": 0}
             if key in claims:
-                row |= {"claimed": claims[key].printed, "verdict": claims[key].word}
+                row |= {"claimed": claims[key].printed, "verdict": claims[key].verdict.word}
             rows.append(row)
     return rows
 
@@ -215,7 +210,7 @@ def mean_and_sd(summary: Summary | None) -> str:
 
 def word(claim: JudgedClaim | None) -> str:
     """A verdict in a word or two; a dash where there is no claim."""
-    return claim.word if claim else NONE
+    return claim.verdict.word if claim else NONE
 
 
 def _printed(claim: JudgedClaim | None) -> str:

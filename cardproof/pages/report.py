@@ -1,13 +1,12 @@
 """The report page (one HTML file) and the model card of a run."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from markupsafe import Markup
 
-from cardproof.claims.judge import HEADLINES, JudgedClaim
+from cardproof.claims.variation import NOT_MODELLED
 from cardproof.pages import report_tables as tables
 from cardproof.pages.explanations import explain
 from cardproof.pages.figures import WINDOWS
@@ -28,7 +27,9 @@ def render_page(findings: Findings, figures: Mapping[str, Markup]) -> str:
         epochs=tables.epochs_table(findings, with_card=True),
         tiles=tiles(findings),
         loss_caption=_loss_caption(findings),
-        verdict_summary=_summary(findings.claims),
+        sentence=findings.sentence,
+        not_modelled=NOT_MODELLED,
+        checks=tables.checks_table(findings),
         by=tables.analysis_tables(findings.analysis),
         errors=tables.errors_table(findings),
         data=tables.data_table(findings.outputs.run),
@@ -122,7 +123,7 @@ class Tile(NamedTuple):
 
 def tiles(findings: Findings) -> list[Tile]:
     """The claimed figures beside ours, then those of accuracy, loss and F1 that are not claimed."""
-    claims = [claim for claim in findings.claims if claim.key in HEADLINES]
+    claims = findings.claims
     metrics = findings.outputs.run.metrics
     shown = [Tile(c.name, c.printed if c.claimed else "", c.full or NONE) for c in claims]
     usual = {"accuracy": "accuracy", "loss": "cross-entropy loss", "f1": "F1 (binary)"}
@@ -143,12 +144,3 @@ def _loss_caption(findings: Findings) -> str:
         said = "The thin line is the mean of each logging interval, the thick one is smoothed"
     card = findings.outputs.run.recipe.card.claims.epochs
     return f"{said}{'; the orange marks are the card’s' if card else ''}."
-
-
-def _summary(claims: list[JudgedClaim]) -> str:
-    """How many claims came to which verdict, in one sentence."""
-    words = Counter(c.verdict.word for c in claims if c.claimed is not None)
-    blanks = sum(c.claimed is None for c in claims)
-    counted = [f"{count} {word}" for word, count in words.most_common()]
-    counted += [f"{blanks} left blank by the card"] if blanks else []
-    return f"Of {len(claims)} figures: {', '.join(counted)}."

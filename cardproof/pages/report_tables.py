@@ -10,7 +10,7 @@ from cardproof.evaluation.error_analysis import (
     Subset,
 )
 from cardproof.pages.explanations import shorten
-from cardproof.pages.formats import NONE, confidence, interval, number, percent
+from cardproof.pages.formats import NONE, confidence, number, percent
 from cardproof.pages.settings import Setting, label_names
 from cardproof.pages.tables import Cell, Column, ColumnOf, Pair, Table, Tagged, make_table
 from cardproof.recipe.reported import parse_figure
@@ -36,7 +36,6 @@ DUPLICATE = "Two texts are duplicates if they are the same to the character."
 
 def claims_table(findings: Findings) -> Table:
     """Each figure that the card claims, its verdict and the reason."""
-    over_rows = findings.intervals
     return make_table(
         "claims and verdicts",
         "",
@@ -45,13 +44,27 @@ def claims_table(findings: Findings) -> Table:
             ("claimed", "claimed", lambda c: c.printed),
             ("measured", "measured", lambda c: c.full or NONE),
             ("difference", "number*", _difference),
-            ("other test rows", "number*",
-             lambda c: interval(over_rows.get(c.metric.removeprefix("evaluate.")))),
-            ("verdict", "tag", lambda c: c.word),
+            ("verdict", "tag", lambda c: c.verdict.word),
         ],
         findings.claims,
         detail=lambda c: c.verdict.reason,
-    )  # fmt: skip
+    )
+
+
+def checks_table(findings: Findings) -> Table:
+    """Counts and times that the card claims, beside the run's."""
+    return make_table(
+        "checks of the recipe",
+        "",
+        [
+            ("figure", "head", lambda c: c.name),
+            ("claimed", "claimed", lambda c: c.printed),
+            ("measured", "measured", lambda c: c.shown or NONE),
+            ("check", "tag", lambda c: c.word),
+        ],
+        findings.checks,
+        detail=lambda c: c.reason,
+    )
 
 
 def _difference(claim: JudgedClaim) -> str:

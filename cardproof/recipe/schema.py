@@ -146,14 +146,11 @@ class Claims(Section):
 class VerdictRules(Section):
     """When a measurement is the same thing as a claim.
 
-    Margins are the differences that do not matter. The standard deviations are those of published
-    runs of one recipe, for where there is a single run of ours; null: none is known.
+    Margins are the differences that do not matter; the level is 1 minus the error rates.
     """
 
     share_margin: Annotated[float, Field(ge=0, lt=1)]
-    loss_margin: Annotated[float, Field(ge=0)]
-    share_sd: Annotated[float, Field(gt=0, lt=1)] | None
-    loss_sd: Annotated[float, Field(gt=0)] | None
+    loss_margin: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     level: Annotated[float, Field(gt=0.5, lt=1)]
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from cardproof.claims.judge import JudgedClaim, judge_claims, judge_epochs
+from cardproof.claims.judge import CheckedFigure, JudgedClaim, check_claims, judge_claims
+from cardproof.claims.summary import verdict_sentence
 from cardproof.evaluation import error_analysis as analysis
 from cardproof.evaluation.error_analysis import Calibration, Subset
 from cardproof.evaluation.intervals import score_intervals
@@ -64,8 +65,9 @@ class Findings:
 
     outputs: Outputs
     analysis: Analysis
-    claims: list[JudgedClaim]
-    claimed_epochs: list[list[JudgedClaim]]  # each cell of the card's per-epoch table
+    sentence: str  # the verdict on the card as a whole
+    claims: list[JudgedClaim]  # scores and losses
+    checks: list[CheckedFigure]  # counts and times
     intervals: dict[str, Interval]  # of the scores over rows, by the keys of `metrics.score`
     texts: list[str]  # of `analysis.errors`
 
@@ -97,12 +99,14 @@ def find(outputs: Outputs) -> Findings:
     """Analyse a run's predictions and judge its card's claims."""
     run, scored = outputs.run, outputs.scored
     found = analyse(scored, outputs.validation, outputs.reviews)
+    claims = judge_claims(run.recipe, [run.metrics], run.precision)
     return Findings(
         outputs=outputs,
         analysis=found,
-        claims=judge_claims(run.recipe, [run.metrics], run.precision),
-        claimed_epochs=judge_epochs(run.recipe, [outputs.epochs], run.precision),
-        intervals=score_intervals(scored.labels, scored.logits),
+        sentence=verdict_sentence(claims),
+        claims=claims,
+        checks=check_claims(run.recipe, run.metrics, run.precision),
+        intervals=score_intervals(scored.labels, scored.logits, scored.rows),
         texts=outputs.texts_of([error.index for error in found.errors]),
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from cardproof.claims.judge import HEADLINES, JudgedClaim, judge_claims
+from cardproof.claims.judge import JudgedClaim, judge_claims
 from cardproof.evaluation.statistics import Summary, summarise
 from cardproof.recipe.load import as_override
 from cardproof.recipe.schema import Recipe
@@ -52,9 +52,8 @@ class Group:
 
     @cached_property
     def claims(self) -> list[JudgedClaim]:
-        """The card's headline claims, judged by all runs."""
-        judged = judge_claims(self.recipe, [run.metrics for run in self.runs], self.precision)
-        return [claim for claim in judged if claim.key in HEADLINES]
+        """The scores and losses that the card claims, judged by all runs."""
+        return judge_claims(self.recipe, [run.metrics for run in self.runs], self.precision)
 
     def claim(self, key: str) -> JudgedClaim | None:
         """The claim of that key; None where the card makes none."""

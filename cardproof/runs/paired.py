@@ -1,52 +1,56 @@
-"""Paired tests between groups: whether accuracies differ beyond chance, and which chance.
+"""Paired comparisons between groups of runs: whether accuracies differ beyond chance.
 
-Two things make accuracies differ by chance, and each is looked at by itself:
+Two kinds of chance make accuracies differ, and one interval holds both: *other test rows* and, with
+two and more runs in each group, *other seeds*. Accuracy is a mean over seeds crossed with rows, and
+its variance is the sum of what each of the two adds, less what both count (a two-way random-effects
+model: Sellam et al. 2022, "The MultiBERTs", section 4, resample the same two ways; Owen 2007, Ann.
+Appl. Stat. 1, has the moments). Each part has its own t quantile, and the two half-widths are added
+as squares (Zou & Donner 2008, Stat. Med. 27), which keeps the level with two or three seeds, too.
 
-- *other test rows*, these very models. The difference is, row by row, the share of a group's seeds
-  that have the row right minus the same share of the other group; rows are resampled, never seeds
-  times rows, which are not independent (Sellam et al. 2022, "The MultiBERTs", section 4). McNemar's
-  exact test compares two single models on the same rows, one of each group; it says nothing of
-  other seeds (Dietterich 1998, Neural Computation 10, section 3.1).
-- *other seeds*, these very rows. Each run is one observation. Where all seeds of one group are
-  among the other's, and are two or more, runs are paired by seed and all figures are of the shared
-  seeds: runs of one seed start from the same head and see the rows in the same order, so much of
-  their luck is common and cancels out (Bouthillier et al. 2021, "Accounting for Variance in Machine
-  Learning Benchmarks", section 4). Student's t test of the differences; without shared seeds
-  Welch's (1947, Biometrika 34), of two runs and more on each side.
+- Rows are the same for both groups: their part is of the difference row by row, neighbouring rows
+  in blocks (`design_effect`), and two rows are added of which each group has one right, as Agresti
+  & Min (2005, Stat. Med. 24) do for few rows.
+- Seeds: where all seeds of one group are among the other's, and are two or more, runs are paired by
+  seed and all figures are of the shared seeds: runs of one seed start from the same head and see
+  the rows in the same order, so much of their luck is common and cancels out (Bouthillier et al.
+  2021, "Accounting for Variance in Machine Learning Benchmarks", section 4). Else the variances of
+  the two groups are added (Welch 1947, Biometrika 34).
 
-That recipes differ is said only where both agree. P-values are Holm-corrected over all pairs that
-were tested, each test among its own; an interval is of its pair alone.
+With a single run in a group nothing is known of other seeds: the interval is over rows, and what it
+shows is of these models. P-values are Holm-corrected over all pairs that were compared; an interval
+is of its pair alone.
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import optimize, special
 
-from cardproof.evaluation.statistics import (
-    Interval,
-    McNemar,
-    bootstrap_interval,
-    holm,
-    mcnemar_exact,
-)
-from cardproof.runs.groups import Group, plain
+from cardproof.evaluation.statistics import Interval, Source, design_effect, holm
+from cardproof.runs.groups import Group
 from cardproof.runs.reading import Run
 
 LEVEL = 0.95
 ALPHA = 0.05
 NOT_SHOWN = "not shown"
-SEED = 0  # of the draws: the same runs give the same intervals
-_NO_SPREAD = 1e-12  # accuracies are counts over rows: what is below is rounding
 MOST_GROUPS = 10  # up to 45 pairs; above, each group against the best one only
+
+
+class Part(NamedTuple):
+    """A part of a variance, and how well it is known."""
+
+    variance: float
+    df: float
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two groups on the same rows; figures over seeds are None with one run on a side."""
+    """Two groups on the same rows."""
 
     a: str  # label of the first group
     b: str
@@ -55,22 +59,29 @@ class Pair:
     runs_b: int
     by_seed: bool  # whether runs were paired by seed
     difference: float  # mean accuracy of a minus that of b
-    over_rows: Interval  # 95 % of the difference on other test rows, the models held fixed
-    over_seeds: Interval | None  # 95 % on other seeds, the rows held fixed
-    p_seeds: float | None  # of the t test
-    model_a: str  # the two runs that McNemar compared, and the seed of each
-    model_b: str
-    mcnemar: McNemar
-    p_seeds_holm: float | None = None  # corrected over all pairs, as the next
-    p_mcnemar_holm: float = 1.0
+    interval: Interval  # 95 % of it, over rows and, with two runs and more on each side, seeds
+    parts: tuple["Part", ...]  # of the difference's variance: rows, and seeds if there are several
+    a_only: int | None  # rows that only a has right; None of several runs
+    b_only: int | None
+    p: float  # that there is no difference
+    p_holm: float = 1.0  # corrected over all pairs
 
     @property
     def said(self) -> str:
-        """What the tests together say, in a few words."""
-        beyond = not self.over_rows.low <= 0 <= self.over_rows.high
-        if self.p_seeds_holm is not None:
-            return "recipes differ" if self.p_seeds_holm < ALPHA and beyond else NOT_SHOWN
-        return "these models differ" if self.p_mcnemar_holm < ALPHA and beyond else NOT_SHOWN
+        """What is shown, in a few words."""
+        if self.p_holm >= ALPHA:
+            return NOT_SHOWN
+        return "recipes differ" if self.over_seeds else "these models differ"
+
+    @property
+    def over_seeds(self) -> bool:
+        """Whether the interval is over seeds, too; not with one run on a side."""
+        return len(self.parts) > 1
+
+    @property
+    def error(self) -> float:
+        """Standard error of the difference."""
+        return math.sqrt(sum(part.variance for part in self.parts))
 
 
 @dataclass(frozen=True)
@@ -126,7 +137,7 @@ def _scored(group: Group) -> list[Run]:
 
 
 def _accuracy(group: Group) -> float:
-    return float(np.mean(_shares(_scored(group))))
+    return float(_right(_scored(group)).mean())
 
 
 def _obstacle(a: Group, b: Group) -> str:
@@ -145,25 +156,46 @@ def _obstacle(a: Group, b: Group) -> str:
 
 def _test(a: Group, b: Group) -> Pair:
     runs_a, runs_b, by_seed = _observations(_scored(a), _scored(b))
-    row_differences = _row_differences(_right(runs_a), _right(runs_b))
-    over_seeds, p_seeds = _over_seeds(_shares(runs_a), _shares(runs_b), by_seed)
-    model_a, model_b = _models(runs_a, runs_b)
-    assert model_a.scored and model_b.scored
+    right_a, right_b = _right(runs_a), _right(runs_b)
+    first = runs_a[0].scored
+    assert first
+    by_row = _row_differences(right_a, right_b)
+    parts = (_row_part(by_row, first.places), *_seed_parts(right_a, right_b, by_seed))
+    difference, half = float(by_row.mean()), half_width(parts, 1 - LEVEL)
+    source: Source = "seeds and rows" if len(parts) > 1 else "rows"
+    single = len(runs_a) == len(runs_b) == 1
     return Pair(
         a=a.label,
         b=b.label,
-        rows=model_a.scored.what,
+        rows=first.what,
         runs_a=len(runs_a),
         runs_b=len(runs_b),
         by_seed=by_seed,
-        difference=float(row_differences.mean()),
-        over_rows=bootstrap_interval(row_differences, SEED, level=LEVEL),
-        over_seeds=over_seeds,
-        p_seeds=p_seeds,
-        model_a=f"{plain(model_a.name)} (seed {model_a.seed})",
-        model_b=f"{plain(model_b.name)} (seed {model_b.seed})",
-        mcnemar=mcnemar_exact(model_a.scored.right, model_b.scored.right),
+        difference=difference,
+        interval=Interval(difference - half, difference + half, LEVEL, source),
+        parts=parts,
+        a_only=int((by_row > 0).sum()) if single else None,
+        b_only=int((by_row < 0).sum()) if single else None,
+        p=_p_value(abs(difference), parts),
     )
+
+
+def half_width(parts: Sequence[Part], error_rate: float) -> float:
+    """Half the width of an interval that leaves out the truth at that rate."""
+    halves = [special.stdtrit(df, error_rate / 2) * math.sqrt(variance) for variance, df in parts]
+    return math.hypot(*halves)
+
+
+def _p_value(distance: float, parts: Sequence[Part]) -> float:
+    """The error rate of the interval that just reaches from the difference to zero."""
+
+    def beyond(log_p: float) -> float:
+        return half_width(parts, math.exp(log_p)) - distance
+
+    least = -200.0  # a p-value of 1e-87
+    if distance == 0 or beyond(least) < 0:
+        return 1.0 if distance == 0 else 0.0
+    return math.exp(optimize.brentq(beyond, least, 0.0))
 
 
 def _right(runs: Sequence[Run]) -> NDArray[np.int64]:
@@ -174,15 +206,33 @@ def _right(runs: Sequence[Run]) -> NDArray[np.int64]:
 def _row_differences(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.float64]:
     """Per row, the share of seeds that have it right in a minus that in b; shape (rows,).
 
-    Counts are subtracted as whole numbers: equal differences are then equal to the last bit, and
-    the bootstrap needs to draw only how often each occurs.
+    Counts are subtracted as whole numbers, so that equal shares give zero to the last bit.
     """
     counts = a.sum(axis=0) * len(b) - b.sum(axis=0) * len(a)
     return np.asarray(counts / (len(a) * len(b)), dtype=np.float64)
 
 
-def _shares(runs: Sequence[Run]) -> list[float]:
-    return [float(run.scored.right.mean()) for run in runs if run.scored]
+def _row_part(by_row: NDArray[np.float64], places: NDArray[np.int64]) -> Part:
+    """Variance of the mean difference by the draw of rows, two rows added; see above."""
+    rows = len(by_row) + 2
+    mean, squares = by_row.sum() / rows, (np.square(by_row).sum() + 1) / rows
+    return Part(float((squares - mean**2) / rows * design_effect(by_row, places)), rows - 3)
+
+
+def _seed_parts(a: NDArray[np.int64], b: NDArray[np.int64], by_seed: bool) -> list[Part]:
+    """Variance of the mean difference by the draw of seeds; none with one run on a side."""
+    if min(len(a), len(b)) < 2:
+        return []
+    return [_seed_part(one) for one in ([a - b] if by_seed else [a, b])]
+
+
+def _seed_part(marks: NDArray[np.int64]) -> Part:
+    """Of the mean of marks of shape (seeds, rows), less what the variance by rows has already."""
+    seeds, rows = marks.shape
+    means = marks.mean(axis=1)
+    rest = marks - means[:, None] - marks.mean(axis=0) + means.mean()
+    both = float(np.square(rest).sum()) / ((seeds - 1) * max(rows - 1, 1)) / (seeds * rows)
+    return Part(max(float(means.var(ddof=1)) / seeds - both, 0.0), seeds - 1)
 
 
 def _observations(a: list[Run], b: list[Run]) -> tuple[list[Run], list[Run], bool]:
@@ -193,35 +243,7 @@ def _observations(a: list[Run], b: list[Run]) -> tuple[list[Run], list[Run], boo
     return [r for r in a if r.seed in shared], [r for r in b if r.seed in shared], True
 
 
-def _over_seeds(
-    a: Sequence[float], b: Sequence[float], by_seed: bool
-) -> tuple[Interval | None, float | None]:
-    """Interval and p-value of the difference of mean accuracies, with runs as observations."""
-    spreads = [np.ptp(np.subtract(a, b))] if by_seed else [np.ptp(a), np.ptp(b)]
-    if min(len(a), len(b)) < 2 or max(spreads) < _NO_SPREAD:
-        return None, None
-    found = stats.ttest_rel(a, b) if by_seed else stats.ttest_ind(a, b, equal_var=False)
-    low, high = found.confidence_interval(LEVEL)
-    return Interval(float(low), float(high), LEVEL, "seeds"), float(found.pvalue)
-
-
-def _models(a: list[Run], b: list[Run]) -> tuple[Run, Run]:
-    """One run of each group: of the lowest seed that both have, else the first of each."""
-    of_seed = {run.seed: run for run in b}
-    common = [run for run in a if run.seed in of_seed]
-    return (common[0], of_seed[common[0].seed]) if common else (a[0], b[0])
-
-
 def _corrected(pairs: Sequence[Pair]) -> list[Pair]:
-    """The pairs with Holm's correction, each test among its own."""
-    mcnemar = holm([pair.mcnemar.p for pair in pairs])
-    tested = [pair.p_seeds for pair in pairs if pair.p_seeds is not None]
-    seeds = iter(holm(tested))
-    return [
-        replace(
-            pair,
-            p_mcnemar_holm=float(p),
-            p_seeds_holm=None if pair.p_seeds is None else float(next(seeds)),
-        )
-        for pair, p in zip(pairs, mcnemar, strict=True)
-    ]
+    """The pairs with Holm's correction."""
+    adjusted = holm([pair.p for pair in pairs])
+    return [replace(pair, p_holm=float(p)) for pair, p in zip(pairs, adjusted, strict=True)]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from cardproof.claims.judge import summarised_metrics
+from cardproof.claims.summary import summarised_metrics
 from cardproof.errors import CardproofError
 from cardproof.evaluation.metrics import right_rows
 from cardproof.recipe.schema import Recipe
@@ -53,6 +53,7 @@ class Scored:
     rows: str  # a checksum of reviews, row numbers and labels: equal for the very same rows only
     what: str  # the rows, for people
     right: NDArray[np.bool_]  # one mark per row; shape (rows,)
+    places: NDArray[np.int64]  # each row's number in the file of reviews; shape (rows,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,7 @@ class Run:
     commit: str  # its sha; empty for the workspace
     recipe: Recipe
     metrics: Mapping[str, float]  # of all files, by "<file>.<key>"
-    provenance: Mapping[str, Any] = field(default_factory=dict)  # model/training.json, if at hand
+    provenance: Mapping[str, Any] = field(default_factory=dict)  # where it ran, if at hand
     code: Mapping[str, str] = field(default_factory=dict)  # checksums by path, as in dvc.lock
     scored: Scored | None = None  # None where the logits are not at hand
     remarks: tuple[str, ...] = ()  # what could not be read, and why
@@ -237,14 +238,20 @@ def _is_figure(value: object) -> bool:
 
 
 def _read_provenance(read: Read, remarks: list[str]) -> dict[str, Any]:
+    """Of the model, and under "evaluation" of its logits, where a run recorded that."""
     try:
         said = json.loads(read("model/training.json"))
-        if isinstance(said["precision"], str):
-            return dict(said)
+        if not isinstance(said["precision"], str):
+            raise TypeError
     except (UnavailableError, ValueError, TypeError, KeyError):
-        pass
-    remarks.append("model/training.json is not available: the precision is taken from the recipe")
-    return {}
+        remarks.append(
+            "model/training.json is not available: the precision is taken from the recipe"
+        )
+        return {}
+    try:
+        return dict(said) | {"evaluation": json.loads(read("data/predictions/evaluation.json"))}
+    except (UnavailableError, ValueError):
+        return dict(said)
 
 
 def _read_scored(
@@ -274,4 +281,4 @@ def _read_scored(
     for column in (found.rows, found.labels):
         digest.update(np.ascontiguousarray(column, dtype=np.int64).tobytes())
     what = f"{len(right):,} {name} rows of {recipe.reviews_name}"
-    return Scored(digest.hexdigest(), what, right)
+    return Scored(digest.hexdigest(), what, right, found.rows)

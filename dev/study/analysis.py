@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from cardproof.evaluation.metrics import right_rows, score
 from cardproof.evaluation.statistics import Floats, Interval, holm, summarise
@@ -25,36 +24,28 @@ _RESAMPLES, _SEED = 10_000, 0
 
 
 def compare_with_first(groups: Sequence[Group]) -> list[Pair]:
-    """Each other group beside the first; p-values over seeds are Holm-corrected over all pairs."""
+    """Each other group beside the first; p-values are Holm-corrected over all pairs."""
     first, *others = groups
     pairs = [paired.compare_groups([group, first]).pairs[0] for group in others]
-    corrected = iter(holm([pair.p_seeds for pair in pairs if pair.p_seeds is not None]))
-    return [
-        pair if pair.p_seeds is None else replace(pair, p_seeds_holm=float(next(corrected)))
-        for pair in pairs
-    ]
+    corrected = holm([pair.p for pair in pairs])
+    return [replace(pair, p_holm=float(p)) for pair, p in zip(pairs, corrected, strict=True)]
 
 
 def is_shown(pair: Pair) -> bool:
-    """Whether two groups differ beyond other seeds and, for themselves, beyond other rows."""
-    beyond_rows = not pair.over_rows.low <= 0 <= pair.over_rows.high
-    return beyond_rows and pair.p_seeds_holm is not None and pair.p_seeds_holm < LEVEL
+    """Whether two recipes differ beyond other seeds and rows."""
+    return pair.over_seeds and pair.p_holm < LEVEL
 
 
 def least_shown(pairs: Sequence[Pair]) -> float | None:
     """The difference that, seen in one pair, would have passed as `is_shown` has it.
 
-    By the spread of the seeds' differences that the pairs have on average, and the first step of
-    Holm's correction. None where they differ in their seeds or have none.
+    By the widths that the pairs have on average, and the first step of Holm's correction. None
+    where a pair has a single run on a side.
     """
-    counts = {(pair.runs_a, pair.runs_b) for pair in pairs}
-    widths = [p.over_seeds.high - p.over_seeds.low for p in pairs if p.over_seeds]
-    if len(counts) != 1 or len(widths) < len(pairs):
+    if not pairs or not all(pair.over_seeds for pair in pairs):
         return None
-    freedom = min(counts.pop()) - 1
-    errors = np.array(widths) / 2 / stats.t.ppf((1 + paired.LEVEL) / 2, freedom)
-    needed = stats.t.ppf(1 - LEVEL / len(pairs) / 2, freedom)
-    return float(needed * np.sqrt(np.mean(errors**2)))
+    halves = [paired.half_width(pair.parts, LEVEL / len(pairs)) for pair in pairs]
+    return float(np.mean(halves))
 
 
 def accuracy_spreads(groups: Sequence[Group]) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from cardproof.evaluation.intervals import score_intervals
-from cardproof.evaluation.statistics import summarise
+from cardproof.evaluation.statistics import Interval, summarise
 from cardproof.pages.comparison import HOW_TO_READ
 from cardproof.pages.comparison_tables import main_table, mean_and_sd, pairs_table
 from cardproof.pages.drawing import svg_file
@@ -16,6 +16,7 @@ from cardproof.pages.tables import markdown_table
 from cardproof.pages.templates import make_environment
 from cardproof.runs.groups import Group, group_runs
 from cardproof.runs.paired import NOT_SHOWN, compare_groups
+from cardproof.runs.reading import Predictions
 from dev.study import analysis
 from dev.study.figures import draw_groups, draw_leak, draw_small_sets
 from dev.study.plan import KEPT, PLAN, READINGS, REMOVED, VARIANTS, Settings, options_of
@@ -49,7 +50,7 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
         **sections,
         records=whole,
         bases=sorted({r.run.recipe.base.repository for r in records.values()}),
-        intervals={r.run.name: score_intervals(r.scored.labels, r.scored.logits) for r in whole},
+        intervals={r.run.name: _intervals(r.scored) for r in whole},
         missing={q: [r.name for r in plan if r.name not in records] for q, plan in PLAN.items()},
     )
     summary = environment.get_template("summary.md.j2").render(**sections)
@@ -59,6 +60,10 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
         if section
     }
     return {"README.md": page} | figures, summary
+
+
+def _intervals(scored: Predictions) -> dict[str, Interval]:
+    return score_intervals(scored.labels, scored.logits, scored.rows)
 
 
 def _done(question: str, records: Records, change: str = "") -> list[Record]:

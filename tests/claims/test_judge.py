@@ -1,36 +1,63 @@
 """Each claim of a card beside our figures, and what makes them comparable."""
 
-import csv
 import re
-from statistics import stdev
 from typing import Any
 
 import pytest
 
-from cardproof.claims.judge import breaking_deviations, judge_claims, judge_epochs, summarise_run
-from cardproof.recipe.schema import Train
-from tests.conftest import ROOT
-from tests.recipe.files import recipe_of
+from cardproof.claims.judge import (
+    breaking_deviations,
+    check_claims,
+    judge_claims,
+    row_variance,
+    scores_our_rows,
+)
+from cardproof.recipe.load import resolve
+from cardproof.recipe.schema import Recipe, Train
+from tests.recipe.files import raw_files, recipe_of
 from tests.runs.made import outputs_of
 
+SIZES = {"split.train_rows": 25_000, "evaluate.rows": 25_000}
+COUNTS = {"true_negatives": 11_600, "false_positives": 900, "false_negatives": 950,
+          "true_positives": 11_550}  # fmt: skip
 
-def test_a_claim_meets_the_interval_of_one_more_run() -> None:
+
+def words_of(recipe: Recipe, runs: list[dict[str, float]], **kwargs: Any) -> dict[str, str]:
+    return {c.key: c.verdict.word for c in judge_claims(recipe, runs, **kwargs)}
+
+
+def test_a_single_run_borrows_the_spread_of_earlier_ones() -> None:
     recipe = recipe_of("deepaxion")
-    metrics = {"evaluate.accuracy": 0.9351, "evaluate.f1_macro": 0.9451}
-    metrics |= {"train.parameters": 66_955_010, "train.model_bytes": 267_832_560}
-    found = {c.key: c for c in judge_claims(recipe, [metrics])}
-    # one run: 0.9351 ± 1.96 x 0.0015 x sqrt(2) meets 93.5 % to 94.5 %
-    assert found["accuracy"].verdict.interval is not None
-    assert found["accuracy"].verdict.interval.source == "published"
-    assert found["accuracy"].verdict.interval.low == pytest.approx(0.9351 - 0.004158, abs=1e-5)
-    words = {key: c.verdict.word for key, c in found.items()}
-    assert words == {
-        "accuracy": "reproduced", "f1": "higher", "precision": "not testable",
-        "recall": "not testable", "train_rows": "not testable", "test_rows": "not testable",
-        "parameters": "reproduced", "model_mebibytes": "reproduced",
+    run = SIZES | {"evaluate.accuracy": 0.9351, "evaluate.f1_macro": 0.9451}
+    found = {c.key: c for c in judge_claims(recipe, [run])}
+    assert {key: c.verdict.word for key, c in found.items()} == {
+        "accuracy": "undecided",  # a print of two digits stands for too much
+        "f1": "undecided",  # no macro F1 is among the repeats
+        "precision": "not measured",
+        "recall": "not measured",
+    }
+    assert found["accuracy"].verdict.interval
+    assert found["accuracy"].verdict.spread == pytest.approx((0.00082, 1), abs=1e-5)
+    assert "run two seeds or more" not in found["accuracy"].verdict.reason
+    assert found["f1"].difference == pytest.approx(0.0151)
+    # two figures are judged together: t(1) at 1.25 % each side
+    half = 25.452 * 0.00082024 * 2**0.5
+    assert found["accuracy"].verdict.smallest_difference == pytest.approx(half + 0.005, abs=1e-4)
+
+
+def test_counts_are_checks_and_no_figures() -> None:
+    recipe = recipe_of("deepaxion")
+    metrics = {"train.parameters": 66_955_010, "train.model_bytes": 267_832_560}
+    found = {c.key: c for c in check_claims(recipe, metrics)}
+    assert {key: c.word for key, c in found.items()} == {
+        "train_rows": "not measured", "test_rows": "not measured", "parameters": "matches",
+        "model_mebibytes": "matches",
     }  # fmt: skip
     assert found["model_mebibytes"].shown == "255"
-    assert found["f1"].difference == pytest.approx(0.0151)
+    other = {c.key: c for c in check_claims(recipe, {"train.parameters": 22_000_000})}
+    assert (other["parameters"].word, other["parameters"].reason) == (
+        "differs", "The run counted 22,000,000."
+    )  # fmt: skip
 
 
 def test_a_deviation_bars_only_the_claims_that_it_concerns() -> None:
@@ -39,21 +66,42 @@ def test_a_deviation_bars_only_the_claims_that_it_concerns() -> None:
     found = {c.key: c for c in judge_claims(recipe, [metrics])}
     assert found["accuracy"].verdict.word == "not comparable"
     assert "model.base" in found["accuracy"].verdict.reason
-    assert found["steps"].verdict.word == found["train_rows"].verdict.word == "reproduced"
+    checks = {c.key: c.word for c in check_claims(recipe, metrics)}
+    assert checks["steps"] == checks["train_rows"] == "matches"
     short = recipe_of("grojeda", data__limit=100)
-    assert {c.verdict.word for c in judge_claims(short, [metrics])} == {"not comparable"}
+    assert set(words_of(short, [metrics]).values()) == {"not comparable"}
+    assert {c.word for c in check_claims(short, metrics)} == {"not comparable", "not measured"}
+
+
+def test_the_claims_rows_are_ours_only_where_all_or_the_draw_is_stated() -> None:
+    assert scores_our_rows(recipe_of("grojeda"))  # all test rows
+    assert not scores_our_rows(recipe_of("llm_project"))  # held out by a seed that it does not say
+    assert not scores_our_rows(recipe_of("template"))  # some 100
+
+
+def test_a_claim_on_other_rows_is_given_their_variance() -> None:
+    raw = raw_files(card="template")
+    raw.cards["template"]["claims"] |= {"accuracy": "0.9000", "scored_rows": "100"}
+    recipe = resolve(raw)
+    run = {"evaluate.accuracy": 0.93, "evaluate.rows": 25_000, "split.train_rows": 25_000}
+    run |= {f"evaluate.{key}": count for key, count in COUNTS.items()}
+    p = (11_600 + 11_550) / 25_000
+    expected = p * (1 - p) / 24_999 * (1 + 25_000 / 100)
+    assert row_variance(recipe, "evaluate.accuracy", [run]) == pytest.approx(expected)
+    (accuracy,) = (c for c in judge_claims(recipe, [run]) if c.key == "accuracy")
+    assert accuracy.verdict.word == "undecided"
+    assert accuracy.verdict.smallest_difference
+    assert accuracy.verdict.smallest_difference > 0.05
+    assert row_variance(recipe, "evaluate.loss", [run]) is None
+    error = run | {"evaluate.loss_error": 0.01}
+    assert row_variance(recipe, "evaluate.loss", [error]) == pytest.approx(0.0251)
 
 
 def test_another_seed_or_unspecified_value_breaks_no_comparison() -> None:
     assert breaking_deviations(recipe_of("llm_project", train__seed=7)) == ["train.seed"]
     other = recipe_of("llm_project", train__seed=7, train__precision="bf16")
-    accuracy = next(c for c in judge_claims(other, [{"evaluate.accuracy": 0.98}] * 3))
     assert breaking_deviations(other) == ["train.seed"]
-    assert {c.verdict.word for c in judge_claims(other, [{"evaluate.accuracy": 0.9804}])} == {
-        "reproduced",
-        "not testable",
-    }
-    assert accuracy.verdict.n in (0, 3)
+    assert words_of(other, [SIZES | {"evaluate.accuracy": 0.98}] * 3)["accuracy"] == "undecided"
     assert breaking_deviations(recipe_of("llm_project", tokenize__max_length=256)) == []
     assert breaking_deviations(recipe_of("grojeda", tokenize__max_length=256)) == [
         "tokenize.max_length"
@@ -81,57 +129,20 @@ def test_whatever_is_changed_in_training_bars_a_comparison(key: str) -> None:
     assert (words["accuracy"], words["loss"]) == ("not comparable", "not comparable")
 
 
-def test_a_single_runs_training_loss_borrows_no_spread() -> None:
-    """The published one is of losses on held-out rows: three times llm_project's third epoch."""
-    row = {
-        "training_loss": 0.12,
-        "epoch": 3,
-        "step": 3750,
-        "validation_loss": 0.1,
-        "accuracy": 0.98,
-    }
-    cells = judge_epochs(recipe_of("llm_project"), [[row]])[2]
-    assert cells[0].verdict.word == "not testable"
-    assert cells[3].verdict.word == "reproduced"
-
-
-def test_three_runs_have_a_spread_of_their_own() -> None:
-    runs = [{"evaluate.accuracy": a, "evaluate.loss": 0.2435} for a in (0.921, 0.922, 0.923)]
+def test_three_runs_add_a_spread_of_their_own() -> None:
+    runs = [
+        SIZES | {"evaluate.accuracy": a, "evaluate.loss": 0.2435} for a in (0.9240, 0.9250, 0.9260)
+    ]
     found = {c.key: c for c in judge_claims(recipe_of("grojeda"), runs)}
     verdict = found["accuracy"].verdict
-    assert verdict.interval is not None
-    assert (verdict.n, verdict.interval.source) == (3, "seeds")
-    # t(2) = 4.3027 (any table): 0.922 ± 4.3027 x 0.001 x sqrt(4/3)
-    assert verdict.interval.high == pytest.approx(0.922 + 4.3027 * 0.001 * (4 / 3) ** 0.5, abs=1e-6)
+    sd = ((2 * 0.001**2 + 0.00082024**2) / 3) ** 0.5
+    assert verdict.spread == pytest.approx((sd, 3), abs=1e-7)
+    assert verdict.interval
+    # t(3) at 1.25 % each side, two figures together: 4.1765
+    assert verdict.interval.high == pytest.approx(0.925 + 4.1765 * sd * (4 / 3) ** 0.5, abs=1e-6)
     assert verdict.word == "reproduced"
-    assert found["accuracy"].measured == pytest.approx(0.922)
-
-
-def test_the_declared_spread_is_that_of_the_published_runs() -> None:
-    with (ROOT / "cardproof/claims/published.csv").open() as file:
-        runs = [
-            row
-            for row in csv.DictReader(file)
-            if (row["train_rows"], row["epochs"]) == ("25000", "2")
-        ]
-    rules = recipe_of("grojeda").verdict
-    assert len(runs) == 3
-    assert rules.share_sd == pytest.approx(stdev(float(r["accuracy"]) for r in runs), abs=1e-4)
-    assert rules.loss_sd == pytest.approx(stdev(float(r["loss"]) for r in runs), abs=5e-4)
-
-
-def test_each_cell_of_a_cards_table_meets_the_same_epoch_of_ours() -> None:
-    recipe = recipe_of("hansaht")
-    table = judge_epochs(recipe, [outputs_of(recipe).epochs])
-    assert len(table) == 5
-    assert [c.measured for c in table[4]] == [None] * 5
-    assert [c.verdict.word for c in table[0]] == ["reproduced"] * 4 + ["higher"]
-    assert [c.verdict.word for c in table[1]] == ["not testable", *["reproduced"] * 3, "lower"]
-    other = recipe_of("hansaht", train__epochs=3)
-    cells = judge_epochs(other, [outputs_of(other).epochs])[0]
-    assert [c.verdict.word for c in cells] == [
-        "not comparable", "reproduced", "reproduced", "not comparable", "not comparable",
-    ]  # fmt: skip
+    assert found["accuracy"].measured == pytest.approx(0.925)
+    assert found["accuracy"].values == (0.9240, 0.9250, 0.9260)
 
 
 def test_blanks_of_the_template_are_filled_in_its_formats() -> None:
@@ -141,21 +152,6 @@ def test_blanks_of_the_template_are_filled_in_its_formats() -> None:
     for key in ("accuracy", "precision", "recall"):
         assert re.fullmatch(r"\d\d\.\d\d%", shown[key])
     assert re.fullmatch(r"\d\.\d{4}", shown["f1"])
-    assert shown["milliseconds_per_example"] == "~12.35 ms"
-    assert {c.verdict.word for c in judged if c.claimed is None} == {"not testable"}
-
-
-def test_a_summary_begins_with_what_is_asked_first() -> None:
-    run = outputs_of(recipe_of("grojeda")).run
-    found = summarise_run(run.recipe, run.metrics, judge_claims(run.recipe, [run.metrics]))
-    assert list(found)[:6] == ["accuracy", "claimed", "verdict", "loss", "f1", "claimed_loss"]
-    assert len(found) <= 18
-    assert (found["claimed"], found["verdict"]) == (0.9256, "higher")
-    run = outputs_of(recipe_of("template")).run
-    blank = summarise_run(run.recipe, run.metrics, judge_claims(run.recipe, [run.metrics]))
-    assert (blank["verdict"], "claimed" in blank) == ("blank", False)
-    assert blank["f1"] == round(run.metrics["evaluate.f1_binary"], 5)
-    macro = outputs_of(recipe_of("deepaxion")).run
-    scored = summarise_run(macro.recipe, macro.metrics, judge_claims(macro.recipe, [macro.metrics]))
-    averaging = macro.recipe.card.claims.averaging
-    assert scored["f1"] == round(macro.metrics[f"evaluate.f1_{averaging}"], 5)
+    assert {c.verdict.word for c in judged} == {"left blank"}
+    (time,) = (c for c in check_claims(run.recipe, run.metrics) if c.shown.endswith("ms"))
+    assert (time.shown, time.word) == ("~12.35 ms", "left blank")

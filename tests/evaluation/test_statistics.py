@@ -12,141 +12,24 @@ import pytest
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from cardproof.errors import CardproofError
 from cardproof.evaluation.statistics import (
-    McNemar,
     StatisticsError,
     bootstrap_interval,
-    equivalence_test,
+    design_effect,
     holm,
-    mcnemar_exact,
-    prediction_interval,
     summarise,
     wilson_interval,
 )
-from cardproof.recipe.reported import PrintedFigure, parse_figure
 
 STUDIES = 10_000
-MEAN, SD = 0.91, 0.002  # of simulated runs
 
 
 def three_errors(chance: float, studies: int = STUDIES) -> float:
     return 3 * math.sqrt(chance * (1 - chance) / studies)
 
 
-# -- prediction interval -------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("level", "quantile"),
-    [(0.90, 2.132), (0.95, 2.776), (0.99, 4.604)],  # t table, 4 degrees of freedom
-)
-def test_prediction_interval_with_the_quantiles_of_the_t_table(
-    level: float, quantile: float
-) -> None:
-    found = prediction_interval([1, 2, 3, 4, 5], level)
-    half = quantile * math.sqrt(2.5) * math.sqrt(1 + 1 / 5)
-    assert (found.low, found.high) == pytest.approx((3 - half, 3 + half), abs=1e-3)
-    assert (found.level, found.source) == (level, "seeds")
-
-
-def test_one_run_takes_the_spread_of_published_runs() -> None:
-    found = prediction_interval([0.91], fallback_sd=0.01)
-    half = 1.96 * 0.01 * math.sqrt(2)
-    assert (found.low, found.high) == pytest.approx((0.91 - half, 0.91 + half), abs=1e-6)
-    assert found.source == "published"
-
-
-def test_more_runs_leave_the_published_spread_unread() -> None:
-    runs = [0.91, 0.92]
-    assert prediction_interval(runs, fallback_sd=9.0) == prediction_interval(runs)
-
-
-def test_equal_runs_give_a_width_of_zero() -> None:
-    runs = [0.1, 0.1, 0.1]  # their sum over 3 is not 0.1 in floats
-    assert summarise(runs) == (3, 0.1, 0.0)
-    found = prediction_interval(runs)
-    assert (found.low, found.high) == (0.1, 0.1)
-
-
-def test_a_million_runs_come_to_the_normal_interval() -> None:
-    runs = np.tile([-1.0, 1.0], 500_000)
-    found = prediction_interval(runs)
-    assert (found.low, found.high) == pytest.approx((-1.95996, 1.95996), abs=1e-4)
-
-
-@pytest.mark.parametrize("n", [2, 3, 5])
-def test_prediction_interval_covers_one_more_run_at_its_level(n: int) -> None:
-    draws = np.random.default_rng(n).normal(MEAN, SD, (STUDIES, n + 1))
-    intervals = [prediction_interval(row) for row in draws[:, :n]]
-    covered = [i.low <= one <= i.high for i, one in zip(intervals, draws[:, n], strict=True)]
-    assert abs(np.mean(covered) - 0.95) <= three_errors(0.95), np.mean(covered)
-
-
-def test_interval_of_one_run_covers_one_more_run_at_its_level() -> None:
-    draws = np.random.default_rng(1).normal(MEAN, SD, (STUDIES, 2))
-    intervals = [prediction_interval(row, fallback_sd=SD) for row in draws[:, :1]]
-    covered = [i.low <= one <= i.high for i, one in zip(intervals, draws[:, 1], strict=True)]
-    assert abs(np.mean(covered) - 0.95) <= three_errors(0.95), np.mean(covered)
-
-
-# -- equivalence ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("shift", [-0.004, 0.0, 0.004, 0.02])
-def test_equivalence_is_the_larger_of_two_one_sided_t_tests(shift: float) -> None:
-    runs = np.array([0.911, 0.914, 0.909, 0.9125]) + shift
-    claim = PrintedFigure(0.91, 0.0005)
-    room = 0.01 - 0.0005
-    expected = max(
-        stats.ttest_1samp(runs, 0.91 - room, alternative="greater").pvalue,
-        stats.ttest_1samp(runs, 0.91 + room, alternative="less").pvalue,
-    )
-    assert equivalence_test(runs, claim, 0.01) == pytest.approx(expected, rel=1e-9)
-
-
-def test_equivalence_of_one_run_uses_the_published_spread() -> None:
-    claim = PrintedFigure(0.9, 0.0)
-    # 1.645 standard deviations to the edge: 5 % of the normal distribution
-    found = equivalence_test([0.9], claim, 0.01645, fallback_sd=0.01)
-    assert found == pytest.approx(0.05, abs=1e-4)
-
-
-@pytest.mark.parametrize(("n", "half_unit"), [(2, 0.0), (5, 0.0), (3, 0.005)])
-@pytest.mark.parametrize("side", [-1, 1])
-def test_equivalence_keeps_its_level_at_the_edge(n: int, half_unit: float, side: int) -> None:
-    """The number that was rounded is half a unit towards our mean: the worst case."""
-    claim, margin = PrintedFigure(0.9, half_unit), 0.03
-    edge = claim.value + side * (margin - half_unit)
-    draws = np.random.default_rng([n, side + 1]).normal(edge, SD, (STUDIES, n))
-    shown = np.mean([equivalence_test(row, claim, margin) < 0.05 for row in draws])
-    assert shown <= 0.05 + three_errors(0.05), shown
-
-
-def test_equivalence_of_one_run_keeps_its_level_at_the_edge() -> None:
-    claim = PrintedFigure(0.9, 0.0)
-    draws = np.random.default_rng(7).normal(0.91, SD, (STUDIES, 1))
-    shown = np.mean([equivalence_test(row, claim, 0.01, SD) < 0.05 for row in draws])
-    assert shown <= 0.05 + three_errors(0.05), shown
-
-
-def test_equivalence_is_found_where_it_holds() -> None:
-    draws = np.random.default_rng(8).normal(0.9, SD, (1_000, 5))
-    shown = np.mean([equivalence_test(row, PrintedFigure(0.9, 0.0005), 0.01) for row in draws])
-    assert shown < 0.01
-
-
-def test_equal_runs_are_equivalent_inside_the_margin_only() -> None:
-    claim = PrintedFigure(8.0, 0.5)
-    inside, edge, outside = ([value] * 3 for value in (9.25, 9.5, 10.0))
-    assert equivalence_test(inside, claim, 2.0) == 0.0
-    assert equivalence_test(edge, claim, 2.0) == 1.0
-    assert equivalence_test(outside, claim, 2.0) == 1.0
-
-
-@pytest.mark.parametrize("margin", [0.0, 0.004, 0.005])
-def test_a_margin_within_the_printed_digits_shows_nothing(margin: float) -> None:
-    assert equivalence_test([0.9, 0.9001], PrintedFigure(0.9, 0.005), margin) == 1.0
+def test_equal_figures_have_no_spread() -> None:
+    assert summarise([0.1, 0.1, 0.1]) == (3, 0.1, 0.0)  # their sum over 3 is not 0.1 in floats
 
 
 # -- proportions ---------------------------------------------------------------------------------
@@ -192,7 +75,7 @@ def test_bootstrap_agrees_with_scipy(distinct: bool) -> None:
     theirs = stats.bootstrap(
         (values,),
         np.mean,
-        method="percentile",
+        method="BCa",
         n_resamples=20_000,
         batch=2_000,
         rng=np.random.default_rng(2),
@@ -240,27 +123,30 @@ def test_bootstrap_of_differences_covers_them_at_its_level() -> None:
     assert abs(covered - 0.95) <= three_errors(0.95, studies), covered
 
 
-# -- paired tests --------------------------------------------------------------------------------
+# -- neighbouring rows ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("a_only", "b_only"), [(6, 16), (16, 6), (0, 5), (8, 8), (300, 360)])
-def test_mcnemar_against_scipy_and_by_hand(a_only: int, b_only: int) -> None:
-    right_a = [1] * a_only + [0] * b_only + [1] * 50 + [0] * 9
-    right_b = [0] * a_only + [1] * b_only + [1] * 50 + [0] * 9
-    found = mcnemar_exact(right_a, right_b)
-    n = a_only + b_only
-    tail = sum(math.comb(n, k) for k in range(min(a_only, b_only) + 1))
-    assert (found.a_only, found.b_only) == (a_only, b_only)
-    assert found.p == pytest.approx(min(1.0, 2 * tail / 2**n))
-    assert found.p == pytest.approx(stats.binomtest(b_only, n).pvalue)
+def test_rows_of_one_film_widen_an_interval_by_as_much_as_they_are_alike() -> None:
+    """Blocks that share an effect: the variance of a mean over blocks is known."""
+    random, places = np.random.default_rng(8), np.arange(30 * 400)
+    effects = []
+    for _ in range(40):
+        shared = np.repeat(random.normal(0, 0.3, 400), 30)
+        effects.append(design_effect(shared + random.normal(0, 1, len(places)), places))
+    # of the mean of blocks: 0.09 + 1 / 30, against (0.09 + 1) / 30 of independent rows
+    assert np.mean(effects) == pytest.approx((0.09 + 1 / 30) / (1.09 / 30), rel=0.03)
 
 
-def test_models_right_on_the_same_rows_do_not_differ() -> None:
-    right = np.array([True, False, True])
-    assert mcnemar_exact(right, right) == McNemar(1.0, 0, 0)
+def test_rows_in_no_order_and_few_rows_have_no_such_effect() -> None:
+    random = np.random.default_rng(9)
+    values = np.repeat(random.normal(size=400), 30)
+    shuffled = random.permutation(len(values))
+    assert design_effect(values[shuffled], np.arange(len(values))) < 1.25
+    assert design_effect(values[:2_000], np.arange(2_000)) == 1.0  # 67 blocks
+    assert design_effect([1.0] * 9_000, np.arange(9_000)) == 1.0
 
 
-# -- several tests at once -----------------------------------------------------------------------
+# -- several tests --------------------------------------------------------------------------------
 
 
 def test_holm_by_hand() -> None:
@@ -294,23 +180,14 @@ def test_holm_keeps_the_chance_of_any_false_alarm() -> None:
     ],
 )
 def test_values_that_are_no_numbers_are_refused(values: ArrayLike, message: str) -> None:
-    claim = parse_figure("0.9")
     calls: list[Callable[[], object]] = [
-        lambda: prediction_interval(values, fallback_sd=0.1),
-        lambda: equivalence_test(values, claim, 0.1, 0.1),
+        lambda: summarise(values),
         lambda: bootstrap_interval(values, 0),
-        lambda: mcnemar_exact(values, values),
+        lambda: design_effect(values, [0]),
     ]
     for refused in calls:
         with pytest.raises(StatisticsError, match=message):
             refused()
-
-
-def test_one_run_without_a_spread_is_refused() -> None:
-    with pytest.raises(CardproofError, match="run more seeds, or name"):
-        prediction_interval([0.9])
-    with pytest.raises(CardproofError, match="run more seeds, or name"):
-        equivalence_test([0.9], parse_figure("0.9"), 0.1)
 
 
 def test_a_bootstrap_needs_two_rows() -> None:

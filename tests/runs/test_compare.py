@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
+from scipy import stats
 
 from cardproof.cli.compare import main
-from cardproof.evaluation.statistics import bootstrap_interval, holm, mcnemar_exact
+from cardproof.evaluation.statistics import holm
 from cardproof.pages import comparison_tables as tables
 from cardproof.pages.comparison import headline, render_markdown, render_page, write_comparison
 from cardproof.pages.comparison_figure import draw, published
@@ -45,7 +46,10 @@ def made_run(
     if right is not None:
         accuracy = float(right.mean())
     figures = {"accuracy": accuracy, "loss": 0.3, "f1_binary": accuracy}
-    scored = None if right is None else Scored(rows, f"{len(right):,} test rows of {rows}", right)
+    scored = None
+    if right is not None:
+        what = f"{len(right):,} test rows of {rows}"
+        scored = Scored(rows, what, right, np.arange(len(right)))
     return Run(
         name=name,
         commit="0" * 40,
@@ -55,6 +59,9 @@ def made_run(
         code=code or {"cardproof/training/trainer.py": "1"},
         scored=scored,
     )
+
+
+RECIPE = recipe_of()
 
 
 def marks(share: float, rows: int = 200, seed: int = 0) -> NDArray[np.bool_]:
@@ -328,67 +335,98 @@ def test_missing_figures_are_counted() -> None:
 # Paired tests
 
 
-def test_mcnemar_compares_the_runs_of_the_first_shared_seed() -> None:
-    runs = {s: marks(0.9, seed=s) for s in (1, 2, 3, 4)}
-    others = {s: marks(0.8, seed=10 + s) for s in (3, 2, 5)}
+def two_way(marks: NDArray[np.int64]) -> tuple[float, float, float]:
+    """Variances of the mean of (seeds, rows) by rows, by seeds and by both, cell by cell."""
+    seeds, rows = marks.shape
+    mean = marks.mean()
+    rest = sum(
+        (marks[s, r] - marks[s].mean() - marks[:, r].mean() + mean) ** 2
+        for s in range(seeds)
+        for r in range(rows)
+    )
+    of_seeds = sum((marks[s].mean() - mean) ** 2 for s in range(seeds)) / (seeds - 1)
+    of_rows = sum((marks[:, r].mean() - mean) ** 2 for r in range(rows)) / (rows - 1)
+    both = rest / (seeds - 1) / (rows - 1) / seeds / rows
+    return of_rows / rows, of_seeds / seeds, both
+
+
+def test_shared_seeds_are_paired_and_rows_and_seeds_are_one_interval() -> None:
+    # seeds differ a lot, the groups by the same 7 points or so in each: only pairing shows it
+    shares = {1: 0.60, 2: 0.70, 3: 0.80, 4: 0.90}
+    gains = {1: 0.07, 2: 0.06, 3: 0.09, 4: 0.07}
+    first = {s: marks(x + gains[s], 1000) for s, x in shares.items()}
+    other = {s: marks(x, 1000) for s, x in shares.items()}
+    pair = only_pair(
+        *(made_run(f"a-{s}", right=r, train__seed=s) for s, r in first.items()),
+        *(made_run(f"b-{s}", right=r, train__seed=s, train__epochs=1) for s, r in other.items()),
+        made_run("a-9", right=marks(0.1, 1000), train__seed=9),  # has no partner
+    )
+    assert pair.by_seed
+    assert (pair.runs_a, pair.runs_b) == (4, 4)
+    assert pair.difference == pytest.approx(0.0725)
+    difference = np.stack([*first.values()]).astype(int) - np.stack([*other.values()])
+    rows, seeds, both = two_way(difference)
+    assert seeds == pytest.approx(0.012583**2 / 4, rel=1e-4)  # by hand: 7, 6, 9 and 7 points
+    assert pair.parts[0] == pytest.approx((rows, 999), rel=0.08)  # two rows more
+    assert pair.parts[1] == pytest.approx((seeds - both, 3))
+    halves = [stats.t.ppf(0.975, part.df) * part.variance**0.5 for part in pair.parts]
+    assert pair.interval.high == pytest.approx(0.0725 + np.hypot(*halves))
+    at_p = [stats.t.ppf(1 - pair.p / 2, part.df) * part.variance**0.5 for part in pair.parts]
+    assert np.hypot(*at_p) == pytest.approx(0.0725)
+    assert (pair.p_holm < 0.05) == (pair.interval.low > 0)
+    assert pair.said == "recipes differ"
+
+
+def test_seeds_that_are_not_shared_add_their_variances() -> None:
+    runs = {s: marks(0.9 + s / 200, seed=s) for s in (1, 2, 3, 4)}
+    others = {s: marks(0.8 - s / 100, seed=10 + s) for s in (3, 2, 5)}
     pair = only_pair(
         *(made_run(f"a-{s}", right=r, train__seed=s) for s, r in runs.items()),
         *(made_run(f"b-{s}", right=r, train__seed=s, train__epochs=1) for s, r in others.items()),
     )
-    assert (pair.model_a, pair.model_b) == ("a-2 (seed 2)", "b-2 (seed 2)")
-    assert pair.mcnemar == mcnemar_exact(runs[2], others[2])
     assert not pair.by_seed  # seed 5 is in one group only
-    assert (pair.runs_a, pair.runs_b) == (4, 3)
-    mean = np.mean([*runs.values()], axis=0) - np.mean([*others.values()], axis=0)
-    assert pair.difference == pytest.approx(0.1)
-    expected = bootstrap_interval(mean, 0)
-    assert pair.over_rows.low == pytest.approx(expected.low, abs=0.003)
-    assert pair.over_rows.high == pytest.approx(expected.high, abs=0.003)
-
-
-def test_shared_seeds_are_paired() -> None:
-    # seeds differ a lot, the groups by the same 4 points or so in each: only pairing shows it
-    shares = {1: 0.60, 2: 0.70, 3: 0.80, 4: 0.90}
-    gains = {1: 0.04, 2: 0.03, 3: 0.05, 4: 0.04}
-    runs = [
-        *(made_run(f"a-{s}", right=marks(x + gains[s]), train__seed=s) for s, x in shares.items()),
-        *(
-            made_run(f"b-{s}", right=marks(x), train__seed=s, train__epochs=1)
-            for s, x in shares.items()
-        ),
-        made_run("a-9", right=marks(0.1), train__seed=9),  # has no partner
-    ]
-    pair = only_pair(*runs)
-    assert pair.by_seed
-    assert (pair.runs_a, pair.runs_b) == (4, 4)
-    # by hand: differences 4, 3, 5, 4 points; mean 4, sd 0.8165; t(3; 0.975) = 3.1824
-    assert pair.difference == pytest.approx(0.04)
-    assert pair.over_seeds
-    assert pair.over_seeds.low == pytest.approx(0.04 - 3.1824 * 0.008165 / 2, abs=1e-5)
-    assert pair.p_seeds == pytest.approx(0.00226, abs=1e-4)
-    assert pair.said == "recipes differ"
+    assert (pair.runs_a, pair.runs_b, pair.a_only) == (4, 3, None)
+    parts = [two_way(np.stack([*of.values()]).astype(int)) for of in (runs, others)]
+    for part, (_, seeds, both), df in zip(pair.parts[1:], parts, (3, 2), strict=True):
+        assert part == pytest.approx((max(seeds - both, 0), df))
+    assert pair.error**2 == pytest.approx(sum(part.variance for part in pair.parts))
 
 
 def test_a_single_seed_speaks_of_models_only() -> None:
     pair = only_pair(
         made_run("a", right=marks(0.95)), made_run("b", right=marks(0.6), train__epochs=1)
     )
-    assert pair.p_seeds_holm is None
-    assert pair.said == "these models differ"
+    assert not pair.over_seeds
+    assert (pair.a_only, pair.b_only, pair.said) == (70, 0, "these models differ")
     same = marks(0.9)
     equal = only_pair(made_run("a", right=same), made_run("b", right=same, train__epochs=1))
-    assert (equal.difference, equal.mcnemar.p, equal.said) == (0, 1, "not shown")
+    assert (equal.difference, equal.p, equal.said) == (0, 1, "not shown")
 
 
-def test_equal_seeds_leave_nothing_to_test_with() -> None:
-    runs = [
-        made_run(f"{e}-{s}", right=marks(share), train__seed=s, train__epochs=e)
-        for e, share in ((1, 0.9), (3, 0.8))
-        for s in (1, 2)
-    ]
-    pair = only_pair(*runs)
-    assert pair.over_seeds is None
-    assert pair.p_seeds_holm is None
+@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("rows", [100, 1_000])
+def test_recipes_that_do_not_differ_are_told_apart_at_most_at_the_level(
+    rows: int, seeds: int
+) -> None:
+    """Rows that are hard or easy, seeds that are good or bad; no recipe is better."""
+    random, studies, alarms = np.random.default_rng(rows), 400, 0
+    for _ in range(studies):
+        hard = random.normal(1.5, 1, rows)
+        groups = [
+            random.random((seeds, rows))
+            < 1 / (1 + np.exp(-hard - random.normal(0, 0.3 if seeds > 1 else 0, (seeds, 1))))
+            for _ in range(2)
+        ]
+        a, b = (
+            Group(name, tuple(
+                Run(f"{name}{s}", "", RECIPE, {}, scored=Scored("", "", right, np.arange(rows)))
+                for s, right in enumerate(group)
+            ))
+            for name, group in zip("ab", groups, strict=True)
+        )  # fmt: skip
+        (pair,) = compare_groups([a, b]).pairs
+        alarms += pair.p < 0.05
+    assert alarms / studies <= 0.05 + 3 * (0.05 * 0.95 / studies) ** 0.5
 
 
 def test_p_values_are_corrected_over_all_pairs() -> None:
@@ -399,9 +437,7 @@ def test_p_values_are_corrected_over_all_pairs() -> None:
     ]
     pairs = compared(*runs).paired.pairs
     assert len(pairs) == 3
-    assert [p.p_mcnemar_holm for p in pairs] == pytest.approx(holm([p.mcnemar.p for p in pairs]))
-    raw = [p.p_seeds for p in pairs if p.p_seeds is not None]
-    assert [p.p_seeds_holm for p in pairs if p.p_seeds is not None] == pytest.approx(holm(raw))
+    assert [p.p_holm for p in pairs] == pytest.approx(holm([p.p for p in pairs]))
 
 
 def test_different_rows_are_refused_and_said() -> None:
@@ -561,7 +597,7 @@ def test_experiments_are_compared_without_touching_the_workspace(
         pairs = list(csv.DictReader(file))
     (tested,) = [pair for pair in pairs if pair["shown"] != "not tested"]
     assert tested["rows"] == "60 test rows of sample"
-    assert {tested["model_a"], tested["model_b"]} == {"fast-1 (seed 1)", "slow-1 (seed 1)"}
+    assert {tested["runs_a"], tested["runs_b"]} == {"1", "2"}
     difference = abs(float(fast["mean"]) - float(slow["mean"]))
     assert abs(float(tested["difference"])) == pytest.approx(difference)
     assert {pair["reason"] for pair in pairs if pair["shown"] == "not tested"} == {

@@ -70,7 +70,7 @@ def test_the_report_analyses_and_judges_once(
     write_outputs(tmp_path, outputs_of(recipe_of("hansaht")), TEXTS)
     monkeypatch.chdir(tmp_path)
     once = {
-        findings: ("analyse", "judge_claims", "judge_epochs", "score_intervals", "read_run",
+        findings: ("analyse", "judge_claims", "check_claims", "score_intervals", "read_run",
                    "read_reviews", "read_texts"),
         error_analysis: ("calibration", "selective_curve", "find_label_issues", "length_buckets",
                          "most_confident_errors", "duplicate_effects"),
@@ -119,7 +119,7 @@ def test_intervals_over_rows_hold_the_score_and_match_a_plain_bootstrap() -> Non
     run, labels, logits = outputs.run, outputs.scored.labels, outputs.scored.logits
     intervals = find(outputs).intervals
     for key, interval in intervals.items():
-        figure = run.metrics[f"evaluate.{key.removesuffix('_bootstrap')}"]
+        figure = run.metrics[f"evaluate.{key}"]
         assert interval.low <= figure <= interval.high, key
     random = np.random.default_rng(1)
     drawn = random.integers(len(labels), size=(2_000, len(labels)))

@@ -1,0 +1,144 @@
+"""A model of what lies between a claimed figure and ours, and what follows from it.
+
+A claim is one run's figure y₀, printed with a rounding of ± h. Ours are n runs of one recipe that
+differ by their seeds. If the recipe is the card's, then
+
+    y₀ = μ + seed noise + row noise        each of ours = μ + seed noise + row noise of our rows
+
+- *Seeds*: normal, one variance σ² for the claim's run and ours. It is estimated from our runs
+  and from earlier repeats of a recipe (`repeats.csv`: published and our own), each weighted by its
+  degrees of freedom, figure by figure: the pooled variance, whose t distribution has as many
+  degrees of freedom as both together (Box, Hunter & Hunter 2005, Statistics for Experimenters,
+  section 4.2). The earlier repeats ran on several machines and library versions: that much of
+  these is in σ.
+- *Test rows*: nothing if the claim was scored on our rows. Else both are draws from one
+  population, whose two sampling variances are added, normal. The half-widths of seeds and of rows
+  are added as squares (Zou & Donner 2008, Stat. Med. 27): never too narrow, as Satterthwaite's
+  degrees of freedom are where few runs tell the spread.
+- *Rounding*: y₀ is anywhere in the printed figure ± h; the nearest decides for consistency, the
+  farthest for equivalence, so that neither error rate depends on what was rounded away.
+
+Not in the model: another draw of the training rows, hardware and library versions beyond what the
+earlier repeats had of them. `NOT_MODELLED` says so wherever a verdict is read.
+
+Numbers may be floats or arrays that broadcast: the simulation of the error rates calls the code
+that judges.
+"""
+
+import csv
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import special
+
+from cardproof.evaluation.statistics import summarise
+
+NOT_MODELLED = (
+    "Not modelled: another draw of the training rows, other hardware and other library versions, "
+    "beyond what the repeated runs that the spread is taken from had of them."
+)
+NEAR = 1.5  # repeats tell the spread of runs on as many rows, up to this factor
+_GROUP = ("reviews", "recipe", "train_rows", "scored_rows")
+
+Number = Any  # a float or an array of float64
+
+
+class Spread(NamedTuple):
+    """Standard deviation of one run's figure over seeds, and its degrees of freedom."""
+
+    sd: Number
+    df: Number
+
+
+class Widths(NamedTuple):
+    """What a claim and our mean are held against, in the figure's units; both are ≥ 0.
+
+    Attributes:
+        run: half the width of the prediction interval: one more run on the claim's rows lies so
+            close to our mean (Hahn & Meeker 1991, Statistical Intervals, section 4.7).
+        mean: half the width of the interval of our recipe's own mean on the claim's rows.
+    """
+
+    run: Number
+    mean: Number
+
+
+def earlier_spread(figure: str, reviews: str, train_rows: float, rows: float) -> Spread | None:
+    """The spread of a figure over earlier repeats of runs of about this size.
+
+    Args:
+        figure: accuracy, loss, f1, precision or recall.
+        reviews: the name of their entry in sources.yaml.
+        train_rows: of our runs; repeats on up to `NEAR` times more or fewer count.
+        rows: that are scored, likewise.
+
+    Returns:
+        Pooled over the groups of repeats; None where there are none.
+    """
+    values = [
+        summarise([float(run[figure]) for run in runs if run[figure]])
+        for (of, _, trained, scored), runs in _repeats().items()
+        if of == reviews and _is_near(trained, train_rows) and _is_near(scored, rows)
+        if sum(bool(run[figure]) for run in runs) > 1
+    ]
+    return pooled([Spread(found.sd, found.n - 1) for found in values if found.sd is not None])
+
+
+@cache
+def _repeats() -> dict[tuple[str, ...], list[dict[str, str]]]:
+    """The rows of `repeats.csv` by what their runs share; an empty cell is not known."""
+    text = (files("cardproof.claims") / "repeats.csv").read_text(encoding="utf-8")
+    groups = defaultdict(list)
+    for run in csv.DictReader(text.splitlines()):
+        groups[tuple(run[key] for key in _GROUP)].append(run)
+    return groups
+
+
+def _is_near(rows: str, ours: float) -> bool:
+    return int(rows) / NEAR <= ours <= int(rows) * NEAR
+
+
+def pooled(spreads: Sequence[Spread | None]) -> Spread | None:
+    """One spread out of several, each variance weighted by its degrees of freedom."""
+    known = [spread for spread in spreads if spread is not None]
+    if not known:
+        return None
+    df = sum(spread.df for spread in known)
+    if any(np.ndim(s.df) == 0 and np.isinf(s.df) for s in known):  # one is known, not estimated
+        return next(s for s in known if np.isinf(s.df))
+    return Spread(np.sqrt(sum(s.df * np.square(s.sd) for s in known) / df), df)
+
+
+def own_spread(values: Sequence[float]) -> Spread | None:
+    """The spread of our runs' figures; None of fewer than two."""
+    found = summarise(values)
+    return None if found.sd is None else Spread(found.sd, found.n - 1)
+
+
+def widths(spread: Spread, n: int, row_variance: Number, level: float, together: int = 1) -> Widths:
+    """How near a true claim and our recipe's mean are to the mean of our runs.
+
+    Args:
+        spread: over seeds, of earlier repeats and ours together.
+        n: our runs.
+        row_variance: of the difference of two scores that is due to their rows; 0 for the same.
+        level: chance that the interval of one more run holds a true claim; the interval of the
+            mean has level 2 · level - 1, so that each of its ends is wrong with 1 - level.
+        together: how many figures the level of the former is for, by Bonferroni: at that level all
+            of their true claims are in their intervals at once.
+    """
+    return Widths(
+        run=_half_width(spread, 1 + 1 / n, row_variance, (1 - level) / together / 2),
+        mean=_half_width(spread, 1 / n, row_variance, 1 - level),
+    )
+
+
+def _half_width(spread: Spread, runs: float, row_variance: Number, tail: float) -> Number:
+    """Of seeds and rows together: each one's quantile times its standard error, as squares."""
+    df = np.minimum(spread.df, 1e12)  # scipy has no quantiles of infinitely many
+    seeds = np.square(special.stdtrit(df, tail) * spread.sd) * runs
+    return np.sqrt(seeds + special.ndtri(tail) ** 2 * row_variance)

@@ -1,0 +1,106 @@
+"""The error rates that the verdict names, by simulation through the code that judges."""
+
+import numpy as np
+import pytest
+
+from cardproof.claims.simulation import Scenario, simulate
+from cardproof.claims.variation import Spread
+from cardproof.claims.verdicts import Rule, judge
+from cardproof.recipe.reported import PrintedFigure
+
+RUNS = (1, 2, 3, 5, 10)
+KINDS = {
+    "accuracy": Scenario(0.0015, Rule(0.005)),
+    "loss": Scenario(0.012, Rule(0.02)),
+    "accuracy of 100 rows": Scenario(0.0015, Rule(0.005), half_unit=0.005, row_variance=0.026**2),
+}
+KNOWN = {"known": np.inf, "estimated by 2": 2.0, "estimated by 4": 4.0}
+
+
+@pytest.mark.parametrize("df", KNOWN.values(), ids=KNOWN)
+@pytest.mark.parametrize("kind", KINDS)
+def test_error_rates(kind: str, df: float) -> None:
+    of = KINDS[kind]
+    scenario = Scenario(of.sd, of.rule, of.half_unit, df, row_variance=of.row_variance)
+    for n in RUNS:
+        found = simulate(scenario, n, 0.0)
+        assert found.covered >= 0.945, n
+        if not of.row_variance:  # else it is on the safe side
+            assert found.covered == pytest.approx(0.95, abs=0.01), n
+        assert found.words["higher"] + found.words["lower"] <= 0.05, n
+
+
+@pytest.mark.parametrize(
+    ("df", "factor"),
+    [(np.inf, 1), (0, 1), *((df, factor) for df in (2, 4) for factor in (0.5, 1, 2))],
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_more_runs_never_speak_more_for_a_claim_beyond_the_margin(
+    kind: str, df: float, factor: float
+) -> None:
+    of = KINDS[kind]
+    scenario = Scenario(of.sd, of.rule, of.half_unit, df, factor, of.row_variance)
+    for difference in (1.5, 2, 4):
+        shares = [simulate(scenario, n, -difference * of.rule.margin).consistent for n in RUNS]
+        steps = np.diff(shares)
+        assert steps.max() <= 0.01, (difference, shares)
+
+
+def test_a_mean_at_the_margin_of_the_claim_is_called_within_it_at_most_at_the_level() -> None:
+    """The claim is given, as a card gives it, and the farthest number rounds to it."""
+    rule, sd, studies = Rule(0.005), 0.0015, 4_000
+    claim = PrintedFigure(0.93, 0.0005)
+    mean = claim.value - claim.half_unit - (rule.margin - 2 * claim.half_unit)
+    for n, df in ((1, 4), (3, 2), (5, 0)):
+        random = np.random.default_rng(n)
+        shown = 0
+        for _ in range(studies):
+            runs = random.normal(mean, sd, n).tolist()
+            earlier = Spread(sd * (random.chisquare(df) / df) ** 0.5, df) if df else None
+            shown += judge(claim, runs, rule, earlier=earlier).word in ("reproduced", "equivalent")
+        assert shown / studies <= 0.05 + 3 * (0.05 * 0.95 / studies) ** 0.5, n
+
+
+@pytest.mark.parametrize("correlated", [0.0, 0.9])
+def test_a_page_of_a_dozen_true_claims_denies_any_of_them_at_most_at_the_level(
+    correlated: float,
+) -> None:
+    figures, studies, random = 12, 1_500, np.random.default_rng(3)
+    rule, denied = Rule(0.005, together=figures), 0
+
+    def draw() -> np.ndarray:
+        own, common = random.standard_normal(figures), random.standard_normal()
+        return np.asarray(correlated**0.5 * common + (1 - correlated) ** 0.5 * own)
+
+    for _ in range(studies):
+        claims, runs = draw(), np.stack([draw() for _ in range(3)])
+        words = {
+            judge(
+                PrintedFigure(0.9 + 0.001 * claim, 0.0), (0.9 + 0.001 * of).tolist(), rule,
+                earlier=Spread(0.001 * (random.chisquare(4) / 4) ** 0.5, 4),
+            ).word
+            for claim, of in zip(claims, runs.T, strict=True)
+        }  # fmt: skip
+        denied += bool(words & {"higher", "lower", "equivalent"})
+    assert denied / studies <= 0.05 + 3 * (0.05 * 0.95 / studies) ** 0.5
+
+
+def test_the_simulation_is_of_the_code_that_judges() -> None:
+    """The same draws, judged one by one."""
+    scenario = Scenario(0.002, Rule(0.005), earlier_df=np.inf)
+    shares = simulate(scenario, 3, -0.004, draws=4_000)
+    random, words = np.random.default_rng(11), []
+    for _ in range(2_000):
+        claim = round(0.9 + random.normal(0, 0.002), 4)
+        mean = 0.9 - 0.004 + random.normal(0, 0.002 / 3**0.5)
+        runs = [mean - 1e-9, mean, mean + 1e-9]
+        found = judge(PrintedFigure(claim, 0.00005), runs, scenario.rule,
+                      earlier=Spread(0.002, np.inf))  # fmt: skip
+        words.append(found.word)
+    for word, share in shares.words.items():
+        assert words.count(word) / len(words) == pytest.approx(share, abs=0.035), word
+
+
+def test_without_any_spread_one_run_leaves_everything_undecided() -> None:
+    scenario = Scenario(0.0015, Rule(0.005), earlier_df=0)
+    assert simulate(scenario, 1, -0.05).words["undecided"] == 1

@@ -1,0 +1,86 @@
+"""The model of what varies: against scipy and by hand, and the data that it rests on."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from cardproof.claims.variation import Spread, earlier_spread, own_spread, pooled, widths
+from tests.conftest import ROOT
+
+RUNS = (0.911, 0.914, 0.909, 0.9125)
+
+
+def test_spreads_are_pooled_by_their_degrees_of_freedom() -> None:
+    found = pooled([Spread(0.001, 2), None, Spread(0.002, 3)])
+    assert found
+    assert found == pytest.approx((((2 * 1 + 3 * 4) / 5) ** 0.5 / 1000, 5))
+    assert pooled([None]) is None
+    assert own_spread([0.9]) is None
+    known = Spread(0.5, np.inf)
+    assert pooled([Spread(0.1, 4), known]) == known
+
+
+def test_without_earlier_runs_widths_are_those_of_students_t() -> None:
+    spread = own_spread(RUNS)
+    assert spread
+    found = widths(spread, len(RUNS), 0.0, 0.95)
+    # a new run: the t interval of the mean, wider by the root of 1 + n
+    low, high = stats.ttest_1samp(RUNS, 0).confidence_interval(0.95)
+    assert found.run == pytest.approx((high - low) / 2 * 5**0.5)
+    low, high = stats.ttest_1samp(RUNS, 0).confidence_interval(0.90)
+    assert found.mean == pytest.approx((high - low) / 2)
+
+
+@pytest.mark.parametrize("shift", [-0.004, 0.0, 0.004, 0.02])
+def test_an_interval_within_the_margin_is_two_one_sided_t_tests(shift: float) -> None:
+    runs, margin = np.array(RUNS) + shift, 0.0095
+    p = max(
+        stats.ttest_1samp(runs, 0.91 - margin, alternative="greater").pvalue,
+        stats.ttest_1samp(runs, 0.91 + margin, alternative="less").pvalue,
+    )
+    spread = own_spread(runs.tolist())
+    assert spread
+    within = abs(runs.mean() - 0.91) + widths(spread, 4, 0.0, 0.95).mean < margin
+    assert within == (p < 0.05)
+
+
+def test_the_widths_of_seeds_and_rows_are_added_as_squares() -> None:
+    spread, rows, tail = Spread(0.01, 3), 0.0004, 0.025 / 4
+    seeds = stats.t.ppf(1 - tail, 3) * 0.01 * (1 + 1 / 2) ** 0.5
+    expected = np.hypot(seeds, stats.norm.ppf(1 - tail) * 0.02)
+    assert widths(spread, 2, rows, 0.95, together=4).run == pytest.approx(expected)
+    only_rows = widths(Spread(0.0, 3), 2, rows, 0.95).run
+    assert only_rows == pytest.approx(1.959964 * 0.02, rel=1e-5)
+    assert widths(Spread(0.0, 3), 2, 0.0, 0.95).run == 0
+
+
+def test_earlier_repeats_count_for_runs_of_about_their_size() -> None:
+    found = earlier_spread("accuracy", "imdb", 22_500, 25_000)
+    assert found
+    assert found == pytest.approx((np.std([0.93208, 0.93092], ddof=1), 1))
+    assert earlier_spread("accuracy", "imdb", 3_000, 25_000) is None
+    assert earlier_spread("accuracy", "imdb", 25_000, 100) is None
+    assert earlier_spread("recall", "imdb", 25_000, 25_000) is None
+    assert earlier_spread("accuracy", "somebody", 25_000, 25_000) is None
+
+
+def test_the_repeats_are_what_their_sources_say() -> None:
+    with (ROOT / "cardproof/claims/repeats.csv").open() as file:
+        repeats = list(csv.DictReader(file))
+    with (ROOT / "cardproof/claims/published.csv").open() as file:
+        published = {run["card"]: run for run in csv.DictReader(file)}
+    for run in (run for run in repeats if run["source"] in published):
+        source = published[run["source"]]
+        for key in ("accuracy", "loss", "train_rows"):
+            assert float(run[key]) == float(source[key])
+    ours = [run for run in repeats if run["reviews"] == "sample"]
+    with Path(ROOT / "results/sample-spread/runs.csv").open() as file:
+        made = list(csv.DictReader(file))
+    assert len(ours) == len(made) == 12
+    for run, source in zip(ours, made, strict=True):
+        for key in ("accuracy", "loss", "f1", "precision", "recall"):
+            assert float(run[key]) == float(source[key])
+    assert len(published.keys() & {run["source"] for run in repeats}) + 12 == len(repeats)
