@@ -9,11 +9,10 @@ from cardproof.claims.variation import earlier_spread
 from cardproof.claims.verdicts import Rule, Verdict, judge
 from cardproof.evaluation.intervals import confusion_errors
 from cardproof.recipe.reported import PrintedFigure, is_blank, parse_figure, print_like
-from cardproof.recipe.schema import Recipe
+from cardproof.recipe.schema import Recipe, VerdictRules
 
 MEBIBYTE = 2**20
 AVERAGED = ("f1", "precision", "recall")  # over classes, as a card chooses
-HEADLINES = ("accuracy", "loss", *AVERAGED)
 Metrics = Mapping[str, float]  # of one run, by "<file>.<key>": "evaluate.accuracy"
 CheckWord = Literal["matches", "differs", "not comparable", "left blank", "not measured"]
 
@@ -29,13 +28,13 @@ _SCORE = (
 )  # fmt: skip
 _TIME = "milliseconds_per_example"
 
-_NAMES = {
+FIGURES = {
     "accuracy": "accuracy",
     "loss": "cross-entropy loss",
     "f1": "F1 ({averaging})",
     "precision": "precision ({averaging})",
     "recall": "recall ({averaging})",
-}
+}  # the names of what is judged, by the keys of claims
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ def judge_claims(
     differs = _concerned(breaking, _SCORE)
     metrics = {k: f"evaluate.{k}_{claims.averaging}" for k in AVERAGED}
     found = []
-    for key, name in _NAMES.items():
+    for key, name in FIGURES.items():
         printed = getattr(claims, key)
         if printed is None:
             continue
@@ -159,13 +158,7 @@ def _judge(
     differs: Sequence[str],
     together: int,
 ) -> Verdict:
-    rules, loss = recipe.verdict, claim.key == "loss"
-    rule = Rule(
-        margin=rules.loss_margin if loss else rules.share_margin,
-        level=rules.level,
-        together=together,
-        highest=math.inf if loss else 1.0,
-    )
+    rule = rule_of(recipe.verdict, claim.key, together)
     sizes = [run.get(key, 0.0) for run in runs[:1] for key in ("split.train_rows", "evaluate.rows")]
     earlier = earlier_spread(claim.key, recipe.reviews_name, *sizes) if sizes else None
     return judge(
@@ -175,6 +168,23 @@ def _judge(
         earlier=earlier,
         row_variance=row_variance(recipe, claim.metric, runs),
         deviations=differs if claim.claimed is not None else [],
+    )
+
+
+def rule_of(rules: VerdictRules, key: str, together: int) -> Rule:
+    """The rule for one of `FIGURES`, by the verdict settings.
+
+    Args:
+        rules: the settings.
+        key: of the figure.
+        together: how many figures of the card are judged.
+    """
+    loss = key == "loss"
+    return Rule(
+        margin=rules.loss_margin if loss else rules.share_margin,
+        level=rules.level,
+        together=together,
+        highest=math.inf if loss else 1.0,
     )
 
 

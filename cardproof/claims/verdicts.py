@@ -205,7 +205,7 @@ def _what_would_decide(claim: PrintedFigure, found: Verdict) -> str:
 
 def _ours(claim: PrintedFigure, found: Verdict) -> str:
     assert found.mean is not None
-    spread = f", sd {found.spread.sd:.2g} by {found.spread.df:g} degrees of freedom" if (
+    spread = f", sd {found.spread.sd:.2g}, df {found.spread.df:g}" if (
         found.spread
     ) else ""  # fmt: skip
     runs = "our one run" if found.n == 1 else f"the mean of our {found.n} runs"

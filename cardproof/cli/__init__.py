@@ -16,6 +16,7 @@ from cardproof.errors import CardproofError
 COMMANDS = {
     "audit": "check a model card against its own figures",
     "add": "draft a recipe, cards/NAME.yaml, from a model card",
+    "plan": "say how many seeds decide a card's claims",
     "compare": "put finished runs side by side",
     "verify": "read every output and DVC's cache, and name what is damaged",
     "share": "send every run to a DVC remote",
@@ -29,6 +30,7 @@ _EXAMPLES = """\
 examples:
   cardproof audit README.md             what a card's figures give away; no model, no data
   cardproof add README.md               draft cards/NAME.yaml, for dvc exp run -S card=NAME
+  cardproof plan grojeda                how many seeds its figures take
   cardproof compare main my-experiment  two runs, with paired tests
   cardproof verify --remove             remove damaged files; dvc repro makes them again
   cardproof share team                  every run to the DVC remote "team"

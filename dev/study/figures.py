@@ -57,3 +57,29 @@ def draw_leak(starts: Mapping[str, Floats], card: Floats) -> Figure:
     axes.set_xticks(epochs)
     finish(axes, "", "epoch", "accuracy on the validation rows")
     return figure
+
+
+def draw_words(differences: Floats, stacked: Mapping[int, Floats], words: Sequence[str]) -> Figure:
+    """Shares of the words over the true difference, a panel for each number of runs.
+
+    Args:
+        differences: in accuracy, ours lower; shape (points,).
+        stacked: by number of runs; each of shape (points, words).
+        words: what the shares are of.
+    """
+    figure = Figure(figsize=(10, 2.9), layout="constrained")
+    colors = dict(zip(words, ("#2a9d6f", "#c9ced6", "#8fc8e8", CARD, CARD), strict=True))
+    panels = figure.subplots(1, len(stacked), sharey=True)
+    for axes, (n, shares) in zip(panels, stacked.items(), strict=True):
+        areas = axes.stackplot(100 * differences, shares.T, colors=[colors[w] for w in words])
+        axes.axvline(0.5, color=INK, lw=0.8, ls=":")
+        axes.set_title(f"{n} run{'s' if n > 1 else ''}", loc="left", fontsize=11)
+        axes.set_xlim(0, 100 * differences[-1])
+        axes.set_ylim(0, 1)
+        axes.spines[["top", "right"]].set_visible(False)
+    names = {"higher": None, "lower": "higher or lower"}
+    handles = [(a, names.get(w, w)) for a, w in zip(areas, words, strict=True) if names.get(w, w)]
+    figure.legend(*zip(*handles, strict=True), loc="outside upper left", ncols=4, frameon=False,
+                  fontsize=9)  # fmt: skip
+    figure.supxlabel("ours is lower by, points of accuracy (dotted: the margin)", fontsize=10)
+    return figure

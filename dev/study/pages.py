@@ -21,6 +21,7 @@ from dev.study import analysis
 from dev.study.figures import draw_groups, draw_leak, draw_small_sets
 from dev.study.plan import KEPT, PLAN, READINGS, REMOVED, VARIANTS, Settings, options_of
 from dev.study.record import Record, read_records
+from dev.study.verdict import render_verdict
 
 TEMPLATES = Path(__file__).parent / "templates"
 DRAWS, DRAWN_ROWS, SEED = 10_000, 100, 42
@@ -59,7 +60,8 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
         for name, section in sections.items()
         if section
     }
-    return {"README.md": page} | figures, summary
+    examples = {name: records[name].run for name in (DRAWN_FROM,)}
+    return {"README.md": page} | figures | render_verdict(examples, TEMPLATES), summary
 
 
 def _intervals(scored: Predictions) -> dict[str, Interval]:

@@ -111,7 +111,7 @@ def test_an_unknown_command_is_refused_with_those_there_are(
     with pytest.raises(SystemExit) as stopped:
         main(["adit"])
     assert stopped.value.code == 2
-    assert "'audit', 'add', 'compare', 'verify', 'share'" in capsys.readouterr().err
+    assert "'audit', 'add', 'plan', 'compare', 'verify', 'share'" in capsys.readouterr().err
 
 
 def test_python_m_is_the_same() -> None:

@@ -1,0 +1,116 @@
+"""The error rates of the verdict: results/verdict.md and its figure, by simulation.
+
+Worked examples stand beside them: a card judged with one, three and five runs that are drawn here.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from cardproof.claims.judge import judge_claims
+from cardproof.claims.simulation import WORDS, Scenario, Shares, simulate
+from cardproof.claims.verdicts import Rule
+from cardproof.pages.drawing import svg_file
+from cardproof.pages.templates import make_environment
+from cardproof.recipe.schema import Recipe
+from cardproof.runs.reading import Run
+from dev.study.figures import draw_words
+
+RUNS = (1, 2, 3, 5, 10)
+DRAWS = 20_000
+# A recipe on all of IMDb: 25,000 test rows, or a claim on 100 others.
+ACCURACY_SD, LOSS_SD, F1_SD = 0.0015, 0.012, 0.0020
+ROW_SD = (0.93 * 0.07 / 100) ** 0.5
+
+
+class Case(NamedTuple):
+    """A table: what is judged, and by what knowledge of its spread."""
+
+    name: str
+    scenario: Scenario
+
+
+def cases() -> list[Case]:
+    """All tables of the page."""
+    accuracy = Rule(0.005)
+    known = {
+        "known": (np.inf, 1),
+        "estimated from 3 earlier runs": (2, 1),
+        "estimated from 3 earlier runs that vary half as much": (2, 0.5),
+        "estimated from 3 earlier runs that vary twice as much": (2, 2),
+        "not known before ours": (0, 1),
+    }
+    found = [
+        Case(
+            f"Accuracy, spread {said}",
+            Scenario(ACCURACY_SD, accuracy, earlier_df=df, factor=factor),
+        )
+        for said, (df, factor) in known.items()
+    ]
+    return [
+        *found,
+        Case(
+            "Accuracy, one of five figures of a card", Scenario(ACCURACY_SD, Rule(0.005, 0.95, 5))
+        ),
+        Case("F1", Scenario(F1_SD, accuracy)),
+        Case("Loss, margin 0.02", Scenario(LOSS_SD, Rule(0.02))),
+        Case(
+            "Accuracy claimed on 100 other rows",
+            Scenario(ACCURACY_SD, accuracy, half_unit=0.005, row_variance=ROW_SD**2),
+        ),
+    ]
+
+
+def render_verdict(runs: Mapping[str, Run], templates: Path) -> dict[str, str]:
+    """The page and its figure, by name below results/.
+
+    Args:
+        runs: records by name, for the worked examples.
+        templates: the folder of the template.
+    """
+    tables = [{"name": case.name, "rows": list(_rows(case.scenario))} for case in cases()]
+    drawn = cases()[1].scenario
+    differences = np.linspace(0, 0.02, 41)
+    shares = {n: [simulate(drawn, n, -float(d), DRAWS // 5) for d in differences] for n in RUNS}
+    stacked = {
+        n: np.array([[of.words[word] for word in WORDS] for of in found])
+        for n, found in shares.items()
+    }
+    page = make_environment(templates).get_template("verdict.md.j2").render(
+        tables=tables, runs=RUNS, draws=DRAWS, examples=list(_examples(runs)),
+        sds=(ACCURACY_SD, LOSS_SD, F1_SD), row_sd=ROW_SD,
+    )  # fmt: skip
+    return {"verdict.md": page, "verdict.svg": svg_file(draw_words(differences, stacked, WORDS))}
+
+
+def _rows(scenario: Scenario) -> Iterator[tuple[float, list[Shares]]]:
+    """Differences in margins, and the shares for each number of runs."""
+    for margins in (0, 0.5, 1, 1.5, 2, 4):
+        difference = -margins * scenario.rule.margin
+        yield margins, [simulate(scenario, n, difference, DRAWS) for n in RUNS]
+
+
+def _examples(runs: Mapping[str, Run]) -> Iterator[tuple[str, int, str, str, str]]:
+    """Card, runs, accuracy beside its claim, the word and its reason, at n = 1, 3 and 5."""
+    random = np.random.default_rng(0)
+    for name, run in runs.items():
+        yield (name, 1, *_judged(run.recipe, [run.metrics["evaluate.accuracy"]], run))
+    run = next(iter(runs.values()))
+    drawn = (0.9256 + 0.0015 * random.standard_normal(5)).tolist()
+    for said, off in (("true", 0.0), ("off by half a point", 0.005), ("off by two", 0.02)):
+        claims = run.recipe.card.claims.model_copy(
+            update={"accuracy": f"{0.9256 + off:.4f}", "loss": None}
+        )
+        card = run.recipe.card.model_copy(update={"claims": claims})
+        recipe = run.recipe.model_copy(update={"card": card, "deviations": []})
+        for n in (1, 3, 5):
+            yield (f"made up, {said}", n, *_judged(recipe, drawn[:n], run))
+
+
+def _judged(recipe: Recipe, accuracies: list[float], run: Run) -> tuple[str, str, str]:
+    sizes = {key: run.metrics[key] for key in ("split.train_rows", "evaluate.rows")}
+    metrics = [sizes | {"evaluate.accuracy": accuracy} for accuracy in accuracies]
+    claim = next(c for c in judge_claims(recipe, metrics) if c.key == "accuracy")
+    return f"{claim.full} ({claim.printed})", claim.verdict.word, claim.verdict.reason
