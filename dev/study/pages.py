@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from cardproof.evaluation.intervals import score_intervals
-from cardproof.evaluation.statistics import Interval, summarise
+from cardproof.evaluation.metrics import right_rows, row_losses
+from cardproof.evaluation.statistics import Interval, design_effect, summarise
 from cardproof.pages.comparison import HOW_TO_READ
 from cardproof.pages.comparison_tables import main_table, mean_and_sd, pairs_table
 from cardproof.pages.drawing import svg_file
@@ -52,6 +53,7 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
         records=whole,
         bases=sorted({r.run.recipe.base.repository for r in records.values()}),
         intervals={r.run.name: _intervals(r.scored) for r in whole},
+        alike={r.run.name: _design_effects(r.scored) for r in whole},
         missing={q: [r.name for r in plan if r.name not in records] for q, plan in PLAN.items()},
     )
     summary = environment.get_template("summary.md.j2").render(**sections)
@@ -66,6 +68,13 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
 
 def _intervals(scored: Predictions) -> dict[str, Interval]:
     return score_intervals(scored.labels, scored.logits, scored.rows)
+
+
+def _design_effects(scored: Predictions) -> tuple[float, float]:
+    """Of accuracy and of the loss: what neighbouring rows do to their variance."""
+    right = right_rows(scored.labels, scored.logits)
+    losses = row_losses(scored.labels, scored.logits)
+    return design_effect(right, scored.rows), design_effect(losses, scored.rows)
 
 
 def _done(question: str, records: Records, change: str = "") -> list[Record]:
