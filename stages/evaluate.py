@@ -25,17 +25,19 @@ def main() -> None:
     import numpy as np
     import pyarrow.parquet as pq
 
+    from cardproof.model import loading
+
+    loading.import_transformers()
     from cardproof.evaluation.inference import TIMED_CALLS, predict_logits, time_per_example
     from cardproof.model.devices import choose_device, keep_freed_memory
-    from cardproof.model.loading import load_classifier, load_tokenizer, quiet_transformers
     from cardproof.model.tokens import open_tokens
 
     keep_freed_memory()
-    quiet_transformers()
+    loading.quiet_transformers()
     device = choose_device(recipe.precision)
     print(f"evaluating on {device.name} in {device.precision}: {device.reason}")
-    tokenizer = load_tokenizer(Path("model"))
-    model = load_classifier(Path("model"))
+    tokenizer = loading.load_tokenizer(Path("model"))
+    model = loading.load_classifier(Path("model"))
     scored = recipe.sets[0]
     logits = {}
     with checksummed_folder(Path("data/predictions")) as folder:
@@ -72,7 +74,8 @@ def _write_predictions(name: str, logits: "NDArray[np.float32]", folder: Path) -
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pq.read_table(Path("data/split") / f"{name}.parquet", columns=["row", "label"])
+    split = pq.ParquetFile(Path("data/split") / f"{name}.parquet")
+    table = split.read(columns=["row", "label"])  # pq.read_table would import pandas
     table = table.append_column("logit_negative", pa.array(logits[:, 0]))
     table = table.append_column("logit_positive", pa.array(logits[:, 1]))
     pq.write_table(table, folder / f"{name}.parquet")

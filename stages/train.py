@@ -33,7 +33,9 @@ def main() -> None:
         return
     configure_process(process, recipe.processes)
     from cardproof.model.devices import choose_device, keep_freed_memory
-    from cardproof.model.loading import quiet_transformers
+    from cardproof.model.loading import import_transformers, quiet_transformers
+
+    import_transformers()
     from cardproof.training.distributed.process_group import process_group
 
     keep_freed_memory()

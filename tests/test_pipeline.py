@@ -280,6 +280,21 @@ def test_only_the_stages_that_compute_with_torch_import_it(
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+def test_transformers_loads_without_what_it_only_may_use_and_leaves_that_to_others(
+    run: Run,
+) -> None:
+    script = (
+        "import sys\n"
+        "from cardproof.model.loading import import_transformers\n"
+        "import_transformers()\n"
+        "assert 'transformers.trainer' in sys.modules\n"
+        "assert not {'datasets', 'scipy', 'pandas', 'sklearn', 'boto3'} & sys.modules.keys()\n"
+        "import datasets, scipy.special\n"
+    )
+    done = run("python", "-c", script, cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_each_stage_has_a_help_page_with_an_example(stage: str, run: Run) -> None:
     done = run("python", "-m", f"stages.{stage}", "--help", cwd=ROOT)

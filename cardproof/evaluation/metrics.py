@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn import metrics
 
 RELIABILITY_BINS = 10
 CURVE_POINTS = 200
@@ -71,6 +70,8 @@ def score(labels: Labels, logits: Floats) -> dict[str, float]:
         the averages binary (of class 1), macro and weighted, roc_auc (left out where only one
         class is present), and the counts of the confusion matrix.
     """
+    from sklearn import metrics  # here: it takes half a second
+
     predicted = logits.argmax(axis=1)
     probability = positive_probability(logits)
     figures: dict[str, float] = {
@@ -94,6 +95,8 @@ def score(labels: Labels, logits: Floats) -> dict[str, float]:
 
 def roc_points(labels: Labels, logits: Floats) -> list[dict[str, float]]:
     """The ROC curve, thinned to at most 200 points: rows of fpr and tpr."""
+    from sklearn import metrics
+
     if len(np.unique(labels)) < 2:
         return []
     fpr, tpr, _ = metrics.roc_curve(labels, positive_probability(logits))
@@ -102,6 +105,8 @@ def roc_points(labels: Labels, logits: Floats) -> list[dict[str, float]]:
 
 def precision_recall_points(labels: Labels, logits: Floats) -> list[dict[str, float]]:
     """The precision-recall curve, thinned to at most 200 points: rows of recall and precision."""
+    from sklearn import metrics
+
     if len(np.unique(labels)) < 2:
         return []
     precision, recall, _ = metrics.precision_recall_curve(labels, positive_probability(logits))

@@ -1,6 +1,8 @@
 """Loading checkpoints in the hub's format: tokenizers and classifiers, local files only."""
 
 import json
+import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +13,29 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+# transformers imports these wherever they are installed, for what is not done here with them:
+# data sets of its own, losses of object detection, SageMaker. That is a quarter of its import.
+_UNUSED = ("datasets", "scipy", "sklearn", "pandas", "boto3")
+
+
 class CheckpointError(CardproofError):
     """A checkpoint that cannot be loaded."""
+
+
+def import_transformers() -> None:
+    """Import transformers' Trainer and models as if the packages that it only may use were absent.
+
+    They can be imported afterwards. Call it before anything else imports transformers.
+    """
+    hidden = [name for name in _UNUSED if name not in sys.modules]
+    for name in hidden:
+        sys.modules[name] = None  # type: ignore[assignment]  # as the import system documents it
+    try:
+        for name in ("transformers.trainer", "cardproof.model.unpadded.model"):
+            import_module(name)
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":

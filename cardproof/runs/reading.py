@@ -149,7 +149,7 @@ def read_predictions(read: Read, name: str) -> Predictions:
 
     path = f"data/predictions/{name}.parquet"
     try:
-        table = pq.read_table(io.BytesIO(read(path)), columns=list(_COLUMNS))
+        table = pq.ParquetFile(io.BytesIO(read(path))).read(columns=list(_COLUMNS))
         row, label, negative, positive = (table[c].to_numpy() for c in _COLUMNS)
     except (pa.ArrowException, KeyError) as error:
         raise UnavailableError(f"{path} is of another version") from error

@@ -47,7 +47,7 @@ def read_reviews(
     Raises:
         ReviewsError: the scored rows are not those of the set.
     """
-    table = pq.read_table(_path(root, name), columns=["row"])
+    table = pq.ParquetFile(_path(root, name)).read(columns=["row"])
     if not np.array_equal(table["row"].to_numpy(), rows):
         raise ReviewsError(
             f"data/predictions/{name}.parquet is of other rows than data/split/{name}.parquet; "
