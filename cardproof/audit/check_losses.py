@@ -3,7 +3,9 @@
 import math
 from collections.abc import Iterator
 
-from cardproof.audit.facts import CardFacts, Finding, Printed, TrainingRow
+from cardproof.audit.check_agreement import row_name
+from cardproof.audit.facts import CardFacts, Checked, Finding, Printed, TrainingRow
+from cardproof.audit.records import read_records
 
 _MUCH = 1.1  # a loss a tenth above the lowest is called higher
 
@@ -30,42 +32,49 @@ def highest_calibrated_loss(accuracy: float) -> float:
     return -accuracy * math.log(accuracy) - wrong * math.log(wrong)
 
 
-def check_lowest_loss(facts: CardFacts) -> Iterator[Finding]:
+def check_lowest_loss(facts: CardFacts) -> Iterator[Finding | Checked]:
     """A loss that is too low for the accuracy beside it; the first one, if there are several."""
-    if not facts.task.classification:
+    if not facts.task.classification or not facts.loss_is_plain or facts.multi_label:
         return
-    plain = facts.loss_is_plain and facts.task.binary
-    for where, accuracy, loss in _pairs(facts):
+    for record in read_records(facts):
+        accuracy, loss = record.scores.get("accuracy"), record.scores.get("loss")
+        if record.of or not accuracy or not loss or accuracy.text[:2] not in ("0.", "1", "1."):
+            continue  # a percentage without its sign may be a loss in a column of accuracies
+        yield Checked("loss against accuracy")
         floor = lowest_loss(min(accuracy.figure.high, 1.0))
         if loss.figure.high < floor:
             yield Finding(
                 "loss-too-low",
-                "error" if plain else "warning",
-                f"{where}: a loss of {loss.text} is impossible with accuracy {accuracy.text}, if "
-                "it is the mean cross-entropy: every wrong row costs at least ln 2.",
+                "warning",
+                f"A loss of {loss.text} is impossible with accuracy {accuracy.text} "
+                f"({record.where}), if it is the mean cross-entropy: every wrong row costs at "
+                "least ln 2. It holds for another loss, or if one of the two is of other rows.",
                 f"(1 - {min(accuracy.figure.high, 1.0):.5g}) x 0.6931 = {floor:.5f} > "
                 f"{loss.figure.high:.5g}",
+                record.line,
             )
             return
 
 
 def check_calibration(facts: CardFacts) -> Iterator[Finding]:
     """A headline loss that is too high for a calibrated classifier of its accuracy."""
-    headline = _headline_pair(facts)
-    if headline is None or not (facts.task.binary and facts.loss_is_plain):
+    accuracy, loss = facts.headline("accuracy"), facts.headline("loss")
+    if not accuracy or not loss or not (facts.task.imdb and facts.loss_is_plain):
         return
-    accuracy, loss = headline
-    if not 0.5 < accuracy.figure.low < 1:
+    if (accuracy.split or loss.split) != (
+        loss.split or accuracy.split
+    ) or not 0.5 < accuracy.printed.figure.low < 0.999:
         return
-    ceiling = highest_calibrated_loss(accuracy.figure.low)
-    if loss.figure.low > ceiling:
+    ceiling = highest_calibrated_loss(accuracy.printed.figure.low)
+    if loss.printed.figure.low > ceiling:
         yield Finding(
-            "over-confident",
-            "warning",
-            f"Its loss of {loss.text} is too high for accuracy {accuracy.text} if its "
-            "probabilities were honest: it is over-confident on the rows that it gets wrong.",
-            f"calibrated, at most H({accuracy.figure.low:.5g}) = {ceiling:.4f} < "
-            f"{loss.figure.low:.5g}",
+            "miscalibrated",
+            "note",
+            f"With accuracy {accuracy.printed.text} its loss of {loss.printed.text} is too high "
+            "for honest probabilities: they are too sure or too unsure.",
+            f"calibrated, at most H({accuracy.printed.figure.low:.5g}) = {ceiling:.4f} < "
+            f"{loss.printed.figure.low:.5g}",
+            loss.line,
         )
 
 
@@ -79,8 +88,8 @@ def check_overfitting(facts: CardFacts) -> Iterator[Finding]:
         return
     reloaded = _headline_row(facts) is best
     text = (
-        f"Its evaluation loss rises from {_loss_text(best)} ({_name(best)}) to {_loss_text(last)} "
-        f"({_name(last)}), {_loss(last) / _loss(best) - 1:.0%} more"
+        f"Its evaluation loss rises from {_loss_text(best)} ({row_name(best)}) to "
+        f"{_loss_text(last)} ({row_name(last)}), {_loss(last) / _loss(best) - 1:.0%} more"
     )
     accuracies = [row.scores.get("accuracy") for row in (best, last)]
     if accuracies[0] and accuracies[1]:
@@ -91,13 +100,13 @@ def check_overfitting(facts: CardFacts) -> Iterator[Finding]:
         text += " Its headline figures are of the epoch before that."
     yield Finding(
         "over-fitting",
-        "note" if reloaded else "warning",
+        "note",
         text,
         "evaluation losses: " + ", ".join(_loss_text(row) for row in rows[:20]),
     )
 
 
-def check_headline_row(facts: CardFacts) -> Iterator[Finding]:
+def check_best_checkpoint(facts: CardFacts) -> Iterator[Finding]:
     """Which row of the table the headline figures are, and whether it is the best one."""
     rows = [row for row in facts.training_rows if row.loss]
     claim = facts.headline("loss")
@@ -106,26 +115,21 @@ def check_headline_row(facts: CardFacts) -> Iterator[Finding]:
     row, best = _headline_row(facts), min(rows, key=_loss)
     losses = f"evaluation losses: {', '.join(_loss_text(row) for row in rows[:20])}"
     if row is None:
-        yield Finding(
-            "headline-not-in-table",
-            "warning",
-            f"Its headline loss {claim.printed.text} is in no row of its table.",
-            losses,
-        )
-    elif row is best and row is not rows[-1]:
+        return
+    if row is best and row is not rows[-1]:
         yield Finding(
             "best-checkpoint",
             "note",
-            f"Its headline figures are those of {_name(row)}, the lowest loss, and not of the last "
-            f"row: the best checkpoint was reloaded.{_better_accuracy(row, rows)}",
+            f"Its headline figures are those of {row_name(row)}, the lowest loss, and not of the "
+            f"last row: the best checkpoint was reloaded.{_better_accuracy(row, rows)}",
             losses,
         )
     elif _loss(row) >= _MUCH * _loss(best):
         yield Finding(
             "headline-not-best",
-            "warning",
-            f"Its headline figures are those of {_name(row)}, with loss {_loss_text(row)}; "
-            f"{_name(best)} has the lowest, {_loss_text(best)}. The best checkpoint by loss was "
+            "note",
+            f"Its headline figures are those of {row_name(row)}, with loss {_loss_text(row)}; "
+            f"{row_name(best)} has the lowest, {_loss_text(best)}. The best checkpoint by loss was "
             "not kept.",
             losses,
         )
@@ -139,15 +143,7 @@ def _better_accuracy(chosen: TrainingRow, rows: list[TrainingRow]) -> str:
     accuracy, row = max(scored, key=lambda pair: pair[0].figure.value)
     if accuracy.figure.value <= chosen.scores["accuracy"].figure.value:
         return ""
-    return f" {_name(row)[0].upper()}{_name(row)[1:]} has the higher accuracy, {accuracy.text}."
-
-
-def _headline_pair(facts: CardFacts) -> tuple[Printed, Printed] | None:
-    """Accuracy and loss of the headline, if they are of the same place in the card."""
-    accuracy, loss = facts.headline("accuracy"), facts.headline("loss")
-    if not accuracy or not loss or (accuracy.split or loss.split) != (loss.split or accuracy.split):
-        return None
-    return accuracy.printed, loss.printed
+    return f" {row_name(row).capitalize()} has the higher accuracy, {accuracy.text}."
 
 
 def _headline_row(facts: CardFacts) -> TrainingRow | None:
@@ -165,26 +161,9 @@ def _overlap(one: Printed, other: Printed) -> bool:
     return one.figure.low <= other.figure.high and other.figure.low <= one.figure.high
 
 
-def _pairs(facts: CardFacts) -> Iterator[tuple[str, Printed, Printed]]:
-    """Accuracies and the losses that belong to them, with their places."""
-    headline = _headline_pair(facts)
-    if headline:
-        yield "Headline", *headline
-    for row in facts.training_rows:
-        if row.loss and "accuracy" in row.scores:
-            name = _name(row)
-            yield name[0].upper() + name[1:], row.scores["accuracy"], row.loss
-
-
 def _loss(row: TrainingRow) -> float:
     return row.loss.figure.value if row.loss else math.inf
 
 
 def _loss_text(row: TrainingRow) -> str:
     return row.loss.text if row.loss else "none"
-
-
-def _name(row: TrainingRow) -> str:
-    if row.epoch:
-        return f"epoch {row.epoch.figure.value:g}"
-    return f"step {row.step:,}" if row.step is not None else "a row"

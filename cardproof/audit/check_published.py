@@ -19,14 +19,14 @@ _FAR = 3  # standard deviations
 
 
 def check_basis(facts: CardFacts) -> Iterator[Finding]:
-    """Say whether figures are compared with published ones, and why."""
-    verdict = "are" if facts.task.imdb else "are not"
-    yield Finding(
-        "comparison",
-        "note",
-        f"Its figures {verdict} compared with those published for IMDb sentiment.",
-        facts.task.reason,
-    )
+    """Say why figures are compared with published ones."""
+    if facts.task.imdb and facts.claims:
+        yield Finding(
+            "comparison",
+            "note",
+            "Its figures are compared with those published for IMDb sentiment.",
+            facts.task.reason,
+        )
 
 
 def check_accuracy(facts: CardFacts) -> Iterator[Finding]:

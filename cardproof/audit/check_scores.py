@@ -1,22 +1,25 @@
 """Scores against counts: how many rows were scored, and which confusion matrices fit."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from cardproof.audit.check_steps import RowRange, training_row_range
 from cardproof.audit.confusion import (
     Average,
+    Counts,
     Metric,
+    Mixed,
     Region,
     feasible_matrices,
-    harmonic_mean_range,
+    matrices_of_mixed_averages,
     share_that_fits,
     sizes_that_fit,
     totals,
 )
-from cardproof.audit.facts import CardFacts, Finding, Printed
-from cardproof.audit.numbers import exactly
+from cardproof.audit.facts import CardFacts, Checked, Claim, Finding, Printed
+from cardproof.audit.numbers import exactly, loose
 from cardproof.claims.published import IMDB_SPLIT
 from cardproof.recipe.reported import PrintedFigure
 
@@ -26,8 +29,12 @@ _PLAUSIBLE = (
     4_000, 5_000, 6_250, 7_500, 8_000, 10_000, 12_500, 15_000, 20_000, 25_000,
 )  # fmt: skip
 _SCORES: tuple[Metric, ...] = ("accuracy", "precision", "recall", "f1")
+_OF_TWO_CLASSES: tuple[Metric, ...] = (
+    *_SCORES, "specificity", "balanced accuracy", "mcc", "kappa",
+)  # fmt: skip
 _TRAINER_SOURCES = ("metadata", "results list")
 _LIKELY = 0.5  # a size that chance fits more often than this says nothing
+_TELLING = 6  # decimals of a share that few numbers of rows have
 _ALL_DIGITS = 12  # characters of a float that nobody rounded
 _MOST_SOLVED = 1_000_000  # rows: beyond, a search costs seconds
 
@@ -155,43 +162,89 @@ def _accuracies(facts: CardFacts) -> list[Printed]:
     return list({printed.text: printed for printed in found}.values())
 
 
-def check_whole_counts(facts: CardFacts) -> Iterator[Finding]:
-    """Which numbers of scored rows make every accuracy a whole number of rows."""
+def check_whole_counts(facts: CardFacts) -> Iterator[Finding | Checked]:
+    """Accuracies as shares of the rows that the card, or its data set, says were scored."""
     accuracies = _accuracies(facts)
     if not accuracies or not facts.task.classification:
         return
-    figures = [printed.figure for printed in accuracies]
-    names = ", ".join(printed.text for printed in accuracies[:10])
     stated = scored_rows(facts)
     if stated and stated.rows <= _MOST_SOLVED:
-        yield from _at_stated_size(stated, accuracies)
-    sizes = sizes_that_fit(figures, _LARGEST_SET)
-    if not len(sizes):
-        yield Finding(
-            "whole-counts",
-            "warning",
-            f"No number of rows up to {_LARGEST_SET:,} makes all its accuracies whole counts: they "
-            "are not of one set of rows, or were rounded otherwise.",
-            f"accuracies {names}",
-        )
+        yield Checked("accuracy against the rows that were scored")
+        yield from _at_stated_size(facts, stated)
+    else:
+        yield from _of_known_splits(facts)
+    sizes = sizes_that_fit([one.figure for one in accuracies], _LARGEST_SET)
+    if len(sizes):
+        yield from _usual_sizes(accuracies, sizes)
+
+
+def _at_stated_size(facts: CardFacts, stated: ScoredRows) -> Iterator[Finding]:
+    """Whether the headline accuracy is a whole number of the rows that the card speaks of."""
+    claim = facts.headline("accuracy")
+    figure = loose(claim.printed.figure) if claim else None
+    if claim is None or figure is None or figure.whole_counts(stated.rows):
         return
+    product = claim.printed.figure.value * stated.rows
+    # A mean of several scores is a whole count of none of them.
+    proven = stated.stated and not facts.averages_runs
+    yield Finding(
+        "no-whole-count",
+        "error" if proven else "warning",
+        f"Accuracy {claim.printed.text} is no whole number of {stated.rows:,} rows "
+        f"({stated.reason})." + ("" if proven else " It holds if other rows were scored."),
+        f"{claim.printed.figure.value:.6g} x {stated.rows:,} = {product:,.6g}; "
+        f"{math.floor(product):,} rows are {math.floor(product) / stated.rows:.6g}, "
+        f"{math.ceil(product):,} are {math.ceil(product) / stated.rows:.6g}",
+        claim.line,
+    )
+
+
+def _of_known_splits(facts: CardFacts) -> Iterator[Finding | Checked]:
+    """Whether an accuracy with all its digits is a fraction of the split that it was trained on."""
+    claim, known = facts.headline("accuracy"), facts.known
+    decimals = len(claim.printed.text.partition(".")[2]) if claim else 0
+    if claim is None or known is None or claim.source != "metadata" or decimals < _TELLING:
+        return
+    yield Checked(f"accuracy against the sizes of {known.name}")
+    figure = PrintedFigure(claim.printed.figure.value, 0.5 * 10.0**-15)
+    if any(figure.whole_counts(rows) for rows in known.scored) or not figure.whole_counts(
+        known.train
+    ):
+        return
+    right = round(figure.value * known.train)
+    others = ", ".join(f"{rows:,}" for rows in known.scored)
+    yield Finding(
+        "accuracy-of-training-rows",
+        "warning",
+        f"Accuracy {claim.printed.text} is a fraction of the {known.train:,} rows of the training "
+        f"split of {known.name}, and of no split to score on. It holds if some other rows were "
+        "scored, such as a part of a split.",
+        f"{right:,} / {known.train:,} = {right / known.train:.10g}; no whole number of {others}",
+        claim.line,
+    )
+
+
+def _usual_sizes(accuracies: list[Printed], sizes: Counts) -> Iterator[Finding]:
+    """The usual numbers of rows on which all accuracies are whole counts, if they tell anything."""
+    figures = [printed.figure for printed in accuracies]
     chances = {
         size: share_that_fits(_as_wide(figures), size) for size in _PLAUSIBLE if size in sizes
     }
     telling = [size for size, chance in chances.items() if chance <= _LIKELY]
+    if not telling:
+        return
+    names = ", ".join(printed.text for printed in accuracies[:10])
+    listed = _listed([f"{size:,}" for size in telling[:8]], "or")
+    products = ", ".join(_product(figure, telling[-1]) for figure in figures[:5])
     likely = [f"{size:,}" for size in chances if size not in telling]
-    if telling:
-        listed = _listed([f"{size:,}" for size in telling[:8]], "or")
-        text = f"Its accuracies ({names}) are whole counts on {listed} rows"
-        text += f"; from {likely[0]} rows on, most such figures are." if likely else "."
-    else:
-        text = f"Its accuracies ({names}) do not tell how many rows were scored."
-    shown = max(telling, default=int(sizes[0]))
-    products = ", ".join(_product(figure, shown) for figure in figures[:5])
-    arithmetic = f"the fewest rows that fit are {sizes[0]:,}; on {shown:,}: {products}"
-    if telling:
-        arithmetic += f"; by chance as many figures all fit in {chances[shown]:.1%} of cases"
-    yield Finding("whole-counts", "note", text, arithmetic)
+    yield Finding(
+        "whole-counts",
+        "note",
+        f"Its accuracies ({names}) are whole counts on {listed} rows"
+        + (f"; from {likely[0]} rows on, most such figures are." if likely else "."),
+        f"the fewest rows that fit are {sizes[0]:,}; on {telling[-1]:,}: {products}; by chance as "
+        f"many figures all fit in {chances[telling[-1]]:.1%} of cases",
+    )
 
 
 def _as_wide(figures: list[PrintedFigure]) -> list[PrintedFigure]:
@@ -206,130 +259,121 @@ def _product(figure: PrintedFigure, rows: int) -> str:
     return f"{figure.value:.6g} x {rows:,} = {figure.value * rows:,.6g} ({shown})"
 
 
-def _at_stated_size(stated: ScoredRows, accuracies: list[Printed]) -> Iterator[Finding]:
-    """Whether the accuracies are whole counts on the rows that the card speaks of."""
-    for printed in accuracies:
-        if not printed.figure.whole_counts(stated.rows):
-            product = printed.figure.value * stated.rows
-            yield Finding(
-                "no-whole-count",
-                "error" if stated.stated else "warning",
-                f"Accuracy {printed.text} is no whole number of {stated.rows:,} rows "
-                f"({stated.reason}).",
-                f"{printed.figure.value:.6g} x {stated.rows:,} = {product:,.6g}; "
-                f"{math.floor(product):,} rows are {math.floor(product) / stated.rows:.6g}, "
-                f"{math.ceil(product):,} are {math.ceil(product) / stated.rows:.6g}",
-            )
-
-
-def check_confusion(facts: CardFacts) -> Iterator[Finding]:
+def check_confusion(facts: CardFacts) -> Iterator[Finding | Checked]:
     """The confusion matrices behind the headline, or the contradiction that there is none."""
     if not (facts.task.binary and facts.task.classification):
         return
-    claims = {metric: facts.headline(metric) for metric in _SCORES}
-    printed = {metric: claim.printed for metric, claim in claims.items() if claim}
+    claims = {metric: claim for metric in _OF_TWO_CLASSES if (claim := facts.headline(metric))}
     scored = scored_rows(facts)
-    if len(printed) < 2:
+    if len(claims) < 2:
         return
     if scored and scored.classes and scored.rows <= _MOST_SOLVED:
-        named = {claim.average for claim in claims.values() if claim} - {None}
-        yield from _solve(printed, scored, named)
-    elif "accuracy" in printed and (f1 := claims["f1"]) and f1.average in (None, "binary"):
+        yield Checked("the scores against all confusion matrices")
+        yield from _solve(claims, scored)
+    elif {"accuracy", "f1"} <= claims.keys() and claims["f1"].average in (None, "binary"):
         yield from _solve_totals(facts, scored)
 
 
-def _solve(
-    printed: dict[Metric, Printed], scored: ScoredRows, named: set[str | None]
-) -> Iterator[Finding]:
+def _solve(claims: Mapping[Metric, Claim], scored: ScoredRows) -> Iterator[Finding]:
     """Search all matrices of known classes, for each average that the figures may be."""
     classes = scored.classes or (0, 0)
-    figures = {metric: one.figure for metric, one in printed.items()}
+    named = {claim.average for claim in claims.values()} - {None}
     averages = tuple(one for one in _averages(classes) if not named or one in named)
-    if len(named) > 1 or not averages:
-        averages = _averages(classes)
-    regions = {average: feasible_matrices(figures, average, classes) for average in averages}
-    what = _listed([f"{metric.replace('f1', 'F1')} {one.text}" for metric, one in printed.items()])
-    if not any(region.count for region in regions.values()):
-        yield _impossible(what, scored, printed, averages)
-        return
-    first = regions[averages[0]]
-    if averages[0] == "binary" and not first.count:
-        yield _impossible(what, scored, printed, ("binary",), other_averages_fit=True)
-    fitting = [average for average in averages if regions[average].count]
-    for average in fitting[:1] if averages[0] == fitting[0] else fitting:
-        yield _fits(what, average, regions[average], scored, figures)
+    averages = averages if len(named) < 2 and averages else _averages(classes)
+    figures = {metric: claim.printed.figure for metric, claim in claims.items()}
+    plain = {metric: figure for metric, figure in figures.items() if metric in _SCORES}
+    what = _listed(
+        [f"{metric.replace('f1', 'F1')} {c.printed.text}" for metric, c in claims.items()]
+    )
+    regions = {average: feasible_matrices(plain, average, classes) for average in averages}
+    fitting = {average: region for average, region in regions.items() if region.count}
+    mixed = matrices_of_mixed_averages(figures, classes)
+    line = next(iter(claims.values())).line
+    if mixed is not None and not mixed.count:
+        yield _impossible(what, scored, line)
+    elif averages[0] in fitting:
+        yield _fits(what, averages[0], fitting[averages[0]], scored, line)
+    else:
+        yield _only_averages(what, averages, fitting, mixed, scored, line)
 
 
 _MEANING = {
-    "binary": "scores of the positive class",
+    "binary": "scores of one class",
     "macro": "macro averages",
     "weighted": "weighted averages",
 }
 
 
-def _impossible(
-    what: str,
-    scored: ScoredRows,
-    printed: dict[Metric, Printed],
-    averages: tuple[Average, ...],
-    *,
-    other_averages_fit: bool = False,
-) -> Finding:
-    """A contradiction only where no average fits, of rows that the card itself states."""
+def _impossible(what: str, scored: ScoredRows, line: int) -> Finding:
+    """No matrix gives the scores: a contradiction, if the card itself states the rows."""
     positives, negatives = scored.classes or (0, 0)
-    meanings = _listed([_MEANING[average] for average in averages], "or")
-    arithmetic = (
-        f"all {positives + 1:,} x {negatives + 1:,} matrices were searched and none prints so; "
-        f"rows: {scored.reason}"
-    )
-    if "precision" in printed and "recall" in printed and "binary" in averages:
-        low, high = harmonic_mean_range(printed["precision"].figure, printed["recall"].figure)
-        arithmetic += f"; F1 of one class is 2 P R / (P + R), here {low:.4f} to {high:.4f}"
-    approximate = any(one.text.startswith(("~", "≈")) for one in printed.values())
+    proven = scored.stated and not re.search("[~≈]", what)
     return Finding(
         "impossible-scores",
-        "warning" if approximate or other_averages_fit or not scored.stated else "error",
-        f"{_capital(what)} cannot all hold as {meanings}: no confusion matrix of {positives:,} "
-        f"positive and {negatives:,} negative rows gives them.",
-        arithmetic,
+        "error" if proven else "warning",
+        f"{_capital(what)} cannot all hold, however each is averaged: no confusion matrix of "
+        f"{positives:,} positive and {negatives:,} negative rows gives them."
+        + ("" if proven else " They hold if other rows were scored, or if they are approximate."),
+        f"all {positives + 1:,} x {negatives + 1:,} matrices were searched; rows: {scored.reason}",
+        line,
     )
 
 
-def _fits(
+def _only_averages(
     what: str,
-    average: Average,
-    region: Region,
+    averages: tuple[Average, ...],
+    fitting: Mapping[Average, Region],
+    mixed: Mixed | None,
     scored: ScoredRows,
-    figures: Mapping[Metric, PrintedFigure],
+    line: int,
 ) -> Finding:
-    """The matrices of one average; a warning if they leave little of the printed accuracy."""
-    low, high = region.accuracy_range
+    """Impossible as what it seems to be: what is possible instead, and for which accuracies."""
+    positives, negatives = scored.classes or (0, 0)
+    first, *others = [_MEANING[average] for average in averages]
+    text = (
+        f"{_capital(what)} cannot be {first}: no confusion matrix of {positives:,} + {negatives:,} "
+    )
+    text += "rows gives them. "
+    counts = [f"{first}: none"]
+    for average, region in fitting.items():
+        low, high = region.accuracy_range
+        same = ", or weighted, which are the same here," if positives == negatives else ""
+        text += f"As {_MEANING[average]}{same} they hold only if accuracy lies in {low:.4f} to "
+        text += f"{high:.4f}. "
+        counts.append(f"{_MEANING[average]}: {region.count:,}")
+    if others and not fitting:
+        text += f"Nor can they be {_listed(others, 'or')}. "
+    if mixed:
+        low, high = mixed.accuracy_range
+        text += f"If each may be averaged in its own way, accuracy lies in {low:.4f} to {high:.4f}."
+        counts.append(f"each in its own way: {mixed.count:,}")
+    searched = f"of {positives + 1:,} x {negatives + 1:,} matrices fit"
+    return Finding(
+        "not-of-one-class",
+        "warning",
+        text.strip(),
+        f"{searched}: {'; '.join(counts)}; rows: {scored.reason}",
+        line,
+    )
+
+
+def _fits(what: str, average: Average, region: Region, scored: ScoredRows, line: int) -> Finding:
+    """The matrices of one average."""
     misses, alarms = region.false_negative_range, region.false_positive_range
     positives, negatives = region.classes
     hits = (positives - misses[1], positives - misses[0])
     rejections = (negatives - alarms[1], negatives - alarms[0])
     matrices = "1 matrix fits" if region.count == 1 else f"{region.count:,} matrices fit"
-    arithmetic = (
+    text = "fix the confusion matrix." if region.count == 1 else "leave these confusion matrices."
+    return Finding(
+        "confusion-matrix",
+        "note",
+        f"As {_MEANING[average]}, {what} {text}",
         f"{matrices}: true positives {_range(hits)}, false negatives {_range(misses)}, "
         f"false positives {_range(alarms)}, true negatives {_range(rejections)}; "
-        f"rows: {scored.reason}"
+        f"rows: {scored.reason}",
+        line,
     )
-    meaning = _MEANING[average]
-    if average == "macro" and positives == negatives:
-        meaning += " (weighted ones are the same, the classes being equal)"
-    # Figures of two digits should leave much of each other open; more digits always leave little.
-    accuracy = figures.get("accuracy")
-    coarse = all(figure.half_unit > 0.0005 for figure in figures.values())
-    if accuracy and coarse and high - low < 0.2 * (accuracy.high - accuracy.low):
-        return Finding(
-            "barely-possible-scores",
-            "warning",
-            f"As {meaning}, {what} hold only if accuracy lies in {low:.4f} to {high:.4f}.",
-            arithmetic,
-        )
-    text = "fix the confusion matrix." if region.count == 1 else "leave these confusion matrices."
-    text = f"As {meaning}, {what} {text}"
-    return Finding("confusion-matrix", "note", text, arithmetic)
 
 
 def _solve_totals(facts: CardFacts, scored: ScoredRows | None) -> Iterator[Finding]:
@@ -343,8 +387,8 @@ def _solve_totals(facts: CardFacts, scored: ScoredRows | None) -> Iterator[Findi
     if not fitting:
         if scored:
             yield Finding(
-                "not-of-one-class",
-                "warning",
+                "f1-is-an-average",
+                "note",
                 f"{_capital(what)} cannot both hold for a positive class in {scored.rows:,} rows: "
                 "F1 is an average, or one of the three numbers is wrong.",
                 f"TP = errors x F1 / (2 (1 - F1)) is whole for no number of errors that accuracy "
@@ -367,42 +411,6 @@ def _solve_totals(facts: CardFacts, scored: ScoredRows | None) -> Iterator[Findi
         text,
         "TP = (FP + FN) F1 / (2 (1 - F1)), FP + FN = rows x (1 - accuracy); " + "; ".join(lines),
     )
-
-
-def check_harmonic_mean(facts: CardFacts) -> Iterator[Finding]:
-    """Whether F1 is the harmonic mean of precision and recall, as it is for one class."""
-    claims = [facts.headline(metric) for metric in ("precision", "recall", "f1")]
-    if not all(claims):
-        return
-    precision, recall, f1 = (claim.printed for claim in claims if claim)
-    low, high = harmonic_mean_range(precision.figure, recall.figure)
-    if f1.figure.low < high + 1e-9 and low - 1e-9 < f1.figure.high:
-        return
-    named = {claim.average for claim in claims if claim} & {"macro", "weighted"}
-    yield Finding(
-        "f1-is-an-average",
-        "note" if named or not facts.task.binary else "warning",
-        f"F1 {f1.text} is not the harmonic mean of precision {precision.text} and recall "
-        f"{recall.text}, so they are not scores of one class: averages, or an error.",
-        f"2 P R / (P + R) lies in {low:.5g} to {high:.5g}; F1 in {f1.figure.low:.5g} to "
-        f"{f1.figure.high:.5g}",
-    )
-
-
-def check_recall_is_accuracy(facts: CardFacts) -> Iterator[Finding]:
-    """Recall that repeats accuracy is a weighted average."""
-    accuracy, recall = facts.headline("accuracy"), facts.headline("recall")
-    if not accuracy or not recall or accuracy.printed.text != recall.printed.text:
-        return
-    if accuracy.printed.figure.half_unit <= 0.00005 and recall.average is None:
-        yield Finding(
-            "recall-is-accuracy",
-            "note",
-            f"Recall repeats accuracy ({recall.printed.text}): it is probably a weighted or micro "
-            "average, which always equals accuracy and adds nothing to it.",
-            "weighted recall = sum of (rows of class / rows) x (hits of class / rows of class) = "
-            "hits / rows",
-        )
 
 
 def _range(ends: tuple[int, int]) -> str:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cardproof.audit.facts import CardFacts, Finding, Printed, TrainingRow
+from cardproof.audit.facts import CardFacts, Checked, Finding, Printed, TrainingRow
 from cardproof.claims.published import IMDB_SPLIT
 
 # How people cut IMDb: what is held out of the train split, or of both splits together.
@@ -44,11 +44,23 @@ def steps_per_epoch(facts: CardFacts) -> StepsPerEpoch | None:
     points = [(row.epoch, row.step) for row in facts.training_rows if row.epoch and row.step]
     timed = [(epoch, step) for epoch, step in points if epoch.figure.value > 0]
     if timed:
-        return _from_table(timed)
+        found = _from_table(timed)
+        return None if _may_be_streamed(facts, found) else found
     steps, epochs = facts.hyperparameters.steps, facts.hyperparameters.epochs
     if steps and epochs and steps % epochs == 0:
         return StepsPerEpoch(steps / epochs, steps / epochs, f"{steps:,} steps / {epochs:g} epochs")
     return None
+
+
+def _may_be_streamed(facts: CardFacts, steps: StepsPerEpoch) -> bool:
+    """Whether the epochs may be fractions of the limit in steps instead of passes over the data.
+
+    Of a streamed data set the Trainer does not know the length: it takes `max_steps` for that of
+    an epoch, and begins a new one where the stream ends.
+    """
+    limit = facts.hyperparameters.max_steps
+    fits = steps.low <= steps.high * (1 + 1e-9)
+    return limit is not None and (not fits or steps.low <= limit <= steps.high)
 
 
 def _from_table(points: list[tuple[Printed, int]]) -> StepsPerEpoch:
@@ -119,47 +131,42 @@ def training_row_range(facts: CardFacts) -> RowRange | None:
     return RowRange(max(first, 1), last, text)
 
 
-def check_training_rows(facts: CardFacts) -> Iterator[Finding]:
+def check_training_rows(facts: CardFacts) -> Iterator[Finding | Checked]:
     """How many rows it was trained on, and whether it says the same."""
     rows = training_row_range(facts)
     if rows is None:
-        if steps_per_epoch(facts) and not facts.hyperparameters.rows_per_step:
-            yield Finding(
-                "training-rows",
-                "note",
-                "The number of training rows stays open: the table has steps, but no batch size is "
-                "stated.",
-                "rows of an epoch = steps of an epoch x batch size",
-            )
         return
     sizes = f"{rows.low:,} to {rows.high:,}"
-    text = f"It was trained on {sizes} rows{_named_sizes(rows, imdb=facts.task.imdb)}."
+    text = f"It was trained on {sizes} rows{_named_sizes(rows, facts)}."
     if facts.task.imdb and rows.high < IMDB_SPLIT:
         text += (
             f" IMDb's train split has {IMDB_SPLIT:,}, so {IMDB_SPLIT - rows.high:,} to "
             f"{IMDB_SPLIT - rows.low:,} of its rows were left out, perhaps held out for validation."
         )
-    yield Finding("training-rows", "note", text, rows.arithmetic)
+    line = next((row.line for row in facts.training_rows), 1)
+    yield Finding("training-rows", "note", text, rows.arithmetic, line)
     stated = facts.train_row_count
-    if (
-        stated
-        and facts.train_rows
-        and not (stated.figure.low <= rows.high and rows.low <= stated.figure.high)
-    ):
-        yield Finding(
-            "training-rows-differ",
-            "warning",
-            f'It says "{facts.train_rows.text}", but its steps mean {sizes} rows.',
-            f"line {facts.train_rows.line}; {rows.arithmetic}",
-        )
+    if stated and facts.train_rows:
+        yield Checked("stated rows against steps")
+        if not (stated.figure.low <= rows.high and rows.low <= stated.figure.high):
+            yield Finding(
+                "training-rows-differ",
+                "warning",
+                f'It says "{facts.train_rows.text}", but its steps mean {sizes} rows. Both hold if '
+                "only a part was trained on, or with devices that it does not state.",
+                rows.arithmetic,
+                facts.train_rows.line,
+            )
 
 
-def _named_sizes(rows: RowRange, *, imdb: bool) -> str:
+def _named_sizes(rows: RowRange, facts: CardFacts) -> str:
     """The usual sizes in a range, in words."""
-    if imdb:
+    if facts.task.imdb:
         named = [f"{size:,} ({what})" for size, what in _IMDB_SIZES.items() if _within(size, rows)]
         if named:
             return ", such as " + " or ".join(named)
+    if facts.known and _within(facts.known.train, rows):
+        return f", such as {facts.known.train:,} (the training split of {facts.known.name})"
     for unit in (10_000, 1_000, 500, 100):
         multiple = rows.high // unit * unit
         if multiple >= max(rows.low, 1):
@@ -171,14 +178,15 @@ def _within(size: int, rows: RowRange) -> bool:
     return rows.low <= size <= rows.high
 
 
-def check_epochs_fit_steps(facts: CardFacts) -> Iterator[Finding]:
+def check_epochs_fit_steps(facts: CardFacts) -> Iterator[Finding | Checked]:
     """Whether one number of steps per epoch explains all rows of the table."""
     recipe, steps = facts.hyperparameters, steps_per_epoch(facts)
-    if steps is None or steps.low <= steps.high * (1 + 1e-9):
+    # With accumulation older Trainers counted epochs unevenly: there the two need not fit.
+    if not facts.training_rows or steps is None or (recipe.accumulation or 1) > 1:
         return
-    # With a limit in steps the Trainer takes it for the length of a streamed epoch, and with
-    # accumulation older ones counted epochs unevenly: there the two need not fit.
-    if recipe.max_steps or not recipe.epochs or (recipe.accumulation or 1) > 1:
+    yield Checked("steps against epochs")
+    slack = 0.002 * steps.high  # a stop of the last epoch in the middle shifts the digits
+    if steps.low <= steps.high + slack or not recipe.epochs or recipe.max_steps:
         return
     yield Finding(
         "epochs-do-not-fit-steps",
@@ -186,31 +194,48 @@ def check_epochs_fit_steps(facts: CardFacts) -> Iterator[Finding]:
         "The steps and epochs of its table are not of one run: steps per epoch change. They hold "
         "if training was resumed with another batch, or counted its steps anew.",
         steps.arithmetic,
+        facts.training_rows[0].line,
     )
 
 
-def check_schedule(facts: CardFacts) -> Iterator[Finding]:
-    """Whether the table reaches the last epoch of the recipe."""
+def check_schedule(facts: CardFacts) -> Iterator[Finding | Checked]:
+    """The last epoch of the table, of the recipe and of the sentences about it."""
     planned = facts.hyperparameters.epochs
     epochs = [row.epoch.figure.value for row in facts.training_rows if row.epoch]
+    if planned and facts.prose_epochs and facts.generated:
+        quote, stated = facts.prose_epochs
+        yield Checked("epochs of the text against those of the recipe")
+        if stated != planned and not any(abs(stated - epoch) < 0.5 for epoch in epochs[-1:]):
+            yield Finding(
+                "epochs-differ",
+                "warning",
+                f'It says "{quote.text}", and its recipe has {planned:g}. Both hold if one of the '
+                "two is of another training.",
+                f"line {quote.line}; num_epochs: {planned:g}",
+                quote.line,
+            )
     if not planned or not epochs or not _counts_from_one(facts.training_rows):
         return
     last, before = epochs[-1], epochs[-2] if len(epochs) > 1 else 0.0
+    line = facts.training_rows[-1].line
     if last > planned + 0.5:
         yield Finding(
             "schedule-overrun",
             "warning",
-            "Its table goes on after the last epoch of its hyperparameters.",
+            "Its table goes on after the last epoch of its hyperparameters. Both hold if training "
+            "was resumed with more epochs.",
             f"last row: epoch {last:g}; num_epochs: {planned:g}",
+            line,
         )
     elif planned - last >= max(last - before, 0.1) - 0.02:
         yield Finding(
             "schedule-cut-short",
-            "warning",
+            "note",
             f"Its table ends at epoch {last:g} of {planned:g}: training was stopped early, or rows "
             "are missing. A learning rate that falls to zero at the last epoch never got there.",
             f"rows are {last - before:g} epochs apart, and {planned:g} - {last:g} = "
             f"{planned - last:g} epochs are missing",
+            line,
         )
 
 
@@ -241,17 +266,30 @@ def check_optimizer_steps(facts: CardFacts) -> Iterator[Finding]:
     )
 
 
-def check_total_batch(facts: CardFacts) -> Iterator[Finding]:
-    """Whether the stated total batch is the product of its parts."""
+def check_total_batch(facts: CardFacts) -> Iterator[Finding | Checked]:
+    """Whether the stated total batch is a product of its parts.
+
+    Devices that are not stated, such as the replicas of a TPU or an IPU, multiply it once more.
+    """
     recipe = facts.hyperparameters
-    if not recipe.total_batch or not recipe.batch:
+    if not recipe.total_batch or not recipe.batch or not facts.generated:
         return
-    product = recipe.batch * (recipe.devices or 1) * (recipe.accumulation or 1)
-    if product != recipe.total_batch:
-        yield Finding(
-            "total-batch",
-            "warning",
-            f"Its total batch of {recipe.total_batch:,} is not the product of its parts.",
-            f"{recipe.batch:,} rows x {recipe.devices or 1} devices x {recipe.accumulation or 1} "
-            f"accumulated = {product:,}",
-        )
+    yield Checked("the total batch against its parts")
+    parts = recipe.batch * (recipe.accumulation or 1)
+    product = parts * (recipe.devices or 1)
+    if recipe.total_batch == product or recipe.total_batch % product == 0:
+        return
+    multiple = recipe.total_batch % recipe.batch == 0
+    yield Finding(
+        "total-batch",
+        "warning" if multiple else "error",
+        f"Its total batch of {recipe.total_batch:,} is not the product of its parts"
+        + (
+            ". It holds if one of the parts is of another setting."
+            if multiple
+            else f", nor any multiple of its batch of {recipe.batch:,}, on however many devices."
+        ),
+        f"{recipe.batch:,} rows x {recipe.devices or 1} devices x {recipe.accumulation or 1} "
+        f"accumulated = {product:,}",
+        recipe.line,
+    )

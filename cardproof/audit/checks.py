@@ -1,13 +1,34 @@
 """All checks, in the order in which their findings are read."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from cardproof.audit import check_losses, check_metadata, check_published, check_scores, check_steps
-from cardproof.audit.facts import CardFacts, Finding
+from cardproof.audit import (
+    check_agreement,
+    check_completeness,
+    check_losses,
+    check_published,
+    check_relations,
+    check_reports,
+    check_scores,
+    check_steps,
+)
+from cardproof.audit.facts import CardFacts, Checked, Finding
 
-Check = Callable[[CardFacts], Iterator[Finding]]
+Check = Callable[[CardFacts], Iterator[Finding | Checked]]
 
 CHECKS: tuple[Check, ...] = (
+    check_agreement.check_metadata_against_list,
+    check_agreement.check_metric_twice,
+    check_agreement.check_headline_row,
+    check_agreement.check_prose_and_tables,
+    check_relations.check_range,
+    check_relations.check_f1_between,
+    check_relations.check_identities,
+    check_relations.check_perplexity,
+    check_reports.check_report_rows,
+    check_reports.check_report_averages,
+    check_reports.check_report_headline,
     check_published.check_basis,
     check_steps.check_training_rows,
     check_steps.check_optimizer_steps,
@@ -17,26 +38,47 @@ CHECKS: tuple[Check, ...] = (
     check_scores.check_scored_rows,
     check_scores.check_whole_counts,
     check_scores.check_confusion,
-    check_scores.check_harmonic_mean,
-    check_scores.check_recall_is_accuracy,
     check_losses.check_lowest_loss,
     check_losses.check_calibration,
     check_losses.check_overfitting,
-    check_losses.check_headline_row,
+    check_losses.check_best_checkpoint,
     check_published.check_accuracy,
     check_published.check_first_epoch,
-    check_metadata.check_figures_agree,
-    check_metadata.check_split,
-    check_metadata.check_placeholders,
-    check_metadata.check_missing,
-    check_metadata.check_missing_recipe,
-    check_metadata.check_reading,
+    check_completeness.check_blanks,
+)
+COMPLETENESS: tuple[Check, ...] = (
+    check_completeness.check_placeholders,
+    check_completeness.check_split,
+    check_completeness.check_missing,
+    check_completeness.check_missing_recipe,
+    check_completeness.check_reading,
 )
 
 _ORDER = ("error", "warning", "note")
 
 
-def run_checks(facts: CardFacts) -> list[Finding]:
-    """Run all checks; errors come first, then warnings, then notes."""
-    findings = [finding for check in CHECKS for finding in check(facts)]
-    return sorted(findings, key=lambda finding: _ORDER.index(finding.severity))
+@dataclass(frozen=True)
+class Audit:
+    """What an audit of one card found.
+
+    Attributes:
+        findings: errors first, then warnings, then notes.
+        checked: what was compared, each once.
+    """
+
+    findings: tuple[Finding, ...]
+    checked: tuple[str, ...]
+
+    def of(self, severity: str) -> tuple[Finding, ...]:
+        """The findings of one severity."""
+        return tuple(one for one in self.findings if one.severity == severity)
+
+
+def run_checks(facts: CardFacts, *, completeness: bool = False) -> Audit:
+    """Run all checks; what a card leaves out is only looked for if asked."""
+    checks = (*CHECKS, *COMPLETENESS) if completeness else CHECKS
+    found = [one for check in checks for one in check(facts)]
+    findings = [one for one in found if isinstance(one, Finding)]
+    findings.sort(key=lambda finding: _ORDER.index(finding.severity))
+    checked = dict.fromkeys(one.what for one in found if isinstance(one, Checked))
+    return Audit(tuple(findings), tuple(checked))

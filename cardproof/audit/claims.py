@@ -6,35 +6,61 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from cardproof.audit.facts import Claim, Printed, Quote, Source, Split
-from cardproof.audit.numbers import NUMBER, as_share, of_yaml, read_number
+from cardproof.audit.facts import Claim, Printed, Quote, Split
+from cardproof.audit.numbers import NUMBER, of_yaml, read_number
 from cardproof.audit.tables import Table
-from cardproof.audit.vocabulary import average_in, metric_entry, metric_named, split_in
+from cardproof.audit.vocabulary import (
+    Name,
+    as_score,
+    average_in,
+    kind_of,
+    metric_entry,
+    metric_named,
+    read_name,
+    split_in,
+)
 
 _MOST = 2_000  # claims, and blocks of code
 _LARGEST_JSON = 64 * 1024
-_METRIC = r"(?P<metric>accuracy|f1(?:[ -]score)?|precision|recall|loss)"
+_METRIC = (
+    r"(?P<metric>(?:balanced )?accuracy|f1(?:[ -]score)?|precision|recall|specificity|loss|wer|cer"
+    r"|(?:sacre)?bleu|rouge-?[12l](?:sum)?|exact match|mcc|matthews correlation|kappa|perplexity)"
+)
 _JOIN = r"(?:of|is|was|at|about|around|approximately|reached|score|[:=|*`]|\([^()\n]{0,30}\))"
+_GAP = r"[ \t]{0,3}"  # within a line: the next one is of something else
 _NAME_FIRST = re.compile(
-    rf"(?<![\w@-]){_METRIC}(?P<between>(?:\s{{0,3}}{_JOIN}){{1,5}})\s{{0,3}}"
+    rf"(?<![\w@+-]){_METRIC}(?P<between>(?:{_GAP}{_JOIN}){{1,5}}){_GAP}"
     rf"(?P<value>{NUMBER})(?![\w/@]|-\w|\.\d)",
     re.I,
 )
 _VALUE_FIRST = re.compile(
-    rf"(?P<value>{NUMBER})\s{{1,2}}(?P<between>(?:[a-z]{{1,12}}\s){{0,2}}){_METRIC}\b", re.I
+    rf"(?P<value>{NUMBER})[ \t]{{1,2}}(?P<between>(?:[a-z]{{1,12}}[ \t]){{0,2}}){_METRIC}\b", re.I
 )
 _WHOLE_LINE = re.compile(
     rf"^[ \t*•-]{{0,6}}(?P<name>[A-Za-z][\w ()-]{{1,40}})[ \t]{{1,4}}"
     rf"(?P<value>{NUMBER})[ \t]{{0,4}}$",
     re.M,
 )
-_RESULTS_LIST = re.compile(r"achieves the following results on the evaluation set", re.I)
-_RESULTS_REACH = 600  # characters: the Trainer's list is shorter
+_RESULTS_LIST = re.compile(
+    r"achieves the following results on the evaluation set(?P<which>[ \t]\([^()\n]{1,200}\))?:?",
+    re.I,
+)
+_LEAD_IN = re.compile(r"^(?:#.{0,100}|.{0,160}:[*_ \t]{0,4}|\*\*.{1,100}\*\*[ \t]*)$", re.M)
+_LEAD_REACH = 400  # characters
+_ITEM = re.compile(
+    r"\s{0,9}[-•*][ \t]{0,3}(?P<name>[A-Za-z][\w @/().%+-]{0,60}?)[*`]{0,2}[ \t]{0,2}:[*`]{0,2}"
+    rf"[ \t]{{0,3}}(?P<value>{NUMBER})(?=\s|$)"
+)
+_NESTED = re.compile(r"\s{0,9}[-•*][ \t]{0,3}[A-Za-z][^:\n]{0,60}:[ \t]{0,3}\{[^{}\n]{0,400}\}")
+_MOST_ITEMS = 200
 # A line, a full stop, the next entry of a list or, where line breaks are lost, a heading.
 _SENTENCE_END = re.compile(r"\n|[.;]\s|\s(?:[-•|]|#{1,6})\s")
 # A figure whose sentence has one of these words is of another model, or no plain metric.
 _OTHER = re.compile(
-    r"baseline|compared|versus|improve|previous|retain|human|balanced|top-\d|random|than\b", re.I
+    r"baseline|compared|versus|\bvs\b|improve|previous|retain|human|top-\d|random|\bthan\b|class\b"
+    r"|epoch|fold|least|above|below|threshold|drop|loss of accuracy|\beach|\bper[- ]|original"
+    r"|teacher|that model|vanilla|with (?:an? |the )?(?:lm|language model)|accuracy of the",
+    re.I,
 )
 
 
@@ -51,6 +77,13 @@ def text_claims(
     """
     found = [claim for block in blocks for claim in _json_claims(block.text, block.line)]
     found += (claim for table in tables for claim in _table_claims(table, line_of(table.start)))
+    listed = _RESULTS_LIST.search(prose)
+    if listed:
+        # Words on which rows those are tell them from the rows of a plain test score.
+        which = split_in(listed["which"]) or "validation" if listed["which"] else None
+        items, end = _list_claims(prose, listed.end(), line_of, which)
+        found += items
+        prose = blank_out(prose, [(listed.end(), end)])
     found += islice(_prose_claims(prose, line_of), _MOST)
     return found
 
@@ -78,33 +111,63 @@ def blank_out(text: str, spans: list[tuple[int, int]]) -> str:
     return "".join([*pieces, text[place:]])
 
 
+def _list_claims(
+    text: str, start: int, line_of: Callable[[int], int], split: Split | None
+) -> tuple[list[Claim], int]:
+    """The Trainer's list of results, and where it ends: at the first line that is no entry."""
+    found: list[Claim] = []
+    place, record = start, f"list {line_of(start)}"
+    while len(found) < _MOST_ITEMS:
+        match = _ITEM.match(text, place)
+        if match is None:
+            nested = _NESTED.match(text, place)
+            if nested is None:
+                break
+            place = nested.end()
+            continue
+        name, printed = read_name(match["name"]), read_number(match["value"])
+        place = match.end()
+        if printed:
+            score = as_score(name.metric, printed)
+            line = line_of(match.start("name"))
+            found.append(
+                Claim(name.metric, score, "results list", line, name.average,
+                      name.split or split, name.subject, record=record)
+            )  # fmt: skip
+    return found, place
+
+
 def _prose_claims(text: str, line_of: Callable[[int], int]) -> Iterator[Claim]:
-    """Claims in lists and sentences."""
-    listed = _RESULTS_LIST.search(text)
-    results_end = listed.end() + _RESULTS_REACH if listed else -1
-    if listed:
-        heading = text.find("#", listed.end(), results_end)
-        results_end = heading if heading >= 0 else results_end
+    """Claims in other lists and in sentences."""
     taken: set[int] = set()
     for pattern in (_NAME_FIRST, _VALUE_FIRST):
         for match in pattern.finditer(text):
             before, after = _sentence(text, match.start(), match.end())
-            printed = _prose_score(match["metric"], match["value"])
-            if printed is None or _OTHER.search(before + after) or match.start("value") in taken:
+            name = read_name(match["metric"])
+            printed = _prose_score(name.metric, match["value"])
+            if printed is None or match.start("value") in taken:
+                continue
+            lead = _lead_in(text, match.start())
+            if _OTHER.search(" ".join((before, after, match["between"], lead))):
                 continue
             taken.add(match.start("value"))
             near = " ".join([*before.split()[-3:], match["between"]])
-            inside = listed is not None and listed.end() <= match.start() < results_end
-            source: Source = "results list" if inside else "prose"
-            metric, line = metric_named(match["metric"]), line_of(match.start())
+            line = line_of(match.start())
             split = split_in(near) or split_in(after[:40])
-            yield Claim(metric or "", printed, source, line, average_in(near), split)
+            split = split or (split_in(lead) if split_in(lead) != "train" else None)
+            yield Claim(name.metric, printed, "prose", line, average_in(near), split)
     for match in _WHOLE_LINE.finditer(text):
-        metric = metric_named(match["name"])
-        printed = _prose_score(metric, match["value"]) if metric else None
-        if metric and printed and match.start("value") not in taken:
-            average, split = average_in(match["name"]), split_in(match["name"])
-            yield Claim(metric, printed, "prose", line_of(match.start()), average, split)
+        name = read_name(match["name"])
+        printed = _prose_score(name.metric, match["value"]) if name.known else None
+        if printed and name.subject is None and match.start("value") not in taken:
+            line = line_of(match.start())
+            yield Claim(name.metric, printed, "prose", line, name.average, name.split)
+
+
+def _lead_in(text: str, place: int) -> str:
+    """The heading, or the line that ends in a colon, under which a figure stands."""
+    before = text[max(0, place - _LEAD_REACH) : place]
+    return next((m[0] for m in reversed(list(_LEAD_IN.finditer(before)))), "")
 
 
 def _sentence(text: str, start: int, end: int) -> tuple[str, str]:
@@ -114,16 +177,17 @@ def _sentence(text: str, start: int, end: int) -> tuple[str, str]:
 
 
 def _prose_score(metric: str, text: str) -> Printed | None:
-    """A figure that can be a score: with a point or a percent sign, or 0 or 1."""
+    """A figure that can be a score: with a point or a percent sign."""
     printed = read_number(text)
-    if printed is None or ("." not in text and "%" not in text and printed.figure.value > 1):
+    if printed is None or ("." not in text and "%" not in text):
         return None
-    return printed if metric.lower() == "loss" else as_share(printed)
+    score = as_score(metric, printed)
+    return score if score.figure.value <= 1 or kind_of(metric) != "share" else None
 
 
 def _table_claims(table: Table, line: int) -> Iterator[Claim]:
     """Claims of a Markdown table: a metric per row, or a metric per column."""
-    named = sum(metric_named(row[0]) is not None for row in table.rows)
+    named = sum(bool(row) and metric_named(row[0]) is not None for row in table.rows)
     if 2 * named >= len(table.rows) and named:
         yield from _claims_by_row(table, line)
     else:
@@ -133,30 +197,46 @@ def _table_claims(table: Table, line: int) -> Iterator[Claim]:
 def _claims_by_row(table: Table, line: int) -> Iterator[Claim]:
     """`| Metric | Value |`, or a column for each split or model."""
     for number, row in enumerate(table.rows, start=line + 2):
-        metric = metric_named(row[0])
-        for name, cell in zip(table.header[1:], row[1:], strict=False):
-            printed = _prose_score(metric, cell) if metric else None
-            if metric and printed:
-                context = f"{row[0]} {name}"
-                several = len(table.header) > 2 and split_in(name) is None
-                subject = name if several and name.lower() not in ("value", "score") else None
-                average, split = average_in(context), split_in(context)
-                yield Claim(metric, printed, "table", number, average, split, subject)
+        name = read_name(row[0])
+        for column, (header, cell) in enumerate(zip(table.header[1:], row[1:], strict=False)):
+            printed = _prose_score(name.metric, cell) if name.known else None
+            if printed:
+                several = len(table.header) > 2 and split_in(header) is None
+                own = header if several and header.lower() not in ("value", "score") else None
+                context = f"{row[0]} {header}"
+                yield Claim(
+                    name.metric,
+                    printed,
+                    "table",
+                    number,
+                    average_in(context),
+                    split_in(context),
+                    " ".join(filter(None, (name.subject, own))) or None,
+                    record=f"table {line} column {column}",
+                )
 
 
 def _claims_by_column(table: Table, line: int) -> Iterator[Claim]:
     """`| Model | Accuracy | F1 |`, or the rows of a classification report."""
+    columns = [read_name(name) for name in table.header]
     for number, row in enumerate(table.rows, start=line + 2):
-        label = row[0] if metric_named(table.header[0]) is None else ""
+        label = row[0] if row and not (columns and columns[0].known) else ""
         average, split = average_in(label), split_in(label)
         alone = len(table.rows) == 1 or bool(average or split)
-        for name, cell in zip(table.header, row, strict=False):
-            metric = metric_named(name)
-            printed = _prose_score(metric, cell) if metric else None
-            if metric and printed:
-                subject = None if alone else label or f"row {number}"
-                found = average or average_in(name), split or split_in(name)
-                yield Claim(metric, printed, "table", number, *found, subject)
+        for name, cell in zip(columns, row, strict=False):
+            printed = _prose_score(name.metric, cell) if name.known else None
+            if printed:
+                own = None if alone else label or f"row {number}"
+                yield Claim(
+                    name.metric,
+                    printed,
+                    "table",
+                    number,
+                    average or name.average,
+                    split or name.split,
+                    " ".join(filter(None, (name.subject, own))) or None,
+                    record=f"table {line} row {number}",
+                )
 
 
 def _json_claims(block: str, line: int) -> Iterator[Claim]:
@@ -189,15 +269,16 @@ def _walk(data: Any, line: int, split: Split | None) -> Iterator[Claim]:
             waiting += reversed(node)
         elif isinstance(node, Mapping):
             entry = metric_entry(node)
-            if entry:
-                metric, average, printed = entry
-                yield Claim(metric, printed, "JSON block", line, average, split)
+            if entry and entry[0].known:
+                yield _json_claim(*entry, line, split)
                 continue
             waiting += [value for value in node.values() if isinstance(value, Mapping | list)]
-            for name, value in node.items():
-                metric_of_key, number = metric_named(str(name)), of_yaml(value)
-                if metric_of_key and number:
-                    share = number if metric_of_key == "loss" else as_share(number)
-                    found = average_in(str(name)), split_in(str(name)) or split
-                    if share:
-                        yield Claim(metric_of_key, share, "JSON block", line, *found)
+            for key, value in node.items():
+                name, number = read_name(str(key)), of_yaml(value)
+                if name.known and number:
+                    yield _json_claim(name, as_score(name.metric, number), line, split)
+
+
+def _json_claim(name: Name, printed: Printed, line: int, split: Split | None) -> Claim:
+    found = name.average, name.split or split, name.subject
+    return Claim(name.metric, printed, "JSON block", line, *found, record=f"JSON {line}")

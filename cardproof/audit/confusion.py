@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 
 from cardproof.recipe.reported import PrintedFigure
 
-Metric = Literal["accuracy", "f1", "precision", "recall"]
+Metric = Literal[
+    "accuracy", "f1", "precision", "recall", "specificity", "balanced accuracy", "mcc", "kappa"
+]
 Average = Literal["binary", "macro", "weighted"]
 Counts = NDArray[np.int64]
 Floats = NDArray[np.floating[Any]]
 
+_MOST_TRIED = 4_000_000  # matrices: under a second
 _SLACK = 1e-9  # far above the error of a float64 ratio, far below one row in a million
 
 
@@ -59,6 +62,8 @@ def score(
     """
     positives, negatives = classes
     hits, rejections = positives - false_negatives, negatives - false_positives
+    if metric in ("specificity", "balanced accuracy", "mcc", "kappa"):
+        return _of_whole_matrix(metric, hits, rejections, false_negatives, false_positives)
     if metric == "accuracy":
         return _ratio(hits + rejections, np.full_like(hits, positives + negatives))
     errors = false_negatives + false_positives
@@ -78,7 +83,24 @@ def score(
     return weight * _ratio(*of_positive) + (1 - weight) * _ratio(*of_negative)
 
 
-def _ratio(part: Counts, whole: Counts) -> Floats:
+def _of_whole_matrix(
+    metric: Metric, hits: Counts, rejections: Counts, misses: Counts, alarms: Counts
+) -> Floats:
+    """Scores that have no average: of both classes, or of the negative one."""
+    specificity = _ratio(rejections, rejections + alarms)
+    if metric == "specificity":
+        return specificity
+    if metric == "balanced accuracy":
+        return (_ratio(hits, hits + misses) + specificity) / 2
+    tp, tn, fn, fp = (np.asarray(n, dtype=float) for n in (hits, rejections, misses, alarms))
+    above = tp * tn - fp * fn
+    if metric == "mcc":
+        product = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
+        return _ratio(above, np.sqrt(product))
+    return _ratio(2 * above, (tp + fp) * (fp + tn) + (tp + fn) * (fn + tn))  # Cohen's kappa
+
+
+def _ratio(part: Counts | Floats, whole: Counts | Floats) -> Floats:
     return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
 
 
@@ -165,6 +187,61 @@ def _bisect(
         high = np.where(open_ & reached, middle, high)
         low = np.where(open_ & ~reached, middle + 1, low)
     return low
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """All matrices whose scores print as given, each averaged in a way of its own.
+
+    Attributes:
+        count: how many.
+        accuracy_range: the lowest and the highest accuracy among them; of none, 0 and 0.
+    """
+
+    count: int
+    accuracy_range: tuple[float, float]
+
+
+def matrices_of_mixed_averages(
+    figures: Mapping[Metric, PrintedFigure], classes: tuple[int, int]
+) -> Mixed | None:
+    """Count the confusion matrices that print as all the figures under any averages.
+
+    Precision, recall and F1 may each be of class 1, of class 0, macro or weighted. Every matrix
+    within the printed accuracy is tried; None if they are too many for that.
+    """
+    positives, negatives = classes
+    errors = range(positives + negatives + 1)
+    if "accuracy" in figures:
+        correct = figures["accuracy"].whole_counts(positives + negatives)
+        errors = range(positives + negatives - correct.stop + 1, len(errors) - correct.start)
+    if len(errors) * (positives + 1) > _MOST_TRIED:
+        return None
+    missed, wrong = np.meshgrid(
+        np.arange(positives + 1), np.array(errors, dtype=int), indexing="ij"
+    )
+    inside = (missed <= wrong) & (wrong - missed <= negatives)
+    missed, alarms = missed[inside], (wrong - missed)[inside]
+    for metric, figure in figures.items():
+        low, high = figure.low - _SLACK, figure.high + _SLACK
+        scores = _under_all_averages(metric, missed, alarms, classes)
+        fits = np.any([(low <= one) & (one <= high) for one in scores], axis=0)
+        missed, alarms = missed[fits], alarms[fits]
+    if not len(missed):
+        return Mixed(0, (0.0, 0.0))
+    wrong, rows = missed + alarms, positives + negatives
+    return Mixed(len(missed), (1 - int(wrong.max()) / rows, 1 - int(wrong.min()) / rows))
+
+
+def _under_all_averages(
+    metric: Metric, misses: Counts, alarms: Counts, classes: tuple[int, int]
+) -> list[Floats]:
+    """A score under each average, and of class 0: of the matrix with the classes swapped."""
+    if metric not in ("precision", "recall", "f1"):
+        return [score(metric, "binary", misses, alarms, classes)]
+    averages: tuple[Average, ...] = ("binary", "macro", "weighted")
+    found = [score(metric, average, misses, alarms, classes) for average in averages]
+    return [*found, score(metric, "binary", alarms, misses, classes[::-1])]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from cardproof.audit.data_sets import DataSet
 from cardproof.recipe.reported import PrintedFigure
 
 Source = Literal["metadata", "results list", "JSON block", "table", "prose"]
@@ -29,13 +30,17 @@ class Claim:
     """A figure that the card claims for the model.
 
     Attributes:
-        metric: accuracy, f1, precision, recall or loss.
-        printed: the figure.
+        metric: one of `vocabulary.METRICS`, else the card's own name in lower case.
+        printed: the figure; a share between 0 and 1 where the metric is one.
         source: the kind of place it stands in.
         line: its line in the document, from 1.
-        average: binary, macro, micro or weighted, where the card says so.
+        average: binary, macro, micro, weighted or samples, where the card says so.
         split: the split it was scored on, where the card says so.
         subject: what it is of, if not of the model as a whole: a class, a baseline, a data set.
+        dataset: the data set, its configuration included, where metadata name it.
+        record: the place that it shares with the other figures of one evaluation.
+        verified: the hub evaluated the model itself, and not its author.
+        one_of_several: its subject is only the data set, of several results of the metadata.
     """
 
     metric: str
@@ -45,6 +50,16 @@ class Claim:
     average: str | None = None
     split: Split | None = None
     subject: str | None = None
+    dataset: str | None = None
+    record: str = ""
+    verified: bool = False
+    one_of_several: bool = False
+
+    @property
+    def key(self) -> str:
+        """What it is the figure of: metric, average and label, as columns are named, too."""
+        label = None if self.one_of_several else self.subject
+        return " ".join(filter(None, (self.average, label, self.metric)))
 
 
 @dataclass(frozen=True)
@@ -56,7 +71,8 @@ class TrainingRow:
         step: optimizer steps so far.
         training_loss: mean since the log before.
         loss: of the evaluation.
-        scores: its other columns by lower-case name, where they are numbers.
+        scores: its other columns by `Claim.key`, where they are numbers.
+        line: its line in the document, from 1.
     """
 
     epoch: Printed | None
@@ -64,6 +80,7 @@ class TrainingRow:
     training_loss: Printed | None
     loss: Printed | None
     scores: Mapping[str, Printed]
+    line: int = 1
 
 
 @dataclass(frozen=True)
@@ -79,6 +96,7 @@ class Hyperparameters:
     max_steps: int | None = None  # a stated limit, which is no count of what was done
     steps: int | None = None  # optimizer steps done, as the prose states them
     seed: int | None = None
+    line: int = 1  # of the Trainer's list
 
     @property
     def rows_per_step(self) -> int | None:
@@ -148,6 +166,76 @@ class Quote:
 
 
 @dataclass(frozen=True)
+class ReportRow:
+    """A class or an average of a classification report.
+
+    Attributes:
+        label: the class, or such as `macro avg`.
+        average: macro, weighted, micro or samples, for a row that is an average.
+        scores: precision, recall and F1, by name.
+        support: rows of the class, or of all.
+        line: in the document, from 1.
+    """
+
+    label: str
+    average: str | None
+    scores: Mapping[str, Printed]
+    support: int | None
+    line: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """A classification report.
+
+    Attributes:
+        line: of its head, from 1.
+        rows: its classes and averages.
+        accuracy: of its last lines, if it has one.
+    """
+
+    line: int
+    rows: tuple[ReportRow, ...]
+    accuracy: Printed | None
+
+    @property
+    def classes(self) -> tuple[ReportRow, ...]:
+        """The rows that are classes."""
+        return tuple(row for row in self.rows if row.average is None)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the supports of the classes add up to that of an average: none is missing."""
+        totals = {row.support for row in self.rows if row.average in ("macro", "weighted")}
+        parts = [row.support for row in self.classes]
+        known = [part for part in parts if part is not None]
+        return len(known) == len(parts) > 1 and totals == {sum(known)}
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A confusion matrix of counts, either way round.
+
+    Attributes:
+        line: where it begins, from 1.
+        counts: as many rows as columns.
+    """
+
+    line: int
+    counts: tuple[tuple[int, ...], ...]
+
+    @property
+    def total(self) -> int:
+        """All rows that were scored."""
+        return sum(map(sum, self.counts))
+
+    @property
+    def correct(self) -> int:
+        """The rows on its diagonal."""
+        return sum(row[place] for place, row in enumerate(self.counts))
+
+
+@dataclass(frozen=True)
 class CardFacts:
     """Everything that is read from one card.
 
@@ -157,8 +245,15 @@ class CardFacts:
         licence: from metadata or prose; None if neither states one.
         base: likewise the model it was fine-tuned from.
         dataset: likewise the data.
+        further_rows: those of its other training tables.
+        reports: its classification reports.
+        matrices: its confusion matrices.
+        known: the data set, if it is one whose sizes are known.
+        prose_epochs: the epochs of training, as its sentences state them.
         splits: splits that metadata or JSON name for their figures.
         mentions_test: the text says that it was scored on a test set.
+        multi_label: rows may have several labels.
+        averages_runs: it speaks of folds or of means over runs.
         loss_is_plain: nothing hints at a loss other than the mean cross-entropy.
         problems: what could not be read, in words.
     """
@@ -167,6 +262,10 @@ class CardFacts:
     front_matter: FrontMatter
     claims: tuple[Claim, ...]
     training_rows: tuple[TrainingRow, ...]
+    further_rows: tuple[TrainingRow, ...]
+    reports: tuple[Report, ...]
+    matrices: tuple[Matrix, ...]
+    known: DataSet | None
     hyperparameters: Hyperparameters
     task: Task
     licence: str | None
@@ -177,7 +276,10 @@ class CardFacts:
     test_rows: TestRows | None
     train_rows: Quote | None
     train_row_count: Printed | None
+    prose_epochs: tuple[Quote, float] | None
     placeholders: tuple[Quote, ...]
+    multi_label: bool
+    averages_runs: bool
     loss_is_plain: bool
     problems: tuple[str, ...] = field(default=())
 
@@ -203,12 +305,22 @@ class Finding:
 
     Attributes:
         code: a short stable name, such as `training-rows`.
-        severity: `error` is a contradiction, `warning` suspicious or ambiguous, `note` follows.
+        severity: `error` is proven, whichever way the card is read; `warning` is suspicious, and
+            its text names the reading under which the card would hold; `note` follows.
         text: the finding in plain words.
         arithmetic: the numbers it is computed from, or the place that shows it.
+        line: where it stands in the document, from 1.
     """
 
     code: str
     severity: Severity
     text: str
     arithmetic: str
+    line: int = 1
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check compared, in words, whether or not it found anything."""
+
+    what: str

@@ -5,19 +5,21 @@ from collections.abc import Iterator, Mapping
 from itertools import accumulate, islice
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+import yaml
 
 from cardproof.audit.facts import Claim, FrontMatter, Quote
 from cardproof.audit.vocabulary import metric_entry, split_in, text_of
 
-_LARGEST = 256 * 1024  # characters: more than the largest lists of benchmarks; parsed in 2 s
+_LARGEST = 256 * 1024  # characters: more than the largest lists of benchmarks
 _DEEPEST = 100  # brackets
+_WIDEST = 1_000  # columns of an indent, each of which can open a level; the parser recurses
 _MOST = 100  # entries of one list: no card has as many, and aliases can make lists endless
 _OPENING = re.compile(r"\s{0,100}---\s")
 _CLOSING = re.compile(r"(?<=\s)---(?=\s|$)")
 _BRACKET = re.compile(r"[\[\]{}]")
-_MERGE = re.compile(r"<<\s{0,9}:")
+_INDENT = re.compile(r"^[ ?:-]*", re.M)
+_NO_MAPPING = "it is no mapping of keys to values"
+_LINE = "line of the document"  # a key that no document has
 _KEYS = (
     "base_model", "base_model_relation", "datasets", "eval_results", "inference", "language",
     "library_name", "license", "license_name", "license_link", "metrics", "model-index",
@@ -50,25 +52,31 @@ def split_document(text: str) -> tuple[str | None, int, bool]:
 
 
 def read_front_matter(
-    block: str | None, *, closed: bool
+    block: str | None, *, closed: bool, first_line: int = 1
 ) -> tuple[FrontMatter, tuple[Claim, ...], tuple[Quote, ...]]:
-    """Read the block.
+    """Read the block, which begins in the given line of the document.
 
     Returns:
         The metadata, the figures of its model-index, and the splits that it names.
     """
     if block is None:
         return FrontMatter("absent"), (), ()
-    data, detail = _parse(block)
-    state = "parsed"
+    data, detail = _parse(block, first_line)
+    state = "broken" if detail else "parsed"
     if data is None:
         data = _by_keys(block)
         state = "flattened" if data and "\n" not in block.strip() else "broken"
     if not closed:
         state, detail = "broken", "its closing --- is missing"
     results = list(_results(data))
-    claims = tuple(claim for result in results for claim in _claims(result, len(results) > 1))
-    splits = tuple(Quote(split, 1) for result in results if (split := _split_name(result)))
+    claims = tuple(
+        claim
+        for number, result in enumerate(results)
+        for claim in _claims(result, number, several=len(results) > 1)
+    )
+    splits = tuple(
+        Quote(split, result.get(_LINE, 1)) for result in results if (split := _split_name(result))
+    )
     front_matter = FrontMatter(
         state=state,  # type: ignore[arg-type]  # one of the four, all set above
         detail="" if state in ("parsed", "flattened") else detail,
@@ -80,24 +88,49 @@ def read_front_matter(
     return front_matter, claims, splits
 
 
-def _parse(block: str) -> tuple[Mapping[str, Any] | None, str]:
-    """The block as YAML, or None and what is wrong with it.
+def _parse(block: str, first_line: int) -> tuple[Mapping[str, Any] | None, str]:
+    """The block as YAML, and what is wrong with it; None if it is none at all.
 
-    With ruamel's parser in Python: PyYAML's in C ends the process on 64,000 opening brackets.
+    Scalars stay the texts that they are, with their digits: 0.930 and no, which is Norwegian.
     """
-    if _depth(block) > _DEEPEST:
+    if _depth(block) > _DEEPEST or max(map(len, _INDENT.findall(block))) > _WIDEST:
         return None, "nested too deeply"
-    if _MERGE.search(block):  # a few nested ones can fill any memory
-        return None, "it merges keys (<<), which is not read here"
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in Python where libyaml is missing
     try:
-        data = YAML(typ="safe", pure=True).load(block)
-    # ruamel passes on what the constructors of numbers and dates raise: all of it is the block's
-    # fault, and none may end the audit.
-    except (YAMLError, ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
-        return None, str(error).strip().partition("\n")[0]
+        data, problems = _plain(yaml.compose(block, Loader=loader), first_line, {})
+    except yaml.YAMLError as error:
+        return None, " ".join(str(getattr(error, "problem", None) or error).split())
+    except ValueError as error:  # of odd characters
+        return None, str(error).partition("\n")[0]
     except RecursionError:
         return None, "nested too deeply"
-    return (data, "") if isinstance(data, Mapping) else (None, "it is no mapping of keys to values")
+    return (data, next(iter(problems), "")) if isinstance(data, dict) else (None, _NO_MAPPING)
+
+
+def _plain(node: yaml.Node | None, first_line: int, known: dict[int, Any]) -> tuple[Any, list[str]]:
+    """A node as dicts, lists and texts, each node of aliases once, and the keys that repeat."""
+    if node is None or id(node) in known:
+        return known.get(id(node)), []
+    problems: list[str] = []
+    if isinstance(node, yaml.ScalarNode):
+        blank = not node.style and node.value in ("", "~", "null", "Null", "NULL")
+        known[id(node)] = None if blank else node.value
+    elif isinstance(node, yaml.SequenceNode):
+        known[id(node)] = items = []
+        for item in node.value[:_MOST]:
+            value, found = _plain(item, first_line, known)
+            items.append(value)
+            problems += found
+    elif isinstance(node, yaml.MappingNode):
+        known[id(node)] = mapping = {_LINE: first_line + node.start_mark.line}
+        for key, item in node.value[: 10 * _MOST]:
+            value, found = _plain(item, first_line, known)
+            name = key.value if isinstance(key, yaml.ScalarNode) else ""
+            problems += (
+                [f"the key {name[:40]!r} stands twice", *found] if name in mapping else found
+            )
+            mapping.setdefault(name, value)
+    return known[id(node)], problems
 
 
 def _depth(block: str) -> int:
@@ -174,18 +207,34 @@ def _split_name(result: Mapping[str, Any]) -> str | None:
     return next(iter(_texts(_dataset(result).get("split"))), None)
 
 
-def _claims(result: Mapping[str, Any], several: bool) -> Iterator[Claim]:
+def _claims(result: Mapping[str, Any], number: int, *, several: bool) -> Iterator[Claim]:
     """The figures of one result; of a data set each, if there are several results."""
-    dataset, split = _dataset(result), split_in(_split_name(result) or "")
-    subject = None
-    if several:
-        parts = (text_of(dataset.get(key)) for key in ("name", "config", "split"))
-        subject = " ".join(part for part in parts if part) or None
+    dataset, named_split = _dataset(result), split_in(_split_name(result) or "")
+    keys = ("type", "name", "config", "args", "split")
+    parts = {key: text_of(dataset.get(key)) for key in keys}
+    subject = " ".join(filter(None, (parts[key] for key in ("name", "config", "split")))) or None
+    task = result.get("task")
+    place = " ".join(filter(None, [*parts.values(), _task_name(task)]))
     for entry in _list(result.get("metrics")):
-        if isinstance(entry, Mapping):
-            read = metric_entry(entry)
-            if read:
-                metric, average, printed = read
-                # The hub's own evaluation, which is another than the one that the text speaks of.
-                of = "verified by the hub" if entry.get("verified") is True else subject
-                yield Claim(metric, printed, "metadata", 1, average, split, of)
+        read = metric_entry(entry) if isinstance(entry, Mapping) else None
+        if read:
+            name, printed = read
+            own = " ".join(filter(None, (name.subject, text_of(entry.get("config"))))) or None
+            verified = str(entry.get("verified")).lower() == "true"
+            yield Claim(
+                name.metric,
+                printed,
+                "metadata",
+                entry.get(_LINE, 1),
+                name.average,
+                name.split or named_split,
+                own or (subject if several else None),
+                place or None,
+                f"metadata {number}" + (" verified" if verified else ""),
+                verified,
+                several and own is None,
+            )
+
+
+def _task_name(task: Any) -> str:
+    return text_of(task.get("name")) if isinstance(task, Mapping) else ""

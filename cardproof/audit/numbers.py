@@ -10,10 +10,13 @@ from cardproof.recipe.reported import PrintedFigure, parse_figure
 # Not part of a longer word or number; "%" and "k" belong to it. Every quantifier is bounded, and
 # possessive where it can be: untrusted text must not make a search backtrack.
 NUMBER = (
-    r"[~≈]?\s?(?<![\w.,])\d[\d,]{0,14}+(?:\.\d{1,20}+)?+(?:[eE][-+]?\d{1,3})?(?:\s?%|[kK](?!\w))?"
+    r"[~≈]?[ \t]?(?<![\w.,])\d[\d,]{0,14}+(?:\.\d{1,20}+)?+(?:[eE][-+]?\d{1,3})?"
+    r"(?:[ \t]?%|[kK](?!\w))?"
 )
 _SCIENTIFIC = re.compile(r"^(\d{1,15}(?:\.(\d{1,20}))?)[eE]([-+]?\d{1,3})$")
+_DECIMAL_COMMA = re.compile(r"^(0|\d{1,3}(?=,(?:\d{1,2}|\d{4,20})(?!\d))),(\d{1,20})(?=\s?%?$)")
 _LONGEST = 40
+_SLACK = 1e-9  # of a float's last digits, relative
 _LARGEST_EXPONENT = 30
 
 
@@ -22,6 +25,7 @@ def read_number(text: str) -> Printed | None:
     text = text.strip().strip("*`").strip()
     if not text or len(text) > _LONGEST:
         return None
+    text = _DECIMAL_COMMA.sub(r"\1.\2", text)
     scientific = _SCIENTIFIC.match(text)
     if scientific and abs(int(scientific[3])) > _LARGEST_EXPONENT:
         return None
@@ -75,3 +79,30 @@ def whole(text: str) -> int | None:
     if printed is None or "%" in text or printed.figure.value != round(printed.figure.value):
         return None
     return round(printed.figure.value)
+
+
+def loose(figure: PrintedFigure) -> PrintedFigure:
+    """The figure as wide as if it might have been cut off instead of rounded."""
+    return PrintedFigure(figure.value + figure.half_unit / 2, 1.5 * figure.half_unit)
+
+
+def agree(one: PrintedFigure, other: PrintedFigure) -> bool:
+    """Whether two figures print one number; 0.9254 and 0.9255, which only touch, do not."""
+    fine, coarse = sorted((one.half_unit, other.half_unit))
+    gap, slack = abs(one.value - other.value), _SLACK * max(abs(one.value), abs(other.value))
+    return gap <= slack + (fine + coarse if fine < coarse else 0)
+
+
+def nearly_agree(one: PrintedFigure, other: PrintedFigure) -> bool:
+    """Whether they would print one number if one was cut off and the other rounded."""
+    fine, coarse = sorted((one.half_unit, other.half_unit))
+    slack = _SLACK * max(abs(one.value), abs(other.value))
+    return abs(one.value - other.value) <= fine + 2 * coarse + slack
+
+
+def in_unit_of(figure: PrintedFigure, other: PrintedFigure) -> PrintedFigure:
+    """The figure in the unit of another that may be a percentage of the same: 34.2 as 0.342."""
+    for factor in (0.01, 100.0):
+        if other.value and 0.5 < factor * figure.value / other.value < 2:
+            return PrintedFigure(figure.value * factor, figure.half_unit * factor)
+    return figure

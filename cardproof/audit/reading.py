@@ -6,9 +6,16 @@ from collections.abc import Callable
 from itertools import islice
 
 from cardproof.audit.claims import blank_out, code_fences, text_claims
-from cardproof.audit.facts import CardFacts, FrontMatter, Quote, Task
+from cardproof.audit.data_sets import DataSet, known_data_set
+from cardproof.audit.facts import CardFacts, Claim, FrontMatter, Quote, Task
 from cardproof.audit.front_matter import read_front_matter, split_document
-from cardproof.audit.recipe import read_hyperparameters, read_test_rows, read_train_rows
+from cardproof.audit.recipe import (
+    read_hyperparameters,
+    read_prose_epochs,
+    read_test_rows,
+    read_train_rows,
+)
+from cardproof.audit.reports import find_matrices, find_reports
 from cardproof.audit.tables import find_tables, is_training, training_rows
 
 LARGEST = 500_000  # characters: more than the longest cards have, read in less than a second
@@ -50,9 +57,13 @@ _PLACEHOLDER = re.compile(
     re.I,
 )
 _OTHER_LOSS = re.compile(
-    r"focal|label[ _-]smoothing|class[ _-]weight|weighted (?:loss|cross)|multi-?label|contrastive"
-    r"|distill(?:ation)? loss|\bhinge|\bBCE",
+    r"focal|label[ _-]smoothing|class[ _-]weight|weighted (?:loss|cross)|contrastive|-distilled\b"
+    r"|distill(?:ation)? loss|\bhinge|\bBCE|regression|\bmse\b|teacher",
     re.I,
+)
+_MULTI_LABEL = re.compile(r"multi[ _-]?label", re.I)
+_AVERAGED = re.compile(
+    r"\bfolds?\b|cross[ -]validat|\bmean (?:of|over)|averaged? (?:of|over)", re.I
 )
 _TEST = re.compile(r"\btest (?:set|split|data|partition)\b", re.I)
 _BINARY = re.compile(r"\bbinary\b|\bpositive (?:or|and|vs\.?|versus) negative\b", re.I)
@@ -78,26 +89,33 @@ def read_card(text: str, problems: tuple[str, ...] = ()) -> CardFacts:
         problems = (*problems, f"Only the first {LARGEST:,} of {len(text):,} characters were read.")
     text = text[:LARGEST].replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
     block, start, closed = split_document(text)
-    front_matter, metadata_claims, splits = read_front_matter(block, closed=closed)
-    body = blank_out(text, [(0, start)])
     line_of = _line_counter(text)
+    first_line = line_of(text.find(block)) if block else 1
+    front_matter, metadata_claims, splits = read_front_matter(
+        block, closed=closed, first_line=first_line
+    )
+    body = blank_out(text, [(0, start)])
 
     fences = code_fences(body)
     tables = find_tables(blank_out(body, fences))
-    training = next((table for table in tables if is_training(table)), None)
+    trainings = [training_rows(t, line_of(t.start)) for t in tables if is_training(t)]
     plain = [table for table in tables if not is_training(table)]
     spans = [*fences, *((table.start, table.end) for table in tables)]
     prose = blank_out(body, spans)
     blocks = [Quote(body[start:end], line_of(start)) for start, end in fences]
     claims = (*metadata_claims, *text_claims(prose, plain, blocks, line_of))
-    rows = training_rows(training) if training else ()
+    rows = trainings[0] if trainings else ()
     quote, count = read_train_rows(prose, line_of)
     return CardFacts(
         generated=bool(_GENERATED.search(text)),
         front_matter=front_matter,
         claims=claims,
         training_rows=rows,
-        hyperparameters=read_hyperparameters(body),
+        further_rows=tuple(row for table in trainings[1:] for row in table),
+        reports=find_reports(body, plain, line_of),
+        matrices=find_matrices(body, plain, line_of),
+        known=_known(front_matter, metadata_claims),
+        hyperparameters=read_hyperparameters(body, line_of),
         task=_task(front_matter, text),
         licence=front_matter.licence or _first(_LICENCE, prose),
         base=next(iter(front_matter.base_models), None) or _base(prose),
@@ -107,7 +125,10 @@ def read_card(text: str, problems: tuple[str, ...] = ()) -> CardFacts:
         test_rows=read_test_rows(prose, line_of),
         train_rows=quote,
         train_row_count=count,
+        prose_epochs=read_prose_epochs(prose, line_of),
         placeholders=_placeholders(text, line_of),
+        multi_label=bool(_MULTI_LABEL.search(text)),
+        averages_runs=bool(_AVERAGED.search(prose)),
         loss_is_plain=not _OTHER_LOSS.search(text),
         problems=(
             *problems,
@@ -126,6 +147,12 @@ def _line_counter(text: str) -> Callable[[int], int]:
     """A function from a place in the text to its line, from 1."""
     ends = [match.start() for match in re.finditer("\n", text)]
     return lambda place: bisect_right(ends, place - 1) + 1
+
+
+def _known(front_matter: FrontMatter, claims: tuple[Claim, ...]) -> DataSet | None:
+    """The known data set of the metadata's one result or, without results, of its data sets."""
+    places = {claim.dataset for claim in claims if claim.dataset and not claim.verified}
+    return known_data_set(tuple(places) if len(places) == 1 else front_matter.datasets)
 
 
 def _first(pattern: re.Pattern[str], text: str) -> str | None:

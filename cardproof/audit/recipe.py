@@ -36,7 +36,17 @@ _COMPILED = {
     name: tuple(re.compile(pattern, re.I) for pattern in patterns)
     for name, patterns in _PATTERNS.items()
 }
-_WORDS = {"one": 1.0, "two": 2.0, "three": 3.0, "four": 4.0, "five": 5.0}
+_NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+_WORDS = {word: float(count) for count, word in enumerate(_NUMBERS, 1)}
+
+_PROSE_EPOCHS = re.compile(
+    r"(?<![\w-])(?:fine-?tuned|trained|training)\b[^.\n]{0,80}?\b(?:for|over|of|with)[ \t]"
+    r"(\d{1,3}|one|two|three|four|five|six|seven|eight|nine|ten)[ \t](?:full |training )?epochs?\b",
+    re.I,
+)
+_NOT_THE_RUN = re.compile(
+    r"pre-?train|first|further|another|more|additional|stage|then|up to", re.I
+)
 
 _ROWS = r"(?:examples?|samples?|reviews?|rows|sentences|texts|instances)\b"
 _COUNT = r"(?<![\w.,])(\d[\d,]{0,11}+(?:\.\d{1,3}+)?+k?)"
@@ -46,7 +56,11 @@ _TEST_ROWS = tuple(
         r"\b(?:test|evaluation|eval|held-out) (?:set|split|subset) of "
         rf"{_COUNT} (?:[a-z-]{{1,12}} )?{_ROWS}",
         rf"{_COUNT} (?:balanced )?(?:test|evaluation|eval|held-out) {_ROWS}",
-        rf"\b(?:evaluated|scored|tested) on {_COUNT} (?:[a-z-]{{1,12}} )?{_ROWS}",
+        r"\b(?:test|evaluation|eval|held-out) (?:set|split|subset|data)\W{1,3}(?:n ?= ?)?"
+        rf"{_COUNT} "
+        rf"{_ROWS}",
+        rf"\b(?:evaluated|evaluation|scored|tested|scores?) (?:is |are )?on {_COUNT} "
+        rf"(?:[a-z-]{{1,12}} )?{_ROWS}",
     )
 )
 _TRAIN_ROWS = tuple(
@@ -59,7 +73,7 @@ _TRAIN_ROWS = tuple(
 _CLASSES = re.compile(r"\b(\d[\d,]{0,9}+) positives?\b.{0,20}?\b(\d[\d,]{0,9}+) negatives?\b", re.I)
 
 
-def read_hyperparameters(text: str) -> Hyperparameters:
+def read_hyperparameters(text: str, line_of: Callable[[int], int]) -> Hyperparameters:
     """The recipe, from the Trainer's list or from prose."""
     found = {name: _first_number(text, patterns) for name, patterns in _COMPILED.items()}
 
@@ -77,6 +91,7 @@ def read_hyperparameters(text: str) -> Hyperparameters:
         max_steps=count("max_steps"),
         steps=count("steps"),
         seed=None if (seed := found["seed"]) is None else round(seed),
+        line=line_of(match.start()) if (match := _COMPILED["batch"][0].search(text)) else 1,
     )
 
 
@@ -88,6 +103,21 @@ def _first_number(text: str, patterns: tuple[re.Pattern[str], ...]) -> float | N
             printed = None if word in _WORDS else read_number(word)
             return printed.figure.value if printed else _WORDS.get(word)
     return None
+
+
+def read_prose_epochs(text: str, line_of: Callable[[int], int]) -> tuple[Quote, float] | None:
+    """The epochs that its sentences say it was trained for; None if they name several numbers."""
+    found: dict[float, Quote] = {}
+    for match in _PROSE_EPOCHS.finditer(text):
+        word = match[1].lower()
+        count = whole(word) or _WORDS.get(word)
+        if count and not _NOT_THE_RUN.search(match[0]):
+            found.setdefault(
+                float(count), Quote(" ".join(match[0].split()), line_of(match.start()))
+            )
+    return (
+        next(((quote, count) for count, quote in found.items()), None) if len(found) == 1 else None
+    )
 
 
 def read_test_rows(text: str, line_of: Callable[[int], int]) -> TestRows | None:

@@ -1,59 +1,96 @@
-"""Findings as text for a terminal, as JSON for programs and as Markdown for pages."""
+"""An audit as text for a terminal, JSON for programs, Markdown for pages, notes for GitHub."""
 
 import dataclasses
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cardproof.audit.checks import Audit
 from cardproof.audit.facts import Finding
 
 _WIDTH = 100
 
 
-def as_text(name: str, findings: Sequence[Finding]) -> str:
-    """The findings of one card, each with its arithmetic, and a summary in one line."""
-    lines = [_printable(name)]
+def verdict(audit: Audit) -> tuple[str, str]:
+    """The bottom line: what the card's figures come to, and where or why."""
+    errors, warnings = audit.of("error"), audit.of("warning")
+    if errors:
+        return "contradicts itself", _where(errors)
+    if warnings:
+        return "suspicious", _where(warnings)
+    if audit.checked:
+        return "adds up", f"compared: {'; '.join(audit.checked)}"
+    return "nothing to check", "it prints no two figures that bear on each other"
+
+
+def _where(findings: tuple[Finding, ...]) -> str:
+    """The codes and lines of findings, each code once."""
+    lines: dict[str, list[str]] = {}
     for finding in findings:
-        head = f"  {finding.severity:<8}{finding.code}: "
+        lines.setdefault(finding.code, []).append(str(finding.line))
+    return "; ".join(
+        f"{code} (line{'s' if len(found) > 1 else ''} {', '.join(dict.fromkeys(found))})"
+        for code, found in lines.items()
+    )
+
+
+def as_line(name: str, audit: Audit) -> str:
+    """One card in one line, its bottom line."""
+    return f"{_printable(name)}: {': '.join(verdict(audit))}"
+
+
+def as_text(name: str, audit: Audit) -> str:
+    """One card: the bottom line, then each finding with its line and its arithmetic."""
+    lines = [as_line(name, audit)]
+    for finding in audit.findings:
+        head = f"  {finding.severity:<8}{finding.code}, line {finding.line}: "
         lines += _wrapped(finding.text, head, "          ")
         lines += _wrapped(finding.arithmetic, "          = ", "            ")
-    return "\n".join([*lines, summary(name, findings)])
+    return "\n".join(lines)
 
 
-def summary(name: str, findings: Sequence[Finding]) -> str:
-    """One line: how many findings of each severity."""
-    return f"{_printable(name)}: {_counted(findings)}"
-
-
-def _counted(findings: Sequence[Finding]) -> str:
-    counts = Counter(finding.severity for finding in findings)
-    parts = [
-        f"{counts['error']} {'error' if counts['error'] == 1 else 'errors'}",
-        f"{counts['warning']} {'warning' if counts['warning'] == 1 else 'warnings'}",
-        f"{counts['note']} {'note' if counts['note'] == 1 else 'notes'}",
-    ]
-    return ", ".join(parts)
-
-
-def as_json(name: str, findings: Sequence[Finding]) -> dict[str, Any]:
-    """The findings of one card as plain data."""
+def as_json(name: str, audit: Audit) -> dict[str, Any]:
+    """One card as plain data."""
+    word, why = verdict(audit)
     return {
         "card": _printable(name),
-        "findings": [dataclasses.asdict(finding) for finding in findings],
-        "counts": dict(Counter(finding.severity for finding in findings)),
+        "verdict": word,
+        "why": why,
+        "checked": list(audit.checked),
+        "findings": [dataclasses.asdict(finding) for finding in audit.findings],
+        "counts": dict(Counter(finding.severity for finding in audit.findings)),
     }
 
 
-def as_markdown(name: str, findings: Sequence[Finding]) -> str:
-    """The findings of one card as a Markdown section; what they quote cannot become markup."""
+def as_markdown(name: str, audit: Audit) -> str:
+    """One card as a Markdown section; what it quotes cannot become markup."""
     rows = [
-        f"| {finding.severity} | {_escaped(finding.text)} | {_escaped(finding.arithmetic)} |"
-        for finding in findings
+        f"| {finding.severity} | {finding.line} | {_escaped(finding.text)} | "
+        f"{_escaped(finding.arithmetic)} |"
+        for finding in audit.findings
     ]
-    head = [f"## {_escaped(Path(name).stem)}", "", f"{_counted(findings)}.", ""]
-    return "\n".join([*head, "| severity | finding | from |", "|---|---|---|", *rows]) + "\n"
+    word, why = verdict(audit)
+    head = [f"## {_escaped(Path(name).stem)}", "", f"**{word.capitalize()}**: {_escaped(why)}.", ""]
+    table = ["| severity | line | finding | from |", "|---|---|---|---|", *rows] if rows else []
+    return "\n".join([*head, *table]).rstrip() + "\n"
+
+
+def as_annotations(name: str, audit: Audit) -> str:
+    """Errors and warnings as GitHub's workflow commands, which mark the lines of a pull request."""
+    return "\n".join(
+        f"::{finding.severity} file={_property(name)},line={finding.line},"
+        f"title={_property(finding.code)}::{_data(finding.text)}"
+        for finding in (*audit.of("error"), *audit.of("warning"))
+    )
+
+
+def _data(text: str) -> str:
+    return _printable(text).replace("%", "%25")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
 def _wrapped(text: str, first: str, other: str) -> list[str]:

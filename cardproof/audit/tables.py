@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from cardproof.audit.facts import Printed, TrainingRow
-from cardproof.audit.numbers import as_share, read_number
-from cardproof.audit.vocabulary import metric_named, split_in
+from cardproof.audit.facts import TrainingRow
+from cardproof.audit.numbers import read_number
+from cardproof.audit.vocabulary import as_score, read_name
 
 _MOST_ROWS = 5_000
 _LONGEST_HEADER = 600  # characters
-_RULE = re.compile(r":?-{2,40}:?")
+_RULE = re.compile(r":?-{2,400}:?")
 _TRAINER_HEADER = re.compile(
     r"train(?:ing)? loss\s{0,20}[|\s]\s{0,20}(?:epoch|validation loss)", re.I
 )
@@ -31,12 +31,14 @@ class Table:
         end: where it ends.
         header: the names of its columns.
         rows: its cells; a row may be shorter or longer than the header.
+        lined: each row has a line of its own, the first of them two below the header.
     """
 
     start: int
     end: int
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    lined: bool = True
 
 
 def find_tables(text: str) -> list[Table]:
@@ -78,7 +80,8 @@ def _is_rule(line: str) -> bool:
 
 
 def _cells(line: str) -> tuple[str, ...]:
-    return tuple(cell.strip().strip("*`").strip() for cell in line.strip().strip("|").split("|"))
+    inner = line.strip().removeprefix("|").removesuffix("|")
+    return tuple(cell.strip().strip("*`").strip() for cell in inner.split("|"))
 
 
 def _piped(text: str, start: int) -> Table | None:
@@ -126,7 +129,7 @@ def _chunked(start: int, header: tuple[str, ...], values: list[tuple[str, int]])
     values = values[: whole * width]
     cells = [cell for cell, _ in values]
     rows = tuple(tuple(cells[i : i + width]) for i in range(0, len(cells), width))
-    return Table(start, values[-1][1], header, rows[:_MOST_ROWS])
+    return Table(start, values[-1][1], header, rows[:_MOST_ROWS], lined=False)
 
 
 def _is_value(cell: str) -> bool:
@@ -136,46 +139,40 @@ def _is_value(cell: str) -> bool:
 def is_training(table: Table) -> bool:
     """Whether the rows of the table are points of a training run."""
     names = {_column(name) for name in table.header}
-    return bool(names & {"epoch", "step"}) and bool(names & {"training loss", "loss"})
+    return bool(names & {"epoch", "step"}) and bool(names & {"train loss", "loss"})
 
 
 def _column(name: str) -> str:
-    """The one name of a column that this module knows, else its own in lower case."""
-    name = " ".join(name.lower().replace("_", " ").split())
-    metric = metric_named(name)
-    if metric == "loss":
-        return "training loss" if split_in(name) == "train" else "loss"
-    if metric and split_in(name) != "train":
-        return metric
-    return {"epochs": "epoch", "steps": "step", "global step": "step"}.get(name, name)
+    """What a column is of: as `Claim.key`, epoch or step."""
+    key = read_name(name).key
+    return {"epochs": "epoch", "steps": "step", "global step": "step", "iteration": "step"}.get(
+        key, key
+    )
 
 
-def training_rows(table: Table) -> tuple[TrainingRow, ...]:
-    """The rows of a training table; those that fit its header."""
+def training_rows(table: Table, line: int) -> tuple[TrainingRow, ...]:
+    """The rows of a training table that begins in the given line; those that fit its header."""
     names = [_column(name) for name in table.header]
-    known = ("epoch", "step", "training loss", "loss")
+    known = ("epoch", "step", "train loss", "loss")
     rows = []
-    for cells in table.rows:
+    for number, cells in enumerate(table.rows):
         if len(cells) != len(names):
             continue
         values = dict(zip(names, map(read_number, cells), strict=True))
         step = values.get("step")
         scores = {
-            name: share
+            name: as_score(name.rpartition(" ")[2], value)
             for name, value in values.items()
-            if name not in known and value and (share := _score(name, value))
+            if name not in known and value
         }
         rows.append(
             TrainingRow(
                 epoch=values.get("epoch"),
                 step=round(step.figure.value) if step else None,
-                training_loss=values.get("training loss"),
+                training_loss=values.get("train loss"),
                 loss=values.get("loss"),
                 scores=scores,
+                line=line + 2 + number if table.lined else line,
             )
         )
     return tuple(rows)
-
-
-def _score(name: str, value: Printed) -> Printed | None:
-    return as_share(value) if metric_named(name) == name else value

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from textwrap import indent
 
-from cardproof.audit.reading import LARGEST, decode
+from cardproof.audit.reading import decode
+from cardproof.cli.card import read_named
 from cardproof.draft.document import shown
 from cardproof.draft.drafting import Draft, as_entries, as_yaml, draft_card, faults_with
-from cardproof.draft.sources import download, is_hub_id, pin_base, read_sources
+from cardproof.draft.sources import pin_base, read_sources
 from cardproof.errors import CardproofError
 from cardproof.files import write_text_atomic
 from cardproof.recipe.load import CARDS, read_files
@@ -54,7 +55,7 @@ def _add(options: argparse.Namespace) -> int:
     if options.name is not None and not re.fullmatch("[A-Za-z0-9_-]+", options.name):
         raise CardproofError(f"--name {options.name!r}: use letters, digits, - and _ only")
     files = read_files()
-    data, repository = _read(options.card)
+    data, repository = read_named(options.card)
     draft = draft_card(decode(data)[0], read_sources(files.sources), repository)
     name = options.name or draft.name
     path = options.out / f"{name}.yaml"
@@ -66,19 +67,6 @@ def _add(options: argparse.Namespace) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     write_text_atomic(path, text)
     return _report(draft, name, path, faults_with(text, name, files), from_hub=bool(repository))
-
-
-def _read(card: str) -> tuple[bytes, str | None]:
-    """The card's bytes, as many as are ever looked at, and its repository if it is from the hub."""
-    most = 4 * LARGEST + 1  # a character is at most four bytes
-    if card == "-":
-        return sys.stdin.buffer.read(most), None
-    if Path(card).is_file():
-        with Path(card).open("rb") as stream:
-            return stream.read(most), None
-    if is_hub_id(card):
-        return download(card, "README.md").read_bytes(), card
-    raise CardproofError(f"{card}: no such file; name a model card, or owner/name on the hub")
 
 
 def _report(draft: Draft, name: str, path: Path, faults: Sequence[str], *, from_hub: bool) -> int:

@@ -12,7 +12,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from cardproof.audit.facts import CardFacts
 from cardproof.draft.document import Reading, gather, read_document, shown
-from cardproof.draft.figures import read_figures
+from cardproof.draft.figures import METRICS, read_figures
 from cardproof.draft.schedule import read_schedule
 from cardproof.draft.settings import read_mentions, read_settings
 from cardproof.draft.sources import entry_name, read_identity
@@ -91,7 +91,7 @@ def _refuse_other_tasks(facts: CardFacts) -> None:
     """Refuse a card whose metadata or whose figures are not of a two-class text classifier."""
     if not facts.task.classification:
         raise DraftError(f"it is no text classifier: {shown(facts.task.reason)}")
-    scored = any(claim.metric != "loss" for claim in facts.claims)
+    scored = any(claim.metric in METRICS and claim.metric != "loss" for claim in facts.claims)
     scored = scored or any(row.scores for row in facts.training_rows)
     losses = [claim.printed.figure.value for claim in facts.claims if claim.metric == "loss"]
     losses += [row.loss.figure.value for row in facts.training_rows if row.loss]

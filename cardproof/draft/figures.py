@@ -12,7 +12,7 @@ from cardproof.claims.published import IMDB_SPLIT
 from cardproof.draft.document import Document, Value, search
 from cardproof.recipe.reported import check_printed, is_blank
 
-_METRICS = ("accuracy", "loss", "f1", "precision", "recall")
+METRICS = ("accuracy", "loss", "f1", "precision", "recall")
 # A reader of the card sees its text; the metadata often has the same figure with 16 digits.
 _ORDER = ("results list", "JSON block", "table", "prose", "metadata")
 _ALL_DIGITS = 14  # decimals: Python prints 15 to 17 digits of a share that has no end
@@ -40,7 +40,7 @@ _NAMED_ROWS = r"(?<![\w.])(\d[\d,]{0,9}k?)[-_]samples?\b"
 def read_figures(document: Document) -> Iterator[Value | str]:
     """All claims of a card, and what they give away of the rows that it was scored on."""
     facts = document.facts
-    yield from (Value(f"claims.{metric}", _headline(facts, metric)) for metric in _METRICS)
+    yield from (Value(f"claims.{metric}", _headline(facts, metric)) for metric in METRICS)
     yield from _counts(document)
     yield from _of_tables(document)
     yield from _averaging(document)
@@ -84,7 +84,7 @@ def _of_tables(document: Document) -> Iterator[Value]:
     for row in (row for table in tables for row in table.rows):
         name, value = (*row, "", "")[:2]
         metric, time = metric_named(name), _MILLISECONDS.search(value)
-        if metric and is_blank(value):
+        if metric in METRICS and is_blank(value):
             yield Value(f"claims.{metric}", value)
         elif time:
             yield Value("claims.milliseconds_per_example", " ".join(time[1].split()))

@@ -183,14 +183,14 @@ def hub() -> Iterator[str]:
 
 
 def add_from(
-    endpoint: str, clone: Path, *arguments: str, offline: str = "0"
+    endpoint: str, clone: Path, *arguments: str, offline: str = "0", command: str = "add"
 ) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if k != "HF_TOKEN"}
     environment |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(clone / "hf"), "PYTHONPATH": str(ROOT)}
     environment["HF_HUB_OFFLINE"] = offline
-    command = [sys.executable, "-m", "cardproof", "add", *arguments]
+    line = [sys.executable, "-m", "cardproof", command, *arguments]
     return subprocess.run(
-        command, cwd=clone, env=environment, capture_output=True, text=True, check=False
+        line, cwd=clone, env=environment, capture_output=True, text=True, check=False
     )
 
 
@@ -273,3 +273,26 @@ def test_a_real_card_that_nobody_wrote_by_hand_runs(
     sets = ("model.base=minilm", "data.limit=120", "tokenize.max_length=48")
     figures = run_in_miniature(folder, run, "drafted", *sets, mirror=mirror)
     assert 0 <= figures["accuracy"] <= 1
+
+
+def test_the_audit_takes_a_card_of_the_hub_by_its_id_and_by_its_page(clone: Path, hub: str) -> None:
+    for named in ("someone/a-model", f"{hub}/someone/a-model/blob/main/README.md"):
+        done = add_from(hub, clone, "--table", named, command="audit")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith(f"{named}: ")
+    missing = add_from(hub, clone, "someone/nothing", command="audit")
+    assert (missing.returncode, missing.stdout) == (2, "")
+    assert "someone/nothing" in missing.stderr
+
+
+def test_the_audit_imports_nothing_heavy(clone: Path) -> None:
+    code = (
+        "import sys; from cardproof.cli import main; status = main(['audit', 'README.md']); "
+        f"print([name for name in {HEAVY} if name in sys.modules]); sys.exit(status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=clone, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,12 +1,12 @@
-"""What a card leaves out, leaves in, or says twice and differently."""
+"""What a card leaves out, or leaves in of a template: asked for with `--completeness`."""
 
+import re
 from collections.abc import Iterator
-from itertools import combinations
 
-from cardproof.audit.facts import CardFacts, Claim, Finding
+from cardproof.audit.facts import CardFacts, Finding
 from cardproof.audit.vocabulary import split_in
 
-_MOST_COMPARED = 100
+_BLANK = re.compile(r"X\.X|XX ?%")
 
 
 def check_reading(facts: CardFacts) -> Iterator[Finding]:
@@ -36,16 +36,29 @@ def check_placeholders(facts: CardFacts) -> Iterator[Finding]:
         )
 
 
+def check_blanks(facts: CardFacts) -> Iterator[Finding]:
+    """Figures that nobody filled in."""
+    blanks = [quote for quote in facts.placeholders if _BLANK.search(quote.text)]
+    if blanks:
+        yield Finding(
+            "blank-figures",
+            "note",
+            "Its figures are placeholders: there is nothing to check yet.",
+            "; ".join(f"line {quote.line}: {quote.text}" for quote in blanks[:12]),
+            blanks[0].line,
+        )
+
+
 def check_split(facts: CardFacts) -> Iterator[Finding]:
     """A score that the metadata assigns to training rows."""
     for name in dict.fromkeys(split.text for split in facts.splits):
         if split_in(name) == "train":
             yield Finding(
                 "split-named-train",
-                "warning",
-                "Its metadata says that its scores are of the split `train`. Either they are of "
-                "rows it was trained on, or the name is wrong: the Trainer writes the split of the "
-                "data set it was given.",
+                "note",
+                "Its metadata says that its scores are of the split `train`: of rows it was "
+                "trained on, or of some that were held out of it. Older Trainers named the split "
+                "of the training data whatever was scored.",
                 f"model-index, dataset, split: {name}",
             )
         elif "train" in name.lower() and "test" in name.lower():
@@ -103,48 +116,3 @@ def check_missing_recipe(facts: CardFacts) -> Iterator[Finding]:
             f"It does not state its {', '.join(missing)}: the run cannot be repeated as it was.",
             f"found: {found or 'none of them'}",
         )
-
-
-def check_figures_agree(facts: CardFacts) -> Iterator[Finding]:
-    """One metric with two values."""
-    claims = [claim for claim in facts.claims if not claim.printed.text.startswith(("~", "≈"))]
-    said: set[str] = set()
-    for one, other in combinations(claims[:_MOST_COMPARED], 2):
-        if one.metric in said or not _same_quantity(one, other) or _overlap(one, other):
-            continue
-        said.add(one.metric)
-        sources = {one.source, other.source}
-        kind = "figures-differ" if len(sources) > 1 else "metric-twice"
-        yield Finding(
-            kind,
-            "warning",
-            f"It gives two values of {one.metric}: {one.printed.text} ({_place(one)}) and "
-            f"{other.printed.text} ({_place(other)}).",
-            f"{one.printed.figure.low:.6g} to {one.printed.figure.high:.6g} and "
-            f"{other.printed.figure.low:.6g} to {other.printed.figure.high:.6g} do not meet",
-        )
-
-
-def _same_quantity(one: Claim, other: Claim) -> bool:
-    """Whether nothing in the card says that two claims are of different things."""
-    one_split = None if one.source == "metadata" and one.split == "train" else one.split
-    other_split = None if other.source == "metadata" and other.split == "train" else other.split
-    return (
-        one.metric == other.metric
-        and one.subject == other.subject
-        and _compatible(one.average, other.average)
-        and _compatible(one_split, other_split)
-    )
-
-
-def _compatible(one: str | None, other: str | None) -> bool:
-    return one is None or other is None or one == other
-
-
-def _overlap(one: Claim, other: Claim) -> bool:
-    first, second = one.printed.figure, other.printed.figure
-    return first.low <= second.high and second.low <= first.high
-
-
-def _place(claim: Claim) -> str:
-    return claim.source if claim.source == "metadata" else f"{claim.source}, line {claim.line}"

@@ -1,0 +1,259 @@
+"""One figure in several places: metadata, the Trainer's list, its table, other tables, prose."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+
+from cardproof.audit.facts import CardFacts, Checked, Claim, Finding, Printed, TrainingRow
+from cardproof.audit.numbers import agree, in_unit_of, nearly_agree
+from cardproof.audit.vocabulary import kind_of
+from cardproof.recipe.reported import PrintedFigure
+
+_TELLING = 3  # digits without leading zeros: fewer agree by chance
+_CLOSE = 0.01  # relative, of figures that differ between two evaluations of one model
+_SAME = 1e-4  # likewise, of metrics without chance
+_DRAWN = ("loss", "rouge", "bertscore", "bleurt")
+_COARSE = ("accuracy", "f1", "precision", "recall", "gen len", "exact match")
+_CUT = "It holds if one of them was cut off, and not rounded."
+
+
+def check_metadata_against_list(facts: CardFacts) -> Iterator[Finding | Checked]:
+    """The model-index against the Trainer's list, which it writes from one evaluation."""
+    listed = _by_key(claim for claim in facts.claims if claim.source == "results list")
+    records = [
+        (same, differing)
+        for claims in _records(facts).values()
+        for same, differing in [_compare(claims, listed)]
+        if same or differing
+    ]
+    if not records:
+        return
+    yield Checked("metadata against the list of results")
+    matching = [record for record in records if record[0]]
+    for same, differing in matching or (records if len(records) == 1 else []):
+        proven = facts.generated and any(_telling(claim.printed) for claim in same)
+        for one, other in differing:
+            yield _figures_differ(one, other, proven=proven)
+
+
+def _records(facts: CardFacts) -> Mapping[str, list[Claim]]:
+    """The author's own figures of the metadata, by evaluation; the hub's are of another."""
+    records: dict[str, list[Claim]] = defaultdict(list)
+    for claim in facts.claims:
+        if claim.source == "metadata" and not claim.verified:
+            records[claim.record].append(claim)
+    return records
+
+
+def _by_key(claims: Iterator[Claim] | Sequence[Claim]) -> dict[str, Claim]:
+    """Claims by what they are of, those left out that have several values or are of training."""
+    found: dict[str, list[Claim]] = defaultdict(list)
+    for claim in claims:
+        if claim.split != "train" or claim.source == "metadata":
+            found[claim.key].append(claim)
+    return {
+        key: several[0]
+        for key, several in found.items()
+        if all(agree(one.printed.figure, several[0].printed.figure) for one in several)
+    }
+
+
+def _compare(
+    claims: Sequence[Claim], listed: Mapping[str, Claim]
+) -> tuple[list[Claim], list[tuple[Claim, Claim]]]:
+    """The claims that agree with the list, and those that differ from it, each with its other."""
+    same: list[Claim] = []
+    differing: list[tuple[Claim, Claim]] = []
+    for key, claim in _by_key(claims).items():
+        other = listed.get(key)
+        if other is None or (other.split and claim.split and other.split != claim.split):
+            continue
+        if _agree(claim, other):
+            same.append(claim)
+        else:
+            differing.append((claim, other))
+    return same, differing
+
+
+def _agree(one: Claim, other: Claim) -> bool:
+    figure, against = _in_one_unit(one, other)
+    return agree(figure, against)
+
+
+def _in_one_unit(one: Claim, other: Claim) -> tuple[PrintedFigure, PrintedFigure]:
+    """Both figures; shares are read as such, and others may be a percentage in one place."""
+    figure, against = one.printed.figure, other.printed.figure
+    return figure if kind_of(one.metric) == "share" else in_unit_of(figure, against), against
+
+
+def _telling(printed: Printed) -> bool:
+    """Whether a figure has enough digits to agree with another not by chance."""
+    digits = printed.text.strip("~≈% ").replace(".", "").replace(",", "").lstrip("0")
+    return len(digits) >= _TELLING and printed.figure.value not in (0, 1)
+
+
+def _figures_differ(one: Claim, other: Claim, *, proven: bool) -> Finding:
+    figure, against = _in_one_unit(one, other)
+    near = nearly_agree(figure, against)
+    text = (
+        f"It gives two values of {one.metric}: {one.printed.text} ({place(one)}) and "
+        f"{other.printed.text} ({place(other)})."
+    )
+    if near:
+        text = f"{text} {_CUT}"
+    elif proven:
+        text += " Other figures of the two places agree: they are of one evaluation."
+    else:
+        text += " They hold if they are of two evaluations: other rows, weights or settings."
+    return Finding(
+        "figures-differ",
+        "error" if proven and not near else "warning",
+        text,
+        f"{figure.low:.6g} to {figure.high:.6g} and {against.low:.6g} to {against.high:.6g} are "
+        "no one number",
+        other.line,
+    )
+
+
+def place(claim: Claim) -> str:
+    """Where a figure stands, in words."""
+    return f"{claim.source}, line {claim.line}"
+
+
+def check_metric_twice(facts: CardFacts) -> Iterator[Finding]:
+    """Two values of one metric in one result of the metadata."""
+    for claims in _records(facts).values():
+        said: set[str] = set()
+        for one, other in combinations(claims[:100], 2):
+            same = one.key == other.key and one.split == other.split and one.key not in said
+            if same and not _agree(one, other):
+                said.add(one.key)
+                yield Finding(
+                    "metric-twice",
+                    "warning",
+                    f"One result of its metadata gives {one.key} twice: {one.printed.text} and "
+                    f"{other.printed.text}. They hold if they are of two things that it does not "
+                    "name.",
+                    f"lines {one.line} and {other.line}",
+                    other.line,
+                )
+
+
+def check_prose_and_tables(facts: CardFacts) -> Iterator[Finding | Checked]:
+    """The headline against sentences, JSON blocks and tables that give the same metric once."""
+    sources = {
+        source: _by_split(claim for claim in facts.claims if claim.source == source)
+        for source in ("metadata", "results list", "JSON block", "table", "prose")
+    }
+    said: set[str] = set()
+    compared = False
+    for (name, ours), (other_name, theirs) in combinations(sources.items(), 2):
+        if (name, other_name) == ("metadata", "results list"):
+            continue  # has a check of its own
+        for key in ours.keys() & theirs.keys():
+            one, other = ours[key], theirs[key]
+            if one.split and other.split and one.split != other.split:
+                continue
+            compared = True
+            if not _agree(one, other) and key not in said:
+                said.add(key)
+                yield _figures_differ(one, other, proven=False)
+    if compared:
+        yield Checked("the same figure in several places")
+
+
+def _by_split(claims: Iterator[Claim]) -> dict[str, Claim]:
+    """What one kind of place says of the model as a whole, where it says it once."""
+    plain = [claim for claim in claims if claim.subject is None and not claim.verified]
+    found = _by_key(plain)
+    splits = {key: {c.split for c in plain if c.key == key} for key in found}
+    return {key: claim for key, claim in found.items() if len(splits[key]) == 1}
+
+
+def check_headline_row(facts: CardFacts) -> Iterator[Finding | Checked]:
+    """Which row of the training table the list of results is, and whether there is one."""
+    listed = _by_key(claim for claim in facts.claims if claim.source == "results list")
+    rows = [*facts.training_rows, *facts.further_rows]
+    columns = {key for row in rows for key in _cells(row)}
+    shared = {key: claim for key, claim in listed.items() if key in columns}
+    if not shared:
+        return
+    yield Checked("the list of results against the training table")
+    if set(shared) == {"loss"}:
+        return  # of masked words, which are drawn anew for each evaluation
+    agreeing = [{key for key, claim in shared.items() if _in_row(claim, row)} for row in rows]
+    best = max(range(len(rows)), key=lambda i: len(agreeing[i]))
+    if len(agreeing[best]) == len(shared):
+        return
+    # A loss or a WER repeats a row's to the last digit only if it is of the same weights; an
+    # accuracy on few rows may do so by chance, as may a second figure that follows from the first.
+    of_row = any(_telling(shared[key].printed) and key not in _COARSE for key in agreeing[best])
+    if of_row or _reaches_the_end(facts):
+        yield from _in_no_row(shared, rows[best], agreeing[best])
+
+
+def _cells(row: TrainingRow) -> dict[str, Printed]:
+    return {**row.scores, **({"loss": row.loss} if row.loss else {})}
+
+
+def _in_row(claim: Claim, row: TrainingRow) -> bool:
+    cell = _cells(row).get(claim.key)
+    if cell is None or {cell.text, claim.printed.text} & {"1.0", "0.0"}:
+        return cell is not None and cell.figure.value == claim.printed.figure.value
+    return agree(in_unit_of(cell.figure, claim.printed.figure), claim.printed.figure)
+
+
+def _reaches_the_end(facts: CardFacts) -> bool:
+    """Whether the table has a row at the end of training, so that no later one is missing."""
+    last, recipe = facts.training_rows[-1], facts.hyperparameters
+    at_step = bool(recipe.max_steps and last.step and last.step >= recipe.max_steps)
+    epoch = last.epoch.figure.value if last.epoch else 0.0
+    return at_step or bool(recipe.epochs and epoch >= recipe.epochs - 0.005)
+
+
+def _in_no_row(
+    shared: Mapping[str, Claim], row: TrainingRow, agreeing: set[str]
+) -> Iterator[Finding]:
+    """No row of the table has all figures of the list; the given row has most."""
+    cells = _cells(row)
+    differing = [key for key in shared if key not in agreeing]
+    if all(_repeats(shared[key], cells.get(key)) for key in differing):
+        return  # as another evaluation of the same weights would
+    key = next((key for key in differing if shared[key].metric != "loss"), differing[0])
+    claim = shared[key]
+    what = f"{key} {claim.printed.text}"
+    text = f"Its headline {what} is in no row of its table"
+    if agreeing:
+        beside = [f"{key} {shared[key].printed.text}" for key in sorted(agreeing)[:3]]
+        text += f" with {' and '.join(beside)}"
+    elif len(differing) == 1 or key not in cells:
+        text += ", which reaches the end of training"
+    yield Finding(
+        "headline-not-in-table",
+        "warning",
+        f"{text}. It holds if it was evaluated again: on other rows, with other settings, or from "
+        "other weights.",
+        f"nearest, {row_name(row)} (line {row.line}): "
+        + ", ".join(f"{k} {cells[k].text}" for k in shared if k in cells),
+        claim.line,
+    )
+
+
+def _repeats(claim: Claim, cell: Printed | None) -> bool:
+    """Whether a figure is what a second evaluation may give: losses, and metrics that are drawn.
+
+    Batches of another size change the last digits of a loss; ROUGE's means are bootstrapped.
+    """
+    if cell is None:
+        return False
+    figure = in_unit_of(cell.figure, claim.printed.figure)
+    close = _CLOSE if claim.metric.startswith(_DRAWN) else _SAME
+    gap = abs(figure.value - claim.printed.figure.value)
+    return nearly_agree(figure, claim.printed.figure) or gap <= close * abs(figure.value)
+
+
+def row_name(row: TrainingRow) -> str:
+    """A row of the training table in words."""
+    if row.epoch:
+        return f"epoch {row.epoch.figure.value:g}"
+    return f"step {row.step:,}" if row.step is not None else "a row"

@@ -1,0 +1,130 @@
+"""Classification reports and confusion matrices of a card, as text or as Markdown tables."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+
+from cardproof.audit.facts import Matrix, Report, ReportRow
+from cardproof.audit.numbers import read_number, whole
+from cardproof.audit.tables import Table
+from cardproof.audit.vocabulary import average_in, metric_named
+
+_MOST = 20  # reports of a card
+_MOST_LINES = 400  # of one report
+_HEADER = re.compile(r"^.{0,80}?precision\s{1,20}recall\s{1,20}f1-?(?:score)?\s{1,20}support", re.M)
+_N = r"(\d\.\d{1,10}+|\d{1,3}\.\d{1,10}+ ?%|[01])"
+_ROW = re.compile(
+    rf"[ \t>]*(?P<label>\S(?:.{{0,60}}\S)??)[ \t]{{1,40}}{_N}[ \t]{{1,40}}{_N}[ \t]{{1,40}}{_N}"
+    r"[ \t]{1,40}(\d[\d,]{0,11}(?:\.0)?)[ \t]*$"
+)
+_ACCURACY = re.compile(
+    rf"[ \t>]*accuracy[ \t]{{1,80}}{_N}(?:[ \t]{{1,40}}(\d[\d,]{{0,11}}))?[ \t]*$"
+)
+_ARRAY = re.compile(
+    r"\[\s{0,9}\[[\d\s,.]{3,400}+\](?:\s{0,9},?\s{0,9}\[[\d\s,.]{3,400}+\]){1,40}\s{0,9},?\s{0,9}\]"
+)
+_ARRAY_ROW = re.compile(r"\[([\d\s,.]{1,400})\]")
+_CONFUSION = re.compile(r"confusion|true label|predicted", re.I)
+_NO_CLASSES = re.compile(r"model|method|data|split|epoch|step|name|file|version|lang|task")
+_NEAR = 300  # characters between the words "confusion matrix" and the matrix
+
+
+def find_reports(
+    text: str, tables: Sequence[Table], line_of: Callable[[int], int]
+) -> tuple[Report, ...]:
+    """All classification reports of a card.
+
+    Args:
+        text: its body, with code blocks and tables.
+        tables: its tables that are not of training runs.
+        line_of: the line of a place in the text.
+    """
+    found = [_text_report(text, match.end(), line_of) for match in _HEADER.finditer(text)]
+    found += [_table_report(table, line_of(table.start)) for table in tables]
+    return tuple(islice((report for report in found if report and report.rows), _MOST))
+
+
+def _text_report(text: str, start: int, line_of: Callable[[int], int]) -> Report | None:
+    """The report under a header of sklearn's, up to a line that is none of its own."""
+    first, rows, accuracy = line_of(start), [], None
+    for number, line in enumerate(islice(text[start:].split("\n")[1:], _MOST_LINES), first + 1):
+        row, total = _ROW.match(line[:300]), _ACCURACY.match(line[:300])
+        if total:
+            accuracy = read_number(total[1])
+        elif row:
+            rows.append(_report_row(row["label"], row.groups()[1:4], row[5], number))
+        elif line.strip() and rows:
+            break
+    return Report(first, tuple(rows), accuracy) if rows else None
+
+
+def _report_row(label: str, cells: Sequence[str], support: str, line: int) -> ReportRow:
+    names = ("precision", "recall", "f1")
+    printed = {name: read_number(cell) for name, cell in zip(names, cells, strict=True)}
+    scores = {name: one for name, one in printed.items() if one}
+    count = whole(support.removesuffix(".0"))
+    return ReportRow(label, _average_of(label), scores, count, line)
+
+
+def _average_of(label: str) -> str | None:
+    """The average that a row is; a class may be named Micro, but hardly micro avg."""
+    is_one = re.search(r"\b(?:avg|average)", label.lower().replace("_", " "))
+    return average_in(label.replace("_", " ")) if is_one else None
+
+
+def _table_report(table: Table, line: int) -> Report | None:
+    """A Markdown table of precision, recall and F1 a class, with support or averages."""
+    named = {metric_named(name): place for place, name in enumerate(table.header) if place}
+    places: dict[str, int] = {n: named[n] for n in ("precision", "recall", "f1") if n in named}
+    heads = [name.lower().strip() for name in table.header]
+    support = next((i for i, name in enumerate(heads) if name in ("support", "number")), None)
+    if len(places) < 3 or len(table.rows) < 2:
+        return None
+    rows, accuracy = [], None
+    for number, cells in enumerate(table.rows, line + 2):
+        label = cells[0] if cells else ""
+        values = {name: read_number(cells[i]) for name, i in places.items() if i < len(cells)}
+        scores = {name: one for name, one in values.items() if one and one.figure.value <= 1}
+        count = whole(cells[support]) if support is not None and support < len(cells) else None
+        if label.lower().strip("* ") == "accuracy":
+            accuracy = next((scores[name] for name in ("f1", "precision") if name in scores), None)
+        elif len(scores) == 3:
+            rows.append(ReportRow(label, _average_of(label), scores, count, number))
+    averaged = any(row.average for row in rows)
+    if not averaged and (support is None or _NO_CLASSES.search(heads[0])):
+        return None
+    return Report(line, tuple(rows), accuracy)
+
+
+def find_matrices(
+    text: str, tables: Sequence[Table], line_of: Callable[[int], int]
+) -> tuple[Matrix, ...]:
+    """All confusion matrices: `[[50, 2], [3, 45]]`, or tables of counts, so called in the text."""
+    found = [
+        matrix
+        for match in islice(_ARRAY.finditer(text), _MOST)
+        if _CONFUSION.search(text[max(0, match.start() - _NEAR) : match.start()])
+        and (matrix := _square(_ARRAY_ROW.findall(match[0]), line_of(match.start())))
+    ]
+    for table in tables:
+        before = text[max(0, table.start - _NEAR) : table.start]
+        if _CONFUSION.search(" ".join([before, *table.header])):
+            matrix = _square([" ".join(row[1:]) for row in table.rows], line_of(table.start))
+            found += [matrix] if matrix else []
+    return tuple(found)
+
+
+def _square(rows: Sequence[str], line: int) -> Matrix | None:
+    """A matrix of whole numbers, if it is square and not all zero."""
+    counts = tuple(tuple(_counts(row)) for row in rows)
+    square = len(counts) > 1 and all(len(row) == len(counts) for row in counts)
+    return Matrix(line, counts) if square and any(map(any, counts)) else None
+
+
+def _counts(row: str) -> Iterator[int]:
+    """The whole numbers of a row; a first of none where one is not whole."""
+    for cell in row.replace(",", " ").replace("*", " ").split():
+        count = whole(cell.removesuffix("."))
+        if count is None:
+            return
+        yield count

@@ -1,0 +1,306 @@
+"""The same figure in several places of a card, and scores against one another; figures made up."""
+
+import pytest
+
+from cardproof.audit import Finding, audit_text
+from cardproof.audit.data_sets import known_data_set
+from cardproof.audit.numbers import agree, nearly_agree, read_number
+from cardproof.audit.reading import read_card
+from cardproof.audit.rendering import verdict
+from cardproof.recipe.reported import PrintedFigure
+
+
+def codes(text: str) -> dict[str, Finding]:
+    return {one.code: one for one in audit_text(text).findings if one.severity != "note"}
+
+
+def trainers(
+    metadata: str = "", listed: str = "", table: str = "", recipe: str = "", text: str = ""
+) -> str:
+    """A card as the Trainer writes it; metadata and the list as `name value` lines."""
+    entries = "".join(
+        f"    - type: {name}\n      value: {value}\n"
+        for name, value in (line.rsplit(" ", 1) for line in metadata.splitlines())
+    )
+    items = "".join(
+        f"- {name}: {value}\n"
+        for name, value in (one.rsplit(" ", 1) for one in listed.splitlines())
+    )
+    return (
+        "---\ntags: [generated_from_trainer]\nmodel-index:\n- name: made-up\n  results:\n"
+        "  - task:\n      type: text-classification\n"
+        "    dataset: {name: made-up, type: made-up}\n"
+        f"    metrics:\n{entries or '      []'}\n---\n# made-up\n\n{text}\n\n"
+        f"It achieves the following results on the evaluation set:\n{items}\n## Training\n\n"
+        f"{recipe}\n{table}\n"
+    )
+
+
+TABLE = """\
+| Training Loss | Epoch | Step | Validation Loss | {0} |
+|:-:|:-:|:-:|:-:|:-:|
+| 0.61 | 1.0 | 100 | 0.5512 | {1} |
+| 0.47 | 2.0 | 200 | 0.5377 | {2} |
+"""
+
+
+# ------------------------------------------------------------------ one figure in several places
+
+
+@pytest.mark.parametrize("metric", ["wer", "rouge1", "bleu", "exact_match", "accuracy", "sari"])
+def test_metadata_against_the_list_for_any_metric(metric: str) -> None:
+    name = metric.replace("_", " ").capitalize()
+    found = codes(trainers(f"{metric} 0.3127", f"Loss 0.5377\n{name} 0.3271"))
+    assert found["figures-differ"].severity == "warning"
+    assert "two evaluations" in found["figures-differ"].text
+    assert not codes(trainers(f"{metric} 0.31268", f"Loss 0.5377\n{name} 0.3127"))
+
+
+def test_two_places_of_one_evaluation_cannot_differ() -> None:
+    text = trainers("accuracy 0.8371\nf1 0.8212", "Accuracy 0.8371\nF1 0.8122")
+    found = codes(text)["figures-differ"]
+    assert (found.severity, found.line) == ("error", text[: text.index("- F1")].count("\n") + 1)
+    assert verdict(audit_text(text))[0] == "contradicts itself"
+
+
+def test_roundings_that_only_touch_are_not_one_number() -> None:
+    assert not agree(PrintedFigure(0.9254, 5e-5), PrintedFigure(0.9255, 5e-5))
+    assert nearly_agree(PrintedFigure(0.9254, 5e-5), PrintedFigure(0.9255, 5e-5))
+    assert agree(PrintedFigure(0.92545, 0), PrintedFigure(0.9255, 5e-5))
+    found = codes(trainers("accuracy 0.9254", "Accuracy 0.9255"))["figures-differ"]
+    assert found.severity == "warning"
+    assert "cut off" in found.text
+    assert codes(trainers("accuracy 0.93", "Accuracy 0.94"))["figures-differ"]
+
+
+def test_a_percentage_is_its_share() -> None:
+    assert not codes(trainers("wer 34.21", "Wer 0.3421"))
+    assert codes(trainers("wer 34.21", "Wer 0.3124"))["figures-differ"]
+
+
+def test_other_places_are_not_compared() -> None:
+    verified = trainers("wer 0.41\n", "Wer 0.31").replace(
+        "value: 0.41", "value: 0.41\n      verified: true"
+    )
+    assert not codes(verified)
+    labelled = trainers("f1 0.71", "Name F1 0.91\nAge F1 0.51\nMacro F1 0.66")
+    assert not codes(labelled)
+    named = trainers("f1 0.71", "Loss 0.5").replace("type: f1", "type: f1\n      name: PER F1")
+    twice = named.replace("value: 0.71", "value: 0.71\n    - {type: f1, name: LOC F1, value: 0.61}")
+    assert "metric-twice" not in codes(twice)
+    assert "metric-twice" in codes(twice.replace("LOC", "PER"))
+
+
+def test_several_results_are_of_several_data_sets() -> None:
+    other = "\n  - task: {type: text-classification}\n    dataset: {name: b, type: b}\n"
+    text = trainers("accuracy 0.81", "Accuracy 0.91")
+    two = text.replace(
+        "\n---\n# ", f"{other}    metrics: [{{type: accuracy, value: 0.71}}]\n---\n# "
+    )
+    assert "figures-differ" not in codes(two)
+
+
+def test_a_sentence_and_a_table_against_the_metadata() -> None:
+    text = trainers("wer 0.2130")
+    assert codes(text + "\nIt has a WER of 0.2310.\n")["figures-differ"]
+    assert codes(text + "\n| Metric | Value |\n|---|---|\n| WER | 0.2310 |\n")["figures-differ"]
+    assert not codes(text + "\nThe baseline has a WER of 0.2310.\n")
+    assert not codes(text + "\nIts precision\n0.2310 is said on the next line.\n")
+
+
+# ------------------------------------------------------------------ headline and training table
+
+
+def test_a_headline_that_is_in_no_row() -> None:
+    table, recipe = TABLE.format("Wer", 0.3301, 0.3127), "- num_epochs: 2\n"
+    assert not codes(trainers(listed="Loss 0.5377\nWer 0.3127", table=table, recipe=recipe))
+    found = codes(trainers(listed="Loss 0.4301\nWer 0.2981", table=table, recipe=recipe))
+    assert "wer 0.2981 is in no row" in found["headline-not-in-table"].text
+    longer = recipe.replace("2", "3")
+    assert not codes(trainers(listed="Loss 0.4301\nWer 0.2981", table=table, recipe=longer))
+    mixed = trainers(listed="Loss 0.5377\nWer 0.3301", table=table, recipe=longer)
+    assert "in no row of its table with" in codes(mixed)["headline-not-in-table"].text
+
+
+def test_what_a_second_evaluation_changes_is_not_reported() -> None:
+    table, recipe = TABLE.format("Rouge1", 31.44, 32.61), "- num_epochs: 2\n"
+    again = trainers(listed="Loss 0.5377\nRouge1 32.5712", table=table, recipe=recipe)
+    assert not codes(again), "ROUGE's means are bootstrapped"
+    masked = trainers(listed="Loss 0.5291", table=table, recipe=recipe)
+    assert not codes(masked), "masked words are drawn anew"
+
+
+def test_an_empty_first_cell_keeps_its_column() -> None:
+    table = "\n||Accuracy|Precision|Recall|F1|\n|-|-|-|-|-|\n|Test|0.723|0.692|0.729|0.701|\n"
+    claims = {claim.metric: claim.printed.text for claim in read_card(table).claims}
+    assert claims == {"accuracy": "0.723", "precision": "0.692", "recall": "0.729", "f1": "0.701"}
+
+
+# ------------------------------------------------------------------ scores against one another
+
+
+def test_a_share_above_one() -> None:
+    found = codes(trainers(listed="Accuracy 1.27\nF1 0.83"))["out-of-range"]
+    assert found.severity == "error"
+    alone = codes(trainers(listed="Accuracy 1.27"))["out-of-range"]
+    assert (alone.severity, "only as a percentage" in alone.text) == ("warning", True)
+    assert not codes(trainers(listed="Accuracy 91.27\nF1 0.83"))
+    assert codes(trainers(metadata="accuracy 127.0"))["out-of-range"].severity == "error"
+    assert not codes(trainers(metadata="accuracy 0,912"))
+    swapped = trainers(table=TABLE.format("Accuracy", 0.7312, 2.2604), listed="Loss 0.5512")
+    assert codes(swapped)["out-of-range"].severity == "error"
+
+
+@pytest.mark.parametrize(
+    ("precision", "recall", "f1", "possible"),
+    [
+        ("0.7000", "0.6000", "0.6501", True),  # rounded, above the mean by less than a digit
+        ("0.7000", "0.6000", "0.6510", False),
+        ("0.7000", "0.6000", "0.4100", True),  # far from the harmonic mean: an average of classes
+        ("0.9900", "0.9800", "0.9500", False),
+        ("70.0%", "60.0%", "66.0%", False),
+    ],
+)
+def test_f1_between_the_bounds_of_any_average(
+    precision: str, recall: str, f1: str, possible: bool
+) -> None:
+    found = codes(trainers(listed=f"Precision {precision}\nRecall {recall}\nF1 {f1}"))
+    assert ("impossible-f1" not in found) == possible
+    assert possible or found["impossible-f1"].severity == "error"
+
+
+def test_averages_that_are_accuracy_by_definition() -> None:
+    text = trainers(listed="Accuracy 0.8120\nWeighted recall 0.8210\nMacro recall 0.7011")
+    assert codes(text)["averages-differ"].severity == "warning"
+    assert not codes(text.replace("0.8210", "0.8120"))
+    assert not codes(text.replace("# made-up", "# made-up, multi-label"))
+
+
+def test_perplexity_is_the_exponential_of_the_loss() -> None:
+    assert codes(trainers(listed="Loss 2.0000\nPerplexity 9.39"))["perplexity-differs"]
+    assert not codes(trainers(listed="Loss 2.0000\nPerplexity 7.39"))
+    assert not codes(trainers(listed="Loss 2.0000\nLm loss 1.1\nPerplexity 3.0"))
+
+
+# ------------------------------------------------------------------ rows
+
+
+def test_an_accuracy_on_rows_that_the_card_states() -> None:
+    found = codes("Evaluated on 150 examples.\n\n- Accuracy: 0.9137\n")["no-whole-count"]
+    assert found.severity == "error"
+    assert "137 rows are 0.913333" in found.arithmetic
+    assert not codes("Evaluated on 150 examples.\n\n- Accuracy: 0.9133\n")
+    folds = "Evaluated on 150 examples, the mean over 5 folds.\n\n- Accuracy: 0.9137\n"
+    assert codes(folds)["no-whole-count"].severity == "warning"
+
+
+def test_a_fraction_of_the_training_rows() -> None:
+    text = trainers(metadata="accuracy 0.9454375").replace(
+        "made-up, type: made-up", "emotion, type: emotion"
+    )
+    found = codes(text)["accuracy-of-training-rows"]
+    assert "15,127 / 16,000" in found.arithmetic
+    assert not codes(text.replace("0.9454375", "0.9455")), "1,891 of 2,000"
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["glue glue sst2 validation"], ("glue/sst2", 67_349)),
+        (["dair-ai/emotion"], ("emotion", 16_000)),
+        (["tweet_eval tweet_eval emotion"], ("tweet_eval/emotion", 3_257)),
+        (["conll2003"], ("conll2003", 14_041)),
+    ],
+)
+def test_known_data_sets(names: list[str], expected: tuple[str, int]) -> None:
+    known = known_data_set(names)
+    assert known is not None
+    assert (known.name, known.train) == expected
+    assert known_data_set(["glue"]) is None
+    assert known_data_set(["imdb", "ag_news"]) is None
+
+
+def test_epochs_of_the_text_against_the_recipe() -> None:
+    recipe = "The following hyperparameters were used during training:\n- num_epochs: 3\n"
+    text = trainers(recipe=recipe, text="The model was fine-tuned for five epochs on a GPU.")
+    assert codes(text)["epochs-differ"].severity == "warning"
+    assert not codes(text.replace("five", "three"))
+    assert not codes(text.replace("fine-tuned", "pre-trained"))
+
+
+def test_a_streamed_data_set_has_no_steps_per_epoch() -> None:
+    recipe = "- train_batch_size: 8\n- training_steps: 200\n"
+    table = TABLE.format("Wer", 0.3301, 0.3127).replace("| 1.0 | 100", "| 0.5 | 100")
+    streamed = table.replace("| 2.0 | 200", "| 1.02 | 200")
+    notes = {one.code for one in audit_text(trainers(table=streamed, recipe=recipe)).findings}
+    assert not notes & {"training-rows", "epochs-do-not-fit-steps"}
+
+
+# ------------------------------------------------------------------ reports and matrices
+
+REPORT = """
+```
+              precision    recall  f1-score   support
+
+        calm       0.90      0.80      0.85       100
+       angry       0.82      0.91      {f1}       100
+
+    accuracy                           {accuracy}       200
+   macro avg       0.86      0.86      {macro}       200
+weighted avg       0.86      0.86      0.86       200
+```
+"""
+
+
+def test_a_report_in_itself() -> None:
+    assert not codes(REPORT.format(f1=0.86, accuracy=0.86, macro=0.86))
+    row = codes(REPORT.format(f1=0.89, accuracy=0.86, macro=0.86))["report-row"]
+    assert (row.severity, row.line) == ("error", 6)
+    assert codes(REPORT.format(f1=0.86, accuracy=0.86, macro=0.89))["report-average"]
+    assert codes(REPORT.format(f1=0.86, accuracy=0.91, macro=0.86))["report-average"]
+
+
+def test_a_report_as_a_table_and_against_the_headline() -> None:
+    table = (
+        "\n| class | precision | recall | f1-score | support |\n|-|-|-|-|-|\n"
+        "| calm | 0.90 | 0.80 | 0.85 | 100 |\n| angry | 0.82 | 0.91 | {} | 100 |\n"
+    )
+    assert codes(table.format("0.80"))["report-row"].line == 5
+    assert not codes(table.format("0.86"))
+    report = REPORT.format(f1=0.86, accuracy=0.86, macro=0.86)
+    found = codes(trainers("accuracy 0.9312", "Accuracy 0.9312") + report)
+    assert found["report-against-headline"].severity == "warning"
+    assert not codes(trainers("accuracy 0.8551", "Accuracy 0.8551") + report)
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        "Confusion matrix:\n```\n[[80 20]\n [ 9 91]]\n```\n",
+        "Confusion matrix:\n\n| | predicted calm | predicted angry |\n|-|-|-|\n"
+        "| calm | 80 | 20 |\n| angry | 9 | 91 |\n",
+    ],
+)
+def test_a_confusion_matrix_against_the_headline(matrix: str) -> None:
+    found = codes(trainers(listed="Accuracy 0.9312") + matrix)["matrix-against-headline"]
+    assert found.severity == "warning"
+    assert "0.855" in found.arithmetic
+    assert not codes(trainers(listed="Accuracy 0.8550\nF1 0.8626") + matrix)
+
+
+def test_mcc_specificity_and_the_rest_must_fit_one_matrix() -> None:
+    text = (
+        "A binary classifier. Evaluated on a test set of 100 examples (50 positive, 50 negative).\n"
+        "- Accuracy: 0.94\n- Specificity: {}\n- MCC: {}\n- Kappa: 0.88\n- Balanced accuracy: 0.94\n"
+    )
+    assert not codes(text.format("0.96", "0.8807"))  # 46 + 48 right
+    found = codes(text.format("0.96", "0.9307"))["impossible-scores"]
+    assert found.severity == "error"
+    assert codes(text.format("0.86", "0.8807"))["impossible-scores"]
+
+
+def test_numbers_with_a_decimal_comma() -> None:
+    for text, value in (("0,912", 0.912), ("93,5", 93.5), ("1,234", 1234), ("25,000", 25_000)):
+        printed = read_number(text)
+        assert printed is not None
+        assert printed.figure.value == pytest.approx(value)
