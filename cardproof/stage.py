@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cardproof.errors import CardproofError, StoppedError
 from cardproof.files import disk_errors, verify_checksums
+from cardproof.recipe.environment import check_environment
 from cardproof.recipe.faults import RecipeError
 
 EXIT_FAILED = 1
@@ -49,6 +50,7 @@ def run_stage(
         os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     try:
+        check_environment(os.environ)
         with disk_errors(Path.cwd()):
             for folder, maker in (reads or {}).items():
                 verify_checksums(Path(folder), maker)

@@ -11,9 +11,11 @@ network.
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from cardproof.data.provide import provide_base, provide_reviews, provide_user_reviews
+from cardproof.recipe.faults import RecipeError
 from cardproof.recipe.load import load_recipe
 from cardproof.recipe.schema import Recipe
 from cardproof.recipe.stages import write_stage_recipes
@@ -22,7 +24,24 @@ from cardproof.stage import run_stage
 
 def main() -> None:
     """Write data/reviews, data/base and, when they are there, data/recipe/<stage>.json."""
-    recipe = load_recipe()
+    try:
+        _download(load_recipe())
+    except RecipeError as error:
+        raise RecipeError(error.faults, _how_to_undo(os.environ)) from error
+
+
+def _how_to_undo(variables: Mapping[str, str]) -> str:
+    """What DVC leaves behind where it refuses `-S`: in a copy of the repository, nothing."""
+    in_place = Path(variables.get("DVC_ROOT", ".")).absolute() == Path.cwd()
+    if "DVC_EXP_BASELINE_REV" not in variables or not in_place:
+        return ""
+    return (
+        "What -S set stays in params.yaml: change it there, or undo all that changed there since "
+        "the last commit by `git checkout params.yaml`."
+    )
+
+
+def _download(recipe: Recipe) -> None:
     _say(recipe)
     # A queued run works in a folder of its own: a relative name is meant from the original.
     root = Path(os.environ.get("DVC_ROOT", "."))

@@ -22,8 +22,8 @@ from typing import Any, Literal, NamedTuple
 
 from cardproof.errors import CardproofError
 from cardproof.files import checksum_lines, checksummed_folder, disk_errors, sha256_of
+from cardproof.recipe.environment import MIRROR_VARIABLE
 
-MIRROR_VARIABLE = "CARDPROOF_MIRROR"
 RANGE_NOT_SATISFIABLE = 416
 
 
@@ -91,12 +91,20 @@ def fetch(repository: Repository, folder: Path, *, mirrors: Sequence[Path]) -> d
 def find_in_mirror(mirror: Path, name: str) -> Path | None:
     """The file or folder of that name in a mirror, or None; a link out of it is a SourceError."""
     found = mirror / name
-    if not found.resolve().is_relative_to(mirror.resolve()):
+    try:
+        resolved, inside = found.resolve(), mirror.resolve()
+        exists = found.exists()
+    except (OSError, RuntimeError) as error:  # a loop of links, a name too long
         raise SourceError(
-            f"{found}: refused, a link leads out of the mirror, to {found.resolve()}. "
+            f"{found}: cannot be followed: {error}. Put the file itself there, or correct "
+            f"{MIRROR_VARIABLE}."
+        ) from error
+    if not resolved.is_relative_to(inside):
+        raise SourceError(
+            f"{found}: refused, a link leads out of the mirror, to {resolved}. "
             "Put the file itself there."
         )
-    return found if found.exists() else None
+    return found if exists else None
 
 
 def _from_mirrors(
@@ -141,7 +149,7 @@ def _from_hub(
     from huggingface_hub import constants, try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
-    cache = Path(constants.HF_HUB_CACHE).expanduser()
+    cache = Path(constants.HF_HUB_CACHE)
     sources: dict[PinnedFile, str] = {}
     for index, file in enumerate(files):
         found = try_to_load_from_cache(

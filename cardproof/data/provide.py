@@ -9,10 +9,13 @@ import json
 import os
 from pathlib import Path
 
-from cardproof.data.hub import MIRROR_VARIABLE, PinnedFile, Repository, fetch, find_in_mirror
+from cardproof.data.hub import PinnedFile, Repository, fetch, find_in_mirror
 from cardproof.data.imdb_archive import FILE, FOLDER, import_archive
-from cardproof.data.user_files import checked_sha256, import_reviews, remarks
+from cardproof.data.user_files import checked_sha256, import_reviews, remarks, unreadable
 from cardproof.files import CHECKSUMS, FilesError, checksummed_folder, verify_checksums, write_json
+from cardproof.recipe.environment import MIRROR_VARIABLE
+from cardproof.recipe.faults import RecipeError
+from cardproof.recipe.load import SOURCES
 from cardproof.recipe.schema import Base, Reviews
 
 EMBEDDED = Path("sample/hub")
@@ -58,9 +61,9 @@ def provide_reviews(reviews: Reviews, root: Path) -> list[str]:
 
 def provide_user_reviews(name: str, reviews: Reviews, root: Path) -> list[str]:
     """Turn user files into data/reviews, as `provide_reviews`; `name` is that of their entry."""
-    sources, checksums, lines, advice = {}, {}, [], []
+    sources = _user_files(name, reviews, root)
+    checksums, lines, advice = {}, [], []
     for split, file in (("train", reviews.train), ("test", reviews.test)):
-        sources[split] = root / Path(file.path).expanduser()
         checksums[split] = checked_sha256(sources[split], file.sha256)
         if file.sha256 is None:
             advice.append(
@@ -76,6 +79,27 @@ def provide_user_reviews(name: str, reviews: Reviews, root: Path) -> list[str]:
             lines += [f"  {remark}" for remark in remarks(written)]
         write_json(folder / MADE_FROM, checksums)
     return lines + advice
+
+
+def _user_files(name: str, reviews: Reviews, root: Path) -> dict[str, Path]:
+    """Where a user's files are, by split.
+
+    Raises:
+        RecipeError: one cannot be read; with its key in sources.yaml.
+    """
+    sources, faults = {}, []
+    for split, file in (("train", reviews.train), ("test", reviews.test)):
+        try:
+            sources[split] = root / Path(file.path).expanduser()
+            fault = unreadable(sources[split])
+        except (OSError, RuntimeError, ValueError) as error:  # no such user; a NUL; no right
+            fault = f"cannot be read: {error}"
+        if fault:
+            shown = file.path if len(file.path) <= 200 else f"{file.path[:197]}..."
+            faults.append(f"{SOURCES}: reviews.{name}.{split}.path: {shown} {fault}")
+    if faults:
+        raise RecipeError(faults)
+    return sources
 
 
 def provide_base(base: Base, root: Path) -> list[str]:

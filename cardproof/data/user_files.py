@@ -29,14 +29,31 @@ class ReviewsError(CardproofError):
     """Reviews that cannot be used as they are."""
 
 
+def unreadable(source: Path) -> str:
+    """Why a user file cannot be read, and what to do; empty if it can.
+
+    Raises:
+        OSError: the system does not let it be read.
+    """
+    if source.suffix.lower() not in _READERS:
+        formats = f"bring {', '.join(_READERS)}, not compressed"
+        return f"is of format {source.suffix or 'without a suffix'!r}, which is not read; {formats}"
+    if source.is_dir():
+        return "is a directory; name a file in it"
+    if not source.exists():
+        return "is not there; correct the path, which starts from the root of this repository"
+    if not source.is_file():
+        return "is no regular file; name one"
+    with source.open("rb"):
+        return ""
+
+
 def checked_sha256(source: Path, sha256: str | None) -> str:
     """The sha256 of a user file, which must be the given one if one is given.
 
     Raises:
-        ReviewsError: there is no such file, or it is another one.
+        ReviewsError: it is another one.
     """
-    if not source.is_file():
-        raise ReviewsError(f"{source}: no such file; check its path in sources.yaml")
     actual = sha256_of(source)
     if sha256 and sha256 != actual:
         raise ReviewsError(

@@ -16,15 +16,16 @@ OVERRIDES = ("data", "model", "split", "tokenize", "train", "evaluate")  # secti
 class RecipeError(CardproofError):
     """Faults of params.yaml, cards/ or sources.yaml, all of them, each one line.
 
-    What is not printable in a fault is escaped.
+    What is not printable in a fault is escaped. `advice` is a last line of the message.
     """
 
-    def __init__(self, faults: Sequence[str]) -> None:
+    def __init__(self, faults: Sequence[str], advice: str = "") -> None:
         self.faults = [
             "".join(c if c.isprintable() else ascii(c)[1:-1] for c in fault) for fault in faults
         ]
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        super().__init__("\n  ".join([f"{count} in the recipe. Nothing was run.", *self.faults]))
+        lines = [f"{count} in the recipe. Nothing was run.", *self.faults]
+        super().__init__("\n  ".join(lines) + (f"\n{advice}" if advice else ""))
 
 
 M = TypeVar("M", bound=Section)
@@ -67,10 +68,10 @@ _REMEDIES = {
     "dict_type": "must be a mapping",
     "model_type": "must be a mapping of keys",
     "invalid_key": "must be text; put this key in quotes",
-    "greater_than": "must be greater than {gt:g}",
-    "greater_than_equal": "must be at least {ge:g}",
-    "less_than": "must be less than {lt:g}",
-    "less_than_equal": "must be at most {le:g}",
+    "greater_than": "must be greater than {gt:,.12g}",
+    "greater_than_equal": "must be at least {ge:,.12g}",
+    "less_than": "must be less than {lt:,.12g}",
+    "less_than_equal": "must be at most {le:,.12g}",
     "too_short": "must have {min_length} items or more",
     "too_long": "must have {max_length} items or fewer",
     "string_too_short": "must not be empty",
@@ -99,7 +100,10 @@ def _fault(model: type[BaseModel], error: dict[str, Any], prefix: str) -> tuple[
 
 def _shown(value: object) -> str:
     """A faulty value in a line: the beginning of it, if it is long."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no longer ones
+        return "a number of more than 4,300 digits"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

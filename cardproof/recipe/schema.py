@@ -19,6 +19,8 @@ from pydantic import (
 from cardproof.recipe.pins import Commit, Flat, RepositoryName, RepositoryPath, check_path
 from cardproof.recipe.reported import check_printed, is_blank
 
+MOST = 10**9  # rows, steps: more than any run can have
+LEAST = 1e-30  # of a rate or an epsilon: less is nothing in fp32, and a division by it no number
 SECTIONS = ("split", "tokenize", "train", "evaluate")  # of a recipe; a card states some of each
 
 
@@ -55,8 +57,11 @@ class Split(Section):
             raise ValueError("validation: holdout needs test_size (e.g. 0.1) and seed (e.g. 42)")
         if self.validation == "none" and self.scored == "validation":
             raise ValueError("scored: validation needs validation rows; set validation: holdout")
-        if self.scored_rows != "all" and (self.scored_rows < 2 or self.scored_rows % 2):
-            raise ValueError(f"scored_rows: {self.scored_rows} must be all, or even: half each")
+        rows = self.scored_rows
+        if rows != "all" and rows > MOST:  # it may have more digits than Python writes
+            raise ValueError(f"scored_rows must be all, or {MOST:,} at most")
+        if rows != "all" and (rows < 2 or rows % 2):
+            raise ValueError(f"scored_rows: {rows} must be all, or even: half each")
         if self.scored_rows != "all" and self.seed is None:
             raise ValueError("scored_rows is a draw and needs a seed, e.g. seed: 42")
         if self.scored_rows != "all" and self.validation_set == self.scored:
@@ -79,26 +84,26 @@ class Split(Section):
 class Tokenize(Section):
     """How a review becomes word pieces."""
 
-    max_length: Annotated[int, Field(ge=8)]
+    max_length: Annotated[int, Field(ge=8, le=MOST)]
     truncation: Literal["head", "head_and_tail"]  # which part of a longer review is kept
 
 
 class Train(Section):
     """The training recipe, in the terms of transformers' TrainingArguments."""
 
-    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    learning_rate: Annotated[float, Field(ge=LEAST, le=1)]
     scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"]
-    warmup_steps: Annotated[int, Field(ge=0)]
+    warmup_steps: Annotated[int, Field(ge=0, le=MOST)]
     weight_decay: Annotated[float, Field(ge=0, le=1)]
     betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)]
-    epsilon: Annotated[float, Field(gt=0, le=1)]
+    epsilon: Annotated[float, Field(ge=LEAST, le=1)]
     batch_size: Annotated[int, Field(ge=1, le=4096)]
     epochs: Annotated[float, Field(gt=0, le=1000)]
-    max_steps: Annotated[int, Field(ge=-1)]
+    max_steps: Annotated[int, Field(ge=-1, le=MOST)]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     precision: Literal["fp32", "bf16", "fp16"]
     load_best: bool
-    logging_steps: Annotated[int, Field(ge=1)]
+    logging_steps: Annotated[int, Field(ge=1, le=MOST)]
 
     @model_validator(mode="after")
     def _trains(self) -> "Train":
@@ -150,7 +155,7 @@ class VerdictRules(Section):
     """
 
     share_margin: Annotated[float, Field(ge=0, lt=1)]
-    loss_margin: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    loss_margin: Annotated[float, Field(ge=0, le=100)]
     level: Annotated[float, Field(gt=0.5, lt=1)]
 
 
@@ -158,8 +163,8 @@ class Data(Section):
     """Which reviews, and how many: no card limits its rows, so every value is a deviation."""
 
     reviews: str | None = None
-    limit: Annotated[int, Field(ge=2)] | None = None
-    test_limit: Annotated[int, Field(ge=2)] | None = None
+    limit: Annotated[int, Field(ge=2, le=MOST)] | None = None
+    test_limit: Annotated[int, Field(ge=2, le=MOST)] | None = None
 
 
 class Model(Section):
@@ -247,7 +252,7 @@ class Base(Section):
 
     repository: RepositoryName
     revision: Commit | None
-    max_positions: Annotated[int, Field(ge=8)]
+    max_positions: Annotated[int, Field(ge=8, le=MOST)]
     files: Annotated[dict[RepositoryPath, Sha256], Field(min_length=1), Flat]
 
 
@@ -308,8 +313,8 @@ def _check_reviews(reviews: Reviews) -> Reviews:
     if reviews.repository and "revision" not in reviews.model_fields_set:
         raise ValueError("revision is missing; add it, or null if it is in sample/hub")
     if reviews.repository:
-        check_path(reviews.train.path)
-        check_path(reviews.test.path)
+        for file in (reviews.train, reviews.test):
+            check_path(file.path, (".parquet",))
     if not reviews.repository and (reviews.revision or reviews.archive):
         raise ValueError("revision and archive are of a repository; add it, or remove them")
     return reviews
@@ -318,8 +323,8 @@ def _check_reviews(reviews: Reviews) -> Reviews:
 class SourcesFile(Section):
     """sources.yaml: the pinned reviews and bases, by name."""
 
-    reviews: dict[str, Annotated[Reviews, AfterValidator(_check_reviews)]]
-    bases: dict[str, Base]
+    reviews: dict[RepositoryName, Annotated[Reviews, AfterValidator(_check_reviews)]]
+    bases: dict[RepositoryName, Base]
 
 
 class CardFile(Section):

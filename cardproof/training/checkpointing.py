@@ -30,12 +30,12 @@ from transformers import (
     TrainingArguments,
 )
 
-from cardproof.errors import CardproofError
 from cardproof.files import CHECKSUMS, disk_errors, sha256_of, write_text_atomic
+from cardproof.recipe.environment import save_seconds
 from cardproof.training.distributed.launch import SINGLE_PROCESS, Process
 from cardproof.training.distributed.process_group import all_gather, any_process, barrier
 
-SAVE_VARIABLE = "CARDPROOF_SAVE_SECONDS"  # between checkpoints, instead of these two:
+# Unless CARDPROOF_SAVE_SECONDS says how many seconds lie between checkpoints:
 FIRST_SAVE = 5.0  # seconds after the start; a shorter run is as soon done again
 SAVE_SHARE = 0.02  # of the time at most is spent on saving
 KEPT_RUNS = 8  # unfinished runs whose checkpoints are kept
@@ -315,8 +315,5 @@ class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
 
 def _seconds_to_next_save(spent: float) -> float:
     """From one checkpoint, which took `spent` seconds, to the next."""
-    named = os.environ.get(SAVE_VARIABLE, "")
-    try:
-        return float(named) if named else max(FIRST_SAVE, spent / SAVE_SHARE)
-    except ValueError:
-        raise CardproofError(f"{SAVE_VARIABLE} is {named!r}; make it a number of seconds") from None
+    named = save_seconds(os.environ)
+    return max(FIRST_SAVE, spent / SAVE_SHARE) if named is None else named

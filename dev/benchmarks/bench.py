@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cardproof.data.hub import MIRROR_VARIABLE
+from cardproof.recipe.environment import MIRROR_VARIABLE
 from dev.repository import ROOT
 
 IMDB = ("IMDb", "stanfordnlp/imdb", "distilbert/distilbert-base-uncased")

@@ -21,8 +21,8 @@ from transformers.trainer_callback import CallbackHandler
 from cardproof.model.devices import choose_device, keep_freed_memory
 from cardproof.model.loading import load_tokenizer, quiet_transformers
 from cardproof.model.tokens import open_tokens
+from cardproof.recipe.environment import SAVE_VARIABLE
 from cardproof.recipe.load import load_recipe
-from cardproof.training.checkpointing import SAVE_VARIABLE
 from cardproof.training.trainer import train_classifier, training_arguments
 from dev.benchmarks.bench import random_classifier
 from dev.repository import ROOT

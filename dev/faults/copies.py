@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from cardproof.files import CHECKSUMS
-from cardproof.training.checkpointing import SAVE_VARIABLE
+from cardproof.recipe.environment import SAVE_VARIABLE
 from dev.benchmarks.stages import time_repro
 from dev.repository import ROOT, clean_environment, commit_all, copy_files
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from cardproof.data.hub import MIRROR_VARIABLE
 from cardproof.files import CHECKSUMS
+from cardproof.recipe.environment import MIRROR_VARIABLE
 from dev.faults import copies
 from dev.faults.copies import Bench, Outcome, Running, last_error, run, run_stage
 

@@ -1,14 +1,19 @@
 """Data folders: filled from wherever the files are, and left alone when they are right."""
 
+import errno
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cardproof.data.hub import MIRROR_VARIABLE, SourceError
+from cardproof.data.hub import SourceError
 from cardproof.data.imdb_archive import FILE, ArchiveError
 from cardproof.data.provide import provide_base, provide_reviews, provide_user_reviews
+from cardproof.recipe.environment import MIRROR_VARIABLE
+from cardproof.recipe.faults import RecipeError
 from cardproof.recipe.schema import Base, File, Reviews
 from tests.data.loopback import REVISION, Hub, sha
 from tests.data.test_imdb_archive import SMALL, pack, pins_of
@@ -178,3 +183,40 @@ def test_user_files_are_imported_again_only_when_they_change(
     provide_user_reviews("mine", user_files("better"), tmp_path)
     assert state(Path("data/reviews")).keys() == before.keys()
     assert state(Path("data/reviews")) != before
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("absent.csv", "is not there; correct the path"),
+        ("~nosuchuser/r.csv", "cannot be read: Could not determine home directory"),
+        ("folder.csv", "is a directory; name a file in it"),
+        ("a\0b.csv", "is not there"),
+        ("x" * 5000 + ".csv", "cannot be read: "),
+        ("pipe.csv", "is no regular file"),
+        ("reviews.csv.gz", "is of format '.gz', which is not read; bring .parquet, .csv"),
+        ("locked.csv", "cannot be read: [Errno 13] Permission denied"),
+    ],
+)
+def test_own_files_that_cannot_be_read_are_refused_with_their_key(
+    mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, words: str
+) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "locked.csv").write_text("text,label\n")
+    opened = Path.open
+
+    def locked(self: Path, *args: Any, **options: Any) -> Any:
+        if self.name == "locked.csv":  # a root user may read any file
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+        return opened(self, *args, **options)
+
+    monkeypatch.setattr(Path, "open", locked)
+    reviews = Reviews(train=File(path=path), test=File(path="also_absent.csv"))
+    with pytest.raises(RecipeError) as caught:
+        provide_user_reviews("mine", reviews, tmp_path)
+    first, second = caught.value.faults
+    assert first.startswith("sources.yaml: reviews.mine.train.path: ")
+    assert words in first
+    assert "reviews.mine.test.path: also_absent.csv is not there" in second
+    assert not Path("data").exists()

@@ -348,9 +348,7 @@ def test_a_text_or_line_beyond_all_bounds_is_refused(
         import_reviews(tmp_path / "r.jsonl", tmp_path / "out.parquet")
 
 
-def test_a_file_that_is_not_there_or_not_the_named_one_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ReviewsError, match=r"absent\.csv: no such file; check its path"):
-        checked_sha256(tmp_path / "absent.csv", None)
+def test_a_file_that_is_not_the_named_one_is_refused(tmp_path: Path) -> None:
     source = write(tmp_path / "r.csv", ROWS)
     assert checked_sha256(source, None) == checked_sha256(source, sha256_of(source))
     with pytest.raises(ReviewsError, match="not the file that sources") as caught:

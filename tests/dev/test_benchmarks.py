@@ -12,7 +12,7 @@ from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import DistilBertConfig, DistilBertForSequenceClassification
 
-from cardproof.data.hub import MIRROR_VARIABLE
+from cardproof.recipe.environment import MIRROR_VARIABLE
 from dev.benchmarks import __main__ as command
 from dev.benchmarks import bench, figure, page, stages
 from dev.benchmarks.growth import power_law

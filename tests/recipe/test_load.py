@@ -1,5 +1,6 @@
 """The recipe's files: the cards as published, every fault at once, what counts as a deviation."""
 
+import math
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from cardproof.recipe.faults import RecipeError
 from cardproof.recipe.load import RawFiles, load_recipe, resolve
 from cardproof.recipe.stages import parse_recipe, stage_recipes
+from stages import download
 from tests.conftest import ROOT, SHARED
 from tests.recipe.files import raw_files, recipe_of
 
@@ -212,6 +214,40 @@ def test_values_that_do_not_fit_together_are_faults(
     assert len(caught.value.faults) == 1
 
 
+@pytest.mark.parametrize(
+    ("key", "values", "expected"),
+    [
+        ("verdict__share_margin", (math.inf, math.nan), "must be less than 1"),
+        ("verdict__loss_margin", (math.inf, math.nan, 1e308), "must be at most 100"),
+        ("verdict__level", (math.inf, math.nan), "must be less than 1"),
+        ("train__learning_rate", (math.inf, math.nan), "must be at most 1"),
+        ("train__learning_rate", (0, 1e-320), "must be at least 1e-30"),
+        ("train__epsilon", (1e-320, -math.inf), "must be at least 1e-30"),
+        ("train__weight_decay", (math.nan, math.inf), "must be at most 1"),
+        ("train__epochs", (math.nan, math.inf), "must be at most 1,000"),
+        ("train__warmup_steps", (10**30, 10**5000), "must be at most 1,000,000,000"),
+        ("train__max_steps", (10**30, 10**5000), "must be at most 1,000,000,000"),
+        ("train__logging_steps", (10**30, 10**5000), "must be at most 1,000,000,000"),
+        ("split__scored_rows", (10**30, 10**5000), "must be all, or 1,000,000,000 at most"),
+        ("split__test_size", (math.nan, math.inf), "must be less than 1"),
+        ("data__limit", (10**30, 10**5000), "must be at most 1,000,000,000"),
+        ("data__test_limit", (10**30,), "must be at most 1,000,000,000"),
+        ("tokenize__max_length", (10**30, 10**5000), "must be at most 1,000,000,000"),
+    ],
+)
+def test_numbers_that_no_run_can_have_are_faults(
+    key: str, values: tuple[float, ...], expected: str
+) -> None:
+    for value in values:
+        with pytest.raises(RecipeError) as caught:
+            resolve(raw_files(**{key: value}))
+        (fault,) = caught.value.faults
+        assert fault.startswith(f"params.yaml: {key.split('__', maxsplit=1)[0]}")
+        assert key.split("__")[1] in fault
+        assert expected in fault
+        assert len(fault) < 250
+
+
 @pytest.mark.parametrize("content", ["", "- a\n", "a: [", "card: x\ncard: y\n", "\x00", "42"])
 @pytest.mark.parametrize("name", ["params.yaml", "sources.yaml", "cards/defaults.yaml"])
 def test_a_file_that_is_no_mapping_is_a_fault(tmp_path: Path, name: str, content: str) -> None:
@@ -299,3 +335,22 @@ def test_the_first_stage_prints_faults_without_a_traceback_and_exits_with_2(
     assert "train.epochs: 0 must be greater than 0" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("way", ["repro", "exp run", "exp run --temp"])
+def test_a_refused_override_says_what_stays_and_how_to_undo_it(
+    tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    root = tmp_path if way != "exp run --temp" else tmp_path / "original"
+    monkeypatch.setenv("DVC_ROOT", str(root))  # as DVC does for the commands of stages
+    if way != "repro":
+        monkeypatch.setenv("DVC_EXP_BASELINE_REV", "0" * 40)
+    monkeypatch.chdir(tmp_path)
+    copy_recipe_files(tmp_path)
+    params = tmp_path / "params.yaml"
+    params.write_text(params.read_text().replace("  epochs:\n", "  epochs: 0\n"))
+    with pytest.raises(RecipeError) as caught:
+        download.main()
+    last = str(caught.value).splitlines()[-1]
+    undo = "undo all that changed there since the last commit by `git checkout params.yaml`" in last
+    assert undo == (way == "exp run")

@@ -35,11 +35,43 @@ def test_unsafe_names_are_refused(name: str) -> None:
     assert "plain relative name" in refusal({}, {"repository": name or "a//b"})
 
 
-@pytest.mark.parametrize("name", ["pytorch_model.bin", "a/x.PT", "x.pth", "x.ckpt", "x.pkl"])
+@pytest.mark.parametrize(
+    "name",
+    ["pytorch_model.bin", "a/x.PT", "x.pth", "x.ckpt", "x.pkl", "x.bin.gz", "m.py", "x.npy"],
+)
 def test_formats_that_run_code_are_refused(name: str) -> None:
     said = refusal({"files": {name: CHECKSUM}}, {})
     assert f"sources.yaml: bases.minilm.files.{name}: {name!r} is of a format that can run" in said
     assert "can run code" in refusal({}, {"train": {"path": name, "sha256": CHECKSUM}})
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("x.tar", "is of no format that is read: .safetensors, .json"),
+        ("config", "is of no format that is read"),
+        ("sums.json", "is the name of a file that is written beside it"),
+        ("made_from.json", "is the name of a file that is written beside it"),
+        ("a" * 300 + ".json", "must be of 200 bytes at most"),
+    ],
+)
+def test_files_that_no_base_needs_are_refused(name: str, words: str) -> None:
+    said = refusal({"files": {name: CHECKSUM}}, {})
+    assert words in said
+    assert said.count("\n") == 1
+
+
+def test_reviews_of_a_repository_are_parquet() -> None:
+    said = refusal({}, {"test": {"path": "test.csv", "sha256": CHECKSUM}})
+    assert "'test.csv' is of no format that is read: .parquet" in said
+
+
+@pytest.mark.parametrize(
+    "name", ["a/b/c", "a--b/c", "a/b.git", "-a/b", "a b/c", "a/é", "~root/x", "a" * 97 + "/b"]
+)
+def test_names_that_no_hub_has_are_refused(name: str) -> None:
+    for base, reviews in (({"repository": name}, {}), ({}, {"repository": name})):
+        assert "must be a name as the hub has them, such as owner/name" in refusal(base, reviews)
 
 
 def test_unclear_pins_are_refused() -> None:

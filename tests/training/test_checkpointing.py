@@ -19,6 +19,7 @@ from transformers import TrainerCallback, TrainerControl
 
 from cardproof.errors import CardproofError, StoppedError
 from cardproof.model.loading import load_classifier, load_tokenizer
+from cardproof.recipe.environment import SAVE_VARIABLE
 from cardproof.training import checkpointing
 from cardproof.training.checkpointing import checkpoint_folder, last_intact_checkpoint, run_key
 from cardproof.training.logs import TrainingTables
@@ -169,10 +170,10 @@ def test_a_finished_run_whose_model_was_lost_is_resumed_too(
 def test_the_seconds_between_checkpoints_can_be_set(
     tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(checkpointing.SAVE_VARIABLE, "1000")
+    monkeypatch.setenv(SAVE_VARIABLE, "1000")
     assert not cut_at(tiny_base, tmp_path / "a", 9)
-    monkeypatch.setenv(checkpointing.SAVE_VARIABLE, "often")
-    with pytest.raises(CardproofError, match="'often'; make it a number of seconds"):
+    monkeypatch.setenv(SAVE_VARIABLE, "often")
+    with pytest.raises(CardproofError, match="'often' must be a number of seconds"):
         train(tiny_base, tmp_path / "a")
 
 
