@@ -562,6 +562,13 @@ def test_mirror_link_must_stay_inside(folder: Path, tmp_path: Path, linked: str)
         assert not (folder / "train.parquet").is_symlink()
 
 
+def test_a_mirror_that_is_a_link_to_itself_is_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(SourceError, match=r"CARDPROOF_MIRROR|no such folder"):
+        fetch(repository(train=TRAIN)._replace(revision=None), folder, mirrors=[tmp_path / "loop"])
+    assert_untouched(folder)
+
+
 def test_environment_leads_the_client_and_is_read_late(hub: Hub, tmp_path: Path) -> None:
     hub.files = {at_hub("train"): TRAIN}
     code = f"""
