@@ -32,7 +32,7 @@ def main() -> None:
         launch("stages.train", recipe.processes)
         return
     configure_process(process, recipe.processes)
-    from cardproof.model.devices import choose_device, keep_freed_memory
+    from cardproof.model.devices import choose_device, describe_precision, keep_freed_memory
     from cardproof.model.loading import import_transformers, quiet_transformers
 
     import_transformers()
@@ -42,6 +42,8 @@ def main() -> None:
     quiet_transformers()
     device = choose_device(recipe.train.precision)
     print(f"training on {device.name} in {device.precision}: {device.reason}")
+    if slow := describe_precision(device):
+        print(slow)
     with process_group(process, device.name):
         _train(recipe, device, process)
 

@@ -7,13 +7,18 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from cardproof.model.devices import Device
 from cardproof.model.tokens import TokenStore
-from cardproof.model.unpadded.batches import batches_by_rows, batches_by_tokens, concatenate_rows
+from cardproof.model.unpadded.batches import (
+    batches_by_rows,
+    batches_by_tokens,
+    concatenate_rows,
+    pad_rows,
+)
+from cardproof.model.unpadded.check import ROWS, why_unlike
 from cardproof.model.unpadded.model import describe_batches, unpadded_logits, why_padded
 
 BATCH_TOKENS = 4096  # of a batch without padding
@@ -31,7 +36,8 @@ def predict_logits(
     """
     model = model.to(device.name).eval()
     logits = np.empty((len(store), 2), dtype=np.float32)
-    why = why_padded(model, device.name)
+    first = [store[i] for i in range(min(ROWS, len(store)))]
+    why = why_padded(model, device.name) or why_unlike(model, first, device.dtype, gradients=False)
     print(describe_batches(why))
     batches = (
         batches_by_rows(store.lengths, batch_size)
@@ -41,20 +47,11 @@ def predict_logits(
     with torch.inference_mode(), device.autocast():
         for rows in tqdm(batches, desc="evaluate", unit=" batches"):
             ids = [store.row(int(row)) for row in rows]
-            batch = _pad(ids, pad_id) if why else concatenate_rows(ids)
+            batch = pad_rows(ids, pad_id) if why else concatenate_rows(ids)
             batch = {k: v.to(device.name) for k, v in batch.items()}
             outputs = model(**batch).logits if why else unpadded_logits(model, **batch)
             logits[rows] = outputs.float().cpu().numpy()
     return logits
-
-
-def _pad(rows: Sequence[NDArray[np.integer]], pad_id: int) -> dict[str, torch.Tensor]:
-    """Ids and attention mask of a batch, each of shape (rows, longest)."""
-    ids = [torch.from_numpy(row.astype(np.int64)) for row in rows]
-    return {
-        "input_ids": pad_sequence(ids, batch_first=True, padding_value=pad_id),
-        "attention_mask": pad_sequence([torch.ones_like(row) for row in ids], batch_first=True),
-    }
 
 
 def time_per_example(

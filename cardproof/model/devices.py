@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,10 @@ from typing import Literal
 import torch
 
 Precision = Literal["fp32", "bf16", "fp16"]
+
+SLOW = (
+    1.2  # times fp32's time: from there on a precision that is meant to save time is said to cost
+)
 
 
 @dataclass(frozen=True)
@@ -28,11 +33,17 @@ class Device:
     wanted: Precision
     reason: str
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What matrix products are computed in."""
+        dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+        return dtypes[self.precision]
+
     @contextmanager
     def autocast(self) -> Iterator[None]:
         """Run forward passes in the run's precision, as the Trainer does."""
-        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
-        with torch.autocast(self.name, dtype=dtype, enabled=dtype is not None):
+        mixed = self.precision != "fp32"
+        with torch.autocast(self.name, dtype=self.dtype if mixed else None, enabled=mixed):
             yield
 
 
@@ -59,6 +70,42 @@ def nearest_precision(device: str, wanted: Precision) -> tuple[Precision, str]:
             return "bf16", "a CPU cannot train in fp16, so bf16"
         return "fp32", "a CPU cannot train in fp16 and this one has no bf16, so fp32"
     return wanted, ""
+
+
+def bf16_time_ratio(size: int = 512, repeats: int = 3) -> float:
+    """Time of a matrix product in bf16 as a multiple of the same in fp32, on this processor.
+
+    Below 1 where it has instructions for bf16; where it has none, torch emulates them.
+
+    Args:
+        size: rows and columns of the matrices.
+        repeats: products in each precision, of which the quickest counts.
+    """
+    seconds = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        square, times = torch.ones(size, size, dtype=dtype), []
+        for _ in range(repeats + 1):  # the first one also sets up the kernel
+            start = time.perf_counter()
+            square @ square
+            times.append(time.perf_counter() - start)
+        seconds[dtype] = min(times)
+    return seconds[torch.bfloat16] / seconds[torch.float32]
+
+
+def describe_precision(device: Device) -> str:
+    """A line to print where the run's precision is slow on its device; empty where it is not.
+
+    It holds a measurement, so it is no part of `Device.reason`, which is the same for each run.
+    """
+    if device.name != "cpu" or device.precision != "bf16":
+        return ""
+    ratio = bf16_time_ratio()
+    if ratio < SLOW:
+        return ""
+    return (
+        f"bf16 takes {ratio:.1f} times as long as fp32 on this processor, which has no fast "
+        "instructions for it; set train.precision=fp32 to train faster"
+    )
 
 
 # Numbers of mallopt's options, from glibc's malloc.h.

@@ -24,12 +24,13 @@ from cardproof.errors import CardproofError, StoppedError
 from cardproof.model.devices import Device
 from cardproof.model.tokens import TokenStore
 from cardproof.model.unpadded.batches import collate_unpadded
+from cardproof.model.unpadded.check import ROWS, why_unlike
 from cardproof.model.unpadded.model import describe_batches, why_padded, without_padding
 from cardproof.recipe.schema import Train
 from cardproof.training.checkpointing import CheckpointKeeper, common_checkpoint
 from cardproof.training.distributed.batches import PerRankDropout, WholeBatchTrainer, sharing_rows
 from cardproof.training.distributed.launch import SINGLE_PROCESS, Process
-from cardproof.training.distributed.process_group import barrier
+from cardproof.training.distributed.process_group import all_gather, barrier
 from cardproof.training.logs import QuietProgress
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def train_classifier(
         TrainingError: the loss is not finite at the end.
         StoppedError: a signal ended the run, which is saved.
     """
-    padded = why_padded(model, arguments.device.type)
+    padded = _why_padded(model, train_set, arguments)
     print(describe_batches(padded))
     collate = DataCollatorWithPadding(tokenizer) if padded else collate_unpadded
     trainer = _make_trainer(model, arguments, train_set, validation_set, collate, callbacks)
@@ -182,6 +183,20 @@ def train_classifier(
         best_epoch=best / per_epoch if best else None,
         seconds=keeper.seconds_before + time.perf_counter() - start,
     )
+
+
+def _why_padded(
+    model: PreTrainedModel, train_set: TokenStore, arguments: TrainingArguments
+) -> str | None:
+    """Why this training needs padded batches; the same for all of its processes."""
+    why = why_padded(model, arguments.device.type)
+    if not why:
+        dtype = torch.bfloat16 if arguments.bf16 else torch.float16
+        rows = [train_set[i] for i in range(min(ROWS, len(train_set)))]
+        mixed = arguments.bf16 or arguments.fp16
+        model.to(arguments.device)  # where the Trainer puts it next
+        why = why_unlike(model, rows, dtype if mixed else torch.float32)
+    return next(filter(None, all_gather(why)), None)
 
 
 def _make_trainer(

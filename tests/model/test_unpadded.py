@@ -21,7 +21,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from cardproof.model.loading import load_tokenizer, load_word_pieces
+from cardproof.model.loading import load_classifier, load_tokenizer, load_word_pieces
 from cardproof.model.tokens import TokenStore, write_tokens
 from cardproof.model.unpadded.attention import _attend_ragged, attend
 from cardproof.model.unpadded.batches import (
@@ -30,6 +30,7 @@ from cardproof.model.unpadded.batches import (
     collate_unpadded,
     concatenate_rows,
 )
+from cardproof.model.unpadded.check import why_unlike
 from cardproof.model.unpadded.dropout import Dropout, MaskBits, apply_mask, apply_signs_
 from cardproof.model.unpadded.model import unpadded_logits, why_padded, without_padding
 from cardproof.training.logs import TrainingTables
@@ -335,12 +336,86 @@ def test_another_family_trains_on_padded_batches_and_says_so(
     assert "padded batches: electra is not DistilBERT or BERT" in capsys.readouterr().out
 
 
+def scaled_wrongly(query: torch.Tensor, *rest: Any) -> torch.Tensor:
+    return attend(query * 1.1, *rest)
+
+
+def across_rows(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *rest: Any
+) -> torch.Tensor:
+    queries, keys = (torch.tensor([0, len(x)], dtype=torch.int32) for x in (query, key))
+    return attend(query, key, value, queries, keys, rest[-1])
+
+
+def without_dropout_only(*tensors_and_dropout: Any) -> torch.Tensor:
+    if tensors_and_dropout[-1]:
+        raise RuntimeError("no kernel with dropout")
+    return attend(*tensors_and_dropout)
+
+
+def detached(*tensors_and_dropout: Any) -> torch.Tensor:
+    return attend(*tensors_and_dropout).detach()
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (scaled_wrongly, "the logits of 4 rows are off by 0.0"),
+        (across_rows, "the logits of 4 rows are off by"),
+        (detached, "the gradients of 4 rows are off by"),
+        (without_dropout_only, "it fails here: RuntimeError: no kernel with dropout"),
+    ],
+)
+def test_a_fast_path_that_is_broken_here_gives_way_to_padded_batches(
+    broken: Callable[..., torch.Tensor],
+    said: str,
+    tiny_base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    texts = ["good film", "the plot was bad", "very good", "bad", "a very very good film", "not"]
+    store = write_tokens([(texts, [1, 0, 1, 0, 1, 0])], load_word_pieces(tiny_base), 16, tmp_path)
+
+    def losses(name: str) -> list[float]:
+        arguments = TrainingArguments(
+            output_dir=str(tmp_path / name), use_cpu=True, max_steps=3, seed=5,
+            per_device_train_batch_size=4, learning_rate=1e-3,
+        )  # fmt: skip
+        tables = TrainingTables(tmp_path / f"{name}.csv", tmp_path / "epochs.csv", 1, 2)
+        model = load_classifier(tiny_base, 0)
+        train_classifier(model, load_tokenizer(tiny_base), store, None, arguments, [tables])
+        lines = (tmp_path / f"{name}.csv").read_text().splitlines()[1:]
+        return [float(line.split(",")[2]) for line in lines]
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cardproof.training.trainer.why_padded", lambda *_: "asked for")
+        padded = losses("padded")
+    assert "padded batches: asked for" in capsys.readouterr().out
+    monkeypatch.setattr("cardproof.model.unpadded.model.attend", broken)
+    assert losses("broken") == padded
+    out = capsys.readouterr().out
+    assert "padded batches: without padding " in out and said in out
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_check_of_the_fast_path_leaves_no_trace(dtype: torch.dtype) -> None:
+    model, rows = tiny("distilbert", p=0.1), rows_of((40, 12, 90, 3, 7))
+    state, before = torch.get_rng_state(), {k: v.clone() for k, v in model.state_dict().items()}
+    assert why_unlike(model, rows, dtype) is None
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert model.training and all(p.grad is None for p in model.parameters())
+    assert "forward" not in vars(model)
+
+
 @pytest.mark.parametrize(
     ("change", "device", "why"),
     [
         ({}, "cpu", None),
         ({}, "cuda", None),
-        ({}, "mps", "mps is neither a CPU nor CUDA"),
+        ({}, "mps", None),
+        ({}, "xla", "xla is neither a CPU nor CUDA nor MPS"),
         ({"is_decoder": True}, "cpu", "a decoder's attention is causal"),
         ({"problem_type": "regression"}, "cpu", "only one label out of several"),
     ],

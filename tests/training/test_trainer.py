@@ -10,7 +10,13 @@ import pytest
 import torch
 from transformers import TrainingArguments
 
-from cardproof.model.devices import Device, choose_device, nearest_precision
+from cardproof.model.devices import (
+    Device,
+    bf16_time_ratio,
+    choose_device,
+    describe_precision,
+    nearest_precision,
+)
 from cardproof.model.loading import load_classifier, load_tokenizer, load_word_pieces
 from cardproof.model.tokens import TokenStore, write_tokens
 from cardproof.recipe.schema import Train
@@ -167,6 +173,19 @@ def test_a_precision_that_a_cpu_lacks_gives_way_with_its_reason() -> None:
     assert nearest_precision("mps", "fp16")[0] == "fp32"
     device = choose_device("fp32")
     assert (device.precision, device.reason != "") == ("fp32", True)
+
+
+def test_bf16_that_costs_time_on_this_cpu_is_said_with_the_ratio_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert 0 < bf16_time_ratio(64, 1) < 1e4
+    monkeypatch.setattr("cardproof.model.devices.bf16_time_ratio", lambda: 7.66)
+    said = describe_precision(Device("cpu", "bf16", "bf16", ""))
+    assert "bf16 takes 7.7 times as long as fp32" in said and "train.precision=fp32" in said
+    assert describe_precision(Device("cpu", "fp32", "fp32", "")) == ""
+    assert describe_precision(Device("cuda", "bf16", "bf16", "")) == ""
+    monkeypatch.setattr("cardproof.model.devices.bf16_time_ratio", lambda: 0.4)
+    assert describe_precision(Device("cpu", "bf16", "bf16", "")) == ""
 
 
 def test_a_machine_with_more_gpus_trains_the_same_batches(

@@ -2,8 +2,8 @@
 
 On a CPU review by review: scores of shape (heads, tokens, tokens) stay in the cache, and nothing is
 spent on padding. Written out in products and a softmax it takes half the time there of torch's
-scaled_dot_product_attention in bf16. On CUDA by torch's kernels for ragged batches; that path could
-not be run where this was written and is untested on a GPU.
+scaled_dot_product_attention in bf16. Elsewhere by torch's kernels for ragged batches: that path
+could not be run where this was written, so `check.why_unlike` compares it with padded batches.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def attend(
     Returns:
         Shape (queries, heads, width).
     """
-    if query.device.type == "cuda":
+    if query.device.type != "cpu":
         p = dropout.p if dropout else 0.0
         return _attend_ragged(query, key, value, cu_seqlens_q, cu_seqlens_k, p)
     queries, keys = (
@@ -141,7 +141,7 @@ def _attend_ragged(
     """Attention by scaled_dot_product_attention on ragged (jagged nested) tensors.
 
     torch.nn.attention.varlen.varlen_attn does the same with less around it, but has no dropout of
-    the probabilities, which both families train with. Untested on a GPU.
+    the probabilities, which both families train with.
     """
 
     def ragged(x: torch.Tensor, cu_seqlens: torch.Tensor) -> torch.Tensor:

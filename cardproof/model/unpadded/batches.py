@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.utils.rnn import pad_sequence
 
 Ids = NDArray[np.integer]
 
@@ -36,6 +37,15 @@ def concatenate_rows(rows: Sequence[Ids]) -> dict[str, torch.Tensor]:
         "input_ids": torch.from_numpy(np.concatenate(rows).astype(np.int64)),
         "position_ids": torch.from_numpy(positions),
         "cu_seqlens": torch.from_numpy(cu_seqlens.astype(np.int32)),
+    }
+
+
+def pad_rows(rows: Sequence[Ids], pad_id: int = 0) -> dict[str, torch.Tensor]:
+    """Ids and attention mask of a padded batch, int64, each of shape (rows, longest)."""
+    ids = [torch.from_numpy(row.astype(np.int64)) for row in rows]
+    return {
+        "input_ids": pad_sequence(ids, batch_first=True, padding_value=pad_id),
+        "attention_mask": pad_sequence([torch.ones_like(row) for row in ids], batch_first=True),
     }
 
 

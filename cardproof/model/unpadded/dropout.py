@@ -77,7 +77,7 @@ def dropout(x: torch.Tensor, with_masks: Dropout | None) -> torch.Tensor:
     """`x` with dropout; None for none."""
     if with_masks is None:
         return x
-    if x.device.type == "cuda":
+    if x.device.type != "cpu":
         return functional.dropout(x, with_masks.p)
     mask, factor = with_masks.keep_mask(x), with_masks.scale(x.dtype)
     dropped: torch.Tensor = _Masked.apply(x, mask, factor)  # type: ignore[no-untyped-call]

@@ -34,8 +34,8 @@ def why_padded(model: PreTrainedModel, device: str) -> str | None:
         return "a decoder's attention is causal"
     if config.num_labels < 2 or config.problem_type not in (None, "single_label_classification"):
         return "only one label out of several is learned without padding"
-    if device not in ("cpu", "cuda"):
-        return f"{device} is neither a CPU nor CUDA"
+    if device not in ("cpu", "cuda", "mps"):
+        return f"{device} is neither a CPU nor CUDA nor MPS"
     return None
 
 

@@ -23,7 +23,7 @@ def add_and_normalize(
     Returns:
         Shape (tokens, width), fp32.
     """
-    if x.device.type == "cuda":
+    if x.device.type != "cpu":
         added: torch.Tensor = norm(x + (functional.dropout(y, dropout.p) if dropout else y))
         return added
     result: torch.Tensor = _AddAndNormalize.apply(x, y, norm.weight, norm.bias, norm.eps, dropout)  # type: ignore[no-untyped-call]
