@@ -18,13 +18,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from cardproof.claims.variation import Spread, Widths, own_spread, pooled, widths
-from cardproof.evaluation.statistics import Interval, summarise
+from cardproof.evaluation.statistics import Interval, Source, summarise
 from cardproof.recipe.reported import PrintedFigure
 
 Word = Literal[
     "reproduced", "undecided", "equivalent", "higher", "lower",
     "not comparable", "left blank", "not measured",
 ]  # fmt: skip
+_SOURCES: dict[bool, Source] = {False: "seeds", True: "seeds and rows"}
 MOST_SEEDS = 50  # nobody runs more to settle one figure
 _SLACK = 1e-9  # far above the error of a float64, far below a digit that anyone prints
 
@@ -127,11 +128,11 @@ def _decide(claim: PrintedFigure, found: Verdict, rule: Rule, row_variance: floa
     assert found.spread is not None
     width = widths(found.spread, found.n, row_variance, rule.level, rule.together)
     run, mean = float(width.run), float(width.mean)
-    middle = found.mean
+    middle, source = found.mean, _SOURCES[row_variance > 0]
     found = replace(
         found,
-        interval=_around(middle, run, rule, rule.level),
-        mean_interval=_around(middle, mean, rule, 2 * rule.level - 1),
+        interval=_around(middle, run, rule, rule.level, source),
+        mean_interval=_around(middle, mean, rule, 2 * rule.level - 1, source),
         smallest_difference=run + claim.half_unit,
     )
     distance = abs(middle - claim.value)
@@ -148,8 +149,8 @@ def _decide(claim: PrintedFigure, found: Verdict, rule: Rule, row_variance: floa
     return replace(found, word=word, reason=_reason(claim, replace(found, word=word), rule))
 
 
-def _around(mean: float, half: float, rule: Rule, level: float) -> Interval:
-    return Interval(max(mean - half, 0.0), min(mean + half, rule.highest), level, "seeds")
+def _around(mean: float, half: float, rule: Rule, level: float, source: Source) -> Interval:
+    return Interval(max(mean - half, 0.0), min(mean + half, rule.highest), level, source)
 
 
 def _more_seeds(
