@@ -80,9 +80,11 @@ def _not_reproduced(measured: Sequence[JudgedClaim]) -> str:
 
 
 def _undecided(measured: Sequence[JudgedClaim]) -> str:
+    runs = _runs(measured).lower()
+    verb = "does" if runs == "one run" else "do"
     return (
-        f"Undecided: {_runs(measured).lower()} with {_beside(measured)} may be of the card's "
-        "recipe, but that is not shown to within the margin."
+        f"Undecided: {_beside(measured)} may be of the card's recipe, but {runs} {verb} not show "
+        "it to within the margin."
     )
 
 

@@ -206,9 +206,10 @@ def _what_would_decide(claim: PrintedFigure, found: Verdict) -> str:
 
 def _ours(claim: PrintedFigure, found: Verdict) -> str:
     assert found.mean is not None
-    spread = f", sd {found.spread.sd:.2g}, df {found.spread.df:g}" if (
-        found.spread
-    ) else ""  # fmt: skip
+    spread = ""
+    if found.spread:
+        spread = f"; runs vary with a standard deviation of {found.spread.sd:.2g}"
+        spread += f" (df {found.spread.df:g})"
     runs = "our one run" if found.n == 1 else f"the mean of our {found.n} runs"
     return f"{_number(found.mean, claim)} is {runs}{spread}"
 

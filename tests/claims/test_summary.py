@@ -13,10 +13,10 @@ SIZES = {"split.train_rows": 22_500, "evaluate.rows": 25_000}
 @pytest.mark.parametrize(
     ("accuracies", "losses", "said"),
     [
-        ((0.9256,), (0.2435,), "Undecided: one run with accuracy 0.9256 (claimed 0.9256) and cross-"
-         "entropy loss 0.2435 (claimed 0.2435) may be of the card's recipe, but that is not shown "
+        ((0.9256,), (0.2435,), "Undecided: accuracy 0.9256 (claimed 0.9256) and cross-entropy "
+         "loss 0.2435 (claimed 0.2435) may be of the card's recipe, but one run does not show it "
          "to within the margin."),
-        ((0.9192, 0.9299, 0.9256), (0.243, 0.245, 0.244), "Undecided: 3 runs with"),
+        ((0.9192, 0.9299, 0.9256), (0.243, 0.245, 0.244), "Undecided: accuracy 0.9249"),
         ((0.9252, 0.9259, 0.9256), (0.243, 0.245, 0.244),
          "Reproduced to within the margin: accuracy 0.9256 (claimed 0.9256) and cross-entropy loss "
          "0.2440 (claimed 0.2435), by 3 runs."),

@@ -96,20 +96,20 @@ def test_a_coarse_claim_cannot_be_shown_to_within_its_own_rounding() -> None:
     [
         (
             "0.91",
-            "0.9101 is the mean of our 5 runs, sd 0.00016, df 4. One more run "
-            "would lie in 0.9096 to 0.9106 (95 %), which holds the claimed 0.91; our mean over "
+            "0.9101 is the mean of our 5 runs; runs vary with a standard deviation of 0.00016 (df 4). "
+            "One more run would lie in 0.9096 to 0.9106 (95 %), which holds the claimed 0.91; our mean over "
             "seeds is shown to be within ±0.05 of it (0.9099 to 0.9103, 90 %).",
         ),
         (
             "0.96",
-            "0.9101 is the mean of our 5 runs, sd 0.00016, df 4. One more run "
-            "would lie in 0.9096 to 0.9106 (95 %), which does not hold the claimed 0.96; our mean "
+            "0.9101 is the mean of our 5 runs; runs vary with a standard deviation of 0.00016 (df 4). "
+            "One more run would lie in 0.9096 to 0.9106 (95 %), which does not hold the claimed 0.96; our mean "
             "over seeds is not shown to be within ±0.05 of it (0.9099 to 0.9103, 90 %).",
         ),
         (
             "0.930",
-            "0.9101 is the mean of our 5 runs, sd 0.00016, df 4. One more run "
-            "would lie in 0.9096 to 0.9106 (95 %), which does not hold the claimed 0.930; yet our "
+            "0.9101 is the mean of our 5 runs; runs vary with a standard deviation of 0.00016 (df 4). "
+            "One more run would lie in 0.9096 to 0.9106 (95 %), which does not hold the claimed 0.930; yet our "
             "mean over seeds is shown to be within ±0.05 of it (0.9099 to 0.9103, 90 %).",
         ),
     ],
