@@ -6,11 +6,13 @@ from typing import Any, NamedTuple
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from markupsafe import Markup
 
+from cardproof.claims.judge import JudgedClaim
 from cardproof.claims.variation import NOT_MODELLED
 from cardproof.pages import report_tables as tables
 from cardproof.pages.explanations import explain
 from cardproof.pages.figures import WINDOWS
-from cardproof.pages.formats import NONE, number
+from cardproof.pages.forest import strips
+from cardproof.pages.formats import NONE, like, number
 from cardproof.pages.settings import command_of, headline, label_names, list_settings
 from cardproof.pages.templates import render
 from cardproof.runs.findings import Findings
@@ -26,15 +28,16 @@ def render_page(findings: Findings, figures: Mapping[str, Markup]) -> str:
         claims=tables.claims_table(findings),
         epochs=tables.epochs_table(findings, with_card=True),
         tiles=tiles(findings),
-        loss_caption=_loss_caption(findings),
+        strips=strips(findings.claims),
         sentence=findings.sentence,
         not_modelled=NOT_MODELLED,
+        mood=_mood(findings.claims),
         checks=tables.checks_table(findings),
+        loss_caption=_loss_caption(findings),
         by=tables.analysis_tables(findings.analysis),
         errors=tables.errors_table(findings),
         data=tables.data_table(findings.outputs.run),
         explained=explain(findings),
-        intervals=findings.intervals,
         thresholds=findings.analysis.label_issues.thresholds,
         figures=figures,
     )
@@ -123,9 +126,8 @@ class Tile(NamedTuple):
 
 def tiles(findings: Findings) -> list[Tile]:
     """The claimed figures beside ours, then those of accuracy, loss and F1 that are not claimed."""
-    claims = findings.claims
-    metrics = findings.outputs.run.metrics
-    shown = [Tile(c.name, c.printed if c.claimed else "", c.full or NONE) for c in claims]
+    claims, metrics = findings.claims, findings.outputs.run.metrics
+    shown = [Tile(c.name, c.printed if c.claimed else "", _measured(c)) for c in claims]
     usual = {"accuracy": "accuracy", "loss": "cross-entropy loss", "f1": "F1 (binary)"}
     keys = {"accuracy": "accuracy", "loss": "loss", "f1": "f1_binary"}
     claimed = {claim.key for claim in claims}
@@ -144,3 +146,17 @@ def _loss_caption(findings: Findings) -> str:
         said = "The thin line is the mean of each logging interval, the thick one is smoothed"
     card = findings.outputs.run.recipe.card.claims.epochs
     return f"{said}{'; the orange marks are the card’s' if card else ''}."
+
+
+def _measured(claim: JudgedClaim) -> str:
+    return NONE if claim.measured is None else like(claim.printed, claim.measured)
+
+
+def _mood(claims: Sequence[JudgedClaim]) -> str:
+    """The colour of the first line, by the word that decides it."""
+    words = {claim.verdict.word for claim in claims}
+    moods = [
+        ("warn", {"not comparable"}), ("bad", {"higher", "lower"}), ("note", {"undecided"}),
+        ("good", {"reproduced", "equivalent"}),
+    ]  # fmt: skip
+    return next((mood for mood, of in moods if words & of), "")

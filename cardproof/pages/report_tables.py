@@ -10,7 +10,7 @@ from cardproof.evaluation.error_analysis import (
     Subset,
 )
 from cardproof.pages.explanations import shorten
-from cardproof.pages.formats import NONE, confidence, number, percent
+from cardproof.pages.formats import NONE, confidence, interval, number, percent
 from cardproof.pages.settings import Setting, label_names
 from cardproof.pages.tables import Cell, Column, ColumnOf, Pair, Table, Tagged, make_table
 from cardproof.recipe.reported import parse_figure
@@ -35,27 +35,31 @@ DUPLICATE = "Two texts are duplicates if they are the same to the character."
 
 
 def claims_table(findings: Findings) -> Table:
-    """Each figure that the card claims, its verdict and the reason."""
+    """Each score and loss that the card claims, its verdict and the reason."""
+    over_rows = findings.intervals
     return make_table(
         "claims and verdicts",
-        "",
+        "“Other test rows” is a 95 % interval of this very model’s figure on other rows of the same "
+        "kind.",
         [
             ("figure", "head", lambda c: c.name),
             ("claimed", "claimed", lambda c: c.printed),
             ("measured", "measured", lambda c: c.full or NONE),
             ("difference", "number*", _difference),
+            ("other test rows", "number*",
+             lambda c: interval(over_rows.get(c.metric.removeprefix("evaluate.")))),
             ("verdict", "tag", lambda c: c.verdict.word),
         ],
         findings.claims,
         detail=lambda c: c.verdict.reason,
-    )
+    )  # fmt: skip
 
 
 def checks_table(findings: Findings) -> Table:
     """Counts and times that the card claims, beside the run's."""
     return make_table(
         "checks of the recipe",
-        "",
+        "Figures that the recipe fixes, or the machine: seeds do not move them.",
         [
             ("figure", "head", lambda c: c.name),
             ("claimed", "claimed", lambda c: c.printed),
@@ -63,19 +67,17 @@ def checks_table(findings: Findings) -> Table:
             ("check", "tag", lambda c: c.word),
         ],
         findings.checks,
-        detail=lambda c: c.reason,
+        detail=lambda c: "" if c.word == "matches" else c.reason,
     )
 
 
 def _difference(claim: JudgedClaim) -> str:
-    """In the claim's own unit: points of a percentage, a count, or plain."""
+    """In the claim's own unit: points of a percentage, or plain."""
     difference, claimed = claim.difference, claim.claimed
     if difference is None or claimed is None:
         return NONE
     if claim.printed.rstrip().endswith("%"):
         text = f"{100 * difference:+.2f} points"
-    elif claimed.half_unit >= 0.5:
-        text = f"{difference:+,.0f}"
     else:
         text = f"{difference:+.4f}"
     return text if any(digit in text for digit in "123456789") else "0"

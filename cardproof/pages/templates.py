@@ -28,6 +28,7 @@ def make_environment(folder: Path = _FOLDER) -> Environment:
         "number": number,
         "markdown": markdown_table,
         "escape_markdown": escape_markdown,
+        "place": lambda percent: f"{percent:.2f}%",
         "code": _code,
         "breakable": _breakable,
     }
