@@ -35,7 +35,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Strip:
-    """A claimed figure as it is drawn; places are in percent of the axis, what is not known None."""
+    """A claimed figure as it is drawn, in percent of the axis; what is not known is None."""
 
     name: str
     word: str
@@ -81,7 +81,7 @@ def _strip(claim: JudgedClaim, printed: PrintedFigure) -> Strip:
 
 
 def _ends(interval: Interval | None) -> tuple[float, float] | None:
-    return interval and (interval.low, interval.high)
+    return None if interval is None else (interval.low, interval.high)
 
 
 def _ticks(low: float, width: float, printed: str) -> list[tuple[float, str]]:
@@ -90,7 +90,9 @@ def _ticks(low: float, width: float, printed: str) -> list[tuple[float, str]]:
     decimals = max(0, -math.floor(math.log10(values[1] - values[0]) + 1e-9))
     places = [(float(value), 100 * (value - low) / width) for value in values]
     return [
-        (place, like(printed, value, decimals)) for value, place in places if ROOM <= place / 100 <= 1 - ROOM
+        (place, like(printed, value, decimals))
+        for value, place in places
+        if ROOM <= place / 100 <= 1 - ROOM
     ]
 
 
@@ -103,5 +105,7 @@ def _alt(claim: JudgedClaim) -> str:
     said.append(f"our run{'s' if len(claim.values) > 1 else ''} {runs or 'not measured'}")
     for what, interval in (("one more run", found.interval), ("our mean", found.mean_interval)):
         if interval:
-            said.append(f"{what} in {like(printed, interval.low)} to {like(printed, interval.high)}")
+            said.append(
+                f"{what} in {like(printed, interval.low)} to {like(printed, interval.high)}"
+            )
     return f"{'; '.join(said)}. {found.word.capitalize()}."

@@ -39,7 +39,7 @@ def claims_table(findings: Findings) -> Table:
     over_rows = findings.intervals
     return make_table(
         "claims and verdicts",
-        "“Other test rows” is a 95 % interval of this very model’s figure on other rows of the same "
+        "“Other test rows”: a 95 % interval of this very model’s figure on other rows of the same "
         "kind.",
         [
             ("figure", "head", lambda c: c.name),

@@ -89,14 +89,17 @@ UNSPECIFIED = "another value for what the card leaves unspecified"
          "Not a reproduction of DeepAxion: train.precision is bf16, not fp16."),
     ],
 )  # fmt: skip
-def test_the_first_line_says_whether_it_is_a_reproduction(
+def test_the_page_begins_with_the_verdict_and_says_whether_it_is_a_reproduction(
     recipe: Recipe, provenance: dict[str, str], expected: str
 ) -> None:
     outputs = outputs_of(recipe, **provenance)
     assert headline(recipe, list_settings(recipe, outputs.run.provenance)) == expected
     card = card_of(outputs)
     assert card.split("---\n")[2].strip().startswith(f"**{expected}**")
-    assert expected in page_of(outputs)
+    page = html.unescape(page_of(outputs))
+    lines = page[page.index("<main>") :].splitlines()
+    assert find(outputs).sentence in lines[1]
+    assert expected in lines[3]
 
 
 @pytest.mark.parametrize("card", read_files(ROOT).cards)
@@ -180,8 +183,8 @@ def test_marks_of_the_figures_are_there_once() -> None:
     names = re.findall(r' id="([^"]+)"', page)
     assert len(names) == len(set(names))
     assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', page)) <= set(names)
-    figures = re.findall("<svg[^>]*>", page)
-    assert len(figures) >= 8
+    figures = [one for one in re.findall("<svg[^>]*>", page) if "aria-hidden" not in one]
+    assert len(figures) >= 8 + 2  # two claims
     assert all(re.search('role="img" aria-label="[^"]+"', figure) for figure in figures)
 
 
