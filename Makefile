@@ -55,6 +55,7 @@ $(READY_DEV): $(READY)
 	@touch $@
 
 repro: $(READY) ## run the pipeline: what changed, and what depends on it
+	@cardproof check --quiet
 	dvc repro
 	@echo "open report/index.html"
 

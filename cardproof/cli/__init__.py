@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 from cardproof import __version__
 from cardproof.errors import CardproofError
@@ -16,11 +17,14 @@ from cardproof.errors import CardproofError
 COMMANDS = {
     "audit": "check a model card against its own figures",
     "add": "draft a recipe, cards/NAME.yaml, from a model card",
+    "check": "say what is wrong in params.yaml, cards/ and sources.yaml; nothing is run",
     "plan": "say how many seeds decide a card's claims",
     "compare": "put finished runs side by side",
     "verify": "read every output and DVC's cache, and name what is damaged",
     "share": "send every run to a DVC remote",
 }
+_BY_DVC = ("compare", "verify", "share")  # which read params.yaml by DVC
+PARAMS = Path("params.yaml")
 EXIT_ERROR = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -30,6 +34,7 @@ _EXAMPLES = """\
 examples:
   cardproof audit README.md             what a card's figures give away; no model, no data
   cardproof add README.md               draft cards/NAME.yaml, for dvc exp run -S card=NAME
+  cardproof check                       the recipe's files, before DVC reads them
   cardproof plan grojeda                how many seeds its figures take
   cardproof compare main my-experiment  two runs, with paired tests
   cardproof verify --remove             remove damaged files; dvc repro makes them again
@@ -52,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args((sys.argv[1:] if arguments is None else arguments) or ["--help"])
     try:
+        if options.command in _BY_DVC and PARAMS.is_file():
+            import_module("cardproof.recipe.yaml_files").refuse_hostile(PARAMS)
         code = int(import_module(f"cardproof.cli.{options.command}").main(options.arguments))
         sys.stdout.flush()
     except ModuleNotFoundError as error:

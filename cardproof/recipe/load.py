@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from cardproof.recipe.faults import OVERRIDES, RecipeError, suggestion, validate
 from cardproof.recipe.schema import (
@@ -31,6 +29,7 @@ from cardproof.recipe.schema import (
     Train,
     Unspecified,
 )
+from cardproof.recipe.yaml_files import read_yaml
 
 PARAMS, SOURCES, CARDS = Path("params.yaml"), Path("sources.yaml"), Path("cards")
 DEFAULTS = CARDS / "defaults.yaml"
@@ -82,32 +81,13 @@ def read_files(root: Path = Path()) -> RawFiles:
     parsed, faults = {}, []
     for path in dict.fromkeys([PARAMS, SOURCES, DEFAULTS, *names]):
         try:
-            parsed[path] = _read_yaml(root / path)
+            parsed[path] = read_yaml(root / path)
         except ValueError as error:
             faults.append(f"{path}: {error}")
     if faults:
         raise RecipeError(faults)
     params, sources, defaults = (parsed.pop(path) for path in (PARAMS, SOURCES, DEFAULTS))
     return RawFiles(params, sources, defaults, {path.stem: raw for path, raw in parsed.items()})
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    """A file's mapping.
-
-    Raises:
-        ValueError: there is none; the message says what to do.
-    """
-    if not path.is_file():
-        raise ValueError("the file is missing; run from the repository's root")
-    try:
-        # YAML 1.2, as DVC reads it: 2e-5 is a number, and a key given twice is an error.
-        raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: bytes, dates, numbers
-        reason = " ".join(str(error).split())
-        raise ValueError(f"not readable as YAML; fix it: {reason}") from error
-    if not isinstance(raw, dict):
-        raise ValueError("holds no mapping of keys; restore it from Git")
-    return raw
 
 
 def resolve(raw: RawFiles) -> Recipe:

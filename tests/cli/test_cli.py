@@ -111,7 +111,9 @@ def test_an_unknown_command_is_refused_with_those_there_are(
     with pytest.raises(SystemExit) as stopped:
         main(["adit"])
     assert stopped.value.code == 2
-    assert "'audit', 'add', 'plan', 'compare', 'verify', 'share'" in capsys.readouterr().err
+    assert (
+        "'audit', 'add', 'check', 'plan', 'compare', 'verify', 'share'" in capsys.readouterr().err
+    )
 
 
 def test_python_m_is_the_same() -> None:

@@ -1,0 +1,43 @@
+"""Check the recipe's files without running anything: `cardproof check`.
+
+`make repro` does so before DVC reads params.yaml: DVC expands every alias there, and a file that
+was made to do harm keeps it busy or ends it in an error of its own.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from cardproof.recipe.faults import RecipeError
+from cardproof.recipe.load import load_recipe
+
+EXIT_FAULTS = 2
+
+_EPILOG = """\
+examples:
+  cardproof check          params.yaml, cards/ and sources.yaml in the folder here
+  cardproof check --quiet  faults only
+
+exit codes: 0 nothing is wrong; 2 there are faults, each printed with its key.
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Check params.yaml, cards/ and sources.yaml in the folder here; the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="cardproof check",
+        description="Say what is wrong in params.yaml, cards/ and sources.yaml; nothing is run.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--quiet", action="store_true", help="print faults only")
+    quiet = parser.parse_args(arguments).quiet
+    try:
+        recipe = load_recipe()
+    except RecipeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_FAULTS
+    if not quiet:
+        changed = ", ".join(d.key for d in recipe.deviations) or "nothing"
+        print(f"card {recipe.name}: no faults; deviates from the card in {changed}")
+    return 0
