@@ -14,8 +14,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from cardproof.data.provide import provide_base, provide_reviews, provide_user_reviews
+from cardproof.data.provide import identify, provide_base, provide_reviews, provide_user_reviews
 from cardproof.recipe.faults import RecipeError
+from cardproof.recipe.identity import identified
 from cardproof.recipe.load import load_recipe
 from cardproof.recipe.schema import Recipe
 from cardproof.recipe.stages import write_stage_recipes
@@ -51,6 +52,10 @@ def _download(recipe: Recipe) -> None:
         lines = provide_reviews(recipe.reviews, root)
     print(*lines, sep="\n", flush=True)
     print(*provide_base(recipe.base, root), sep="\n")
+    recipe = identified(recipe, identify())
+    for deviation in recipe.deviations:
+        if deviation.why:
+            print(f"  not the card's {deviation.key}: {deviation.why}")
     write_stage_recipes(recipe)
 
 

@@ -11,12 +11,20 @@ from pathlib import Path
 
 from cardproof.data.hub import PinnedFile, Repository, fetch, find_in_mirror
 from cardproof.data.imdb_archive import FILE, FOLDER, import_archive
-from cardproof.data.user_files import checked_sha256, import_reviews, remarks, unreadable
+from cardproof.data.rows import rows_checksum
+from cardproof.data.user_files import (
+    checked_sha256,
+    import_reviews,
+    read_reviews_file,
+    remarks,
+    unreadable,
+)
 from cardproof.files import CHECKSUMS, FilesError, checksummed_folder, verify_checksums, write_json
 from cardproof.recipe.environment import MIRROR_VARIABLE
 from cardproof.recipe.faults import RecipeError
+from cardproof.recipe.identity import identity_of
 from cardproof.recipe.load import SOURCES
-from cardproof.recipe.schema import Base, Reviews
+from cardproof.recipe.schema import Base, Identity, Reviews
 
 EMBEDDED = Path("sample/hub")
 REVIEWS = Path("data/reviews")
@@ -108,6 +116,21 @@ def provide_base(base: Base, root: Path) -> list[str]:
         PinnedFile(path, sha256, path.rpartition("/")[2]) for path, sha256 in base.files.items()
     )
     return _provide_copy(Repository("model", base.repository, base.revision, files), BASE, root)
+
+
+def identify() -> Identity:
+    """What lies in data/reviews and data/base, by its bytes.
+
+    Raises:
+        ReviewsError: the reviews are not such as the later stages can read.
+        DamagedError: a base's file is not as it was written.
+    """
+    rows = {
+        split: rows_checksum(read_reviews_file(REVIEWS / f"{split}.parquet"))
+        for split in ("train", "test")
+    }
+    files = verify_checksums(BASE, "download")
+    return Identity(reviews=identity_of(rows), base=identity_of(files))
 
 
 def _provide_copy(repository: Repository, folder: Path, root: Path) -> list[str]:

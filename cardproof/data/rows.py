@@ -27,6 +27,20 @@ class Written(NamedTuple):
     sha256: str
 
 
+def row_bytes(text: str, label: int) -> bytes:
+    """What the checksum over rows takes of a row."""
+    data = text.encode()
+    return f"{label} {len(data)}\n".encode() + data
+
+
+def rows_checksum(rows: Iterable[Row]) -> str:
+    """The checksum over rows, as `Written` has it."""
+    digest = hashlib.sha256()
+    for text, label in rows:
+        digest.update(row_bytes(text, label))
+    return digest.hexdigest()
+
+
 def write_rows(rows: Iterable[Row], path: Path) -> Written:
     """Write reviews as parquet with the columns text (string) and label (int64), in their order.
 
@@ -41,10 +55,9 @@ def write_rows(rows: Iterable[Row], path: Path) -> Written:
     with pq.ParquetWriter(path, schema) as writer:
         for group in _groups(rows):
             for text, label in group:
-                data = text.encode()
-                digest.update(f"{label} {len(data)}\n".encode() + data)
+                digest.update(row_bytes(text, label))
                 positive += label
-                empty += not data
+                empty += not text
             count += len(group)
             columns = dict(zip(schema.names, zip(*group, strict=True), strict=True))
             writer.write_batch(pa.RecordBatch.from_pydict(columns, schema))

@@ -58,7 +58,7 @@ def render_model_card(findings: Findings, labels: Sequence[str]) -> str:
         library_name="transformers",
         pipeline_tag="text-classification",
         base_model=recipe.base.repository,
-        datasets=[recipe.reviews.repository],
+        datasets=None if recipe.user_reviews else [recipe.reviews.repository],
         metrics=["accuracy", "f1"],
         tags=["sentiment-analysis", "reproduction", "cardproof"],
         model_name=f"{recipe.name}-rerun",

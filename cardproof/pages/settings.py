@@ -64,7 +64,9 @@ def _setting(recipe: Recipe, key: str, card: object, ours: object) -> Setting:
     if card != ours:
         status = "unspecified, changed" if recipe.card.leaves_open(key) else "deviates"
         status = "another seed" if key == "train.seed" else status
-    return Setting(key, _show(card), _show(ours), status, taken.reason if taken else "")
+    why = next((d.why for d in recipe.deviations if d.key == key), "")
+    reason = why or (taken.reason if taken else "")
+    return Setting(key, _show(card), _show(ours), status, reason)
 
 
 def _show(value: object) -> str:
@@ -100,7 +102,7 @@ def label_names(card: Card) -> list[str]:
 
 def command_of(recipe: Recipe) -> str:
     """The command that runs this recipe again."""
-    changes = [f"-S {d.key}={as_override(d.ours)}" for d in recipe.deviations]
+    changes = [f"-S {d.key}={as_override(d.ours)}" for d in recipe.deviations if not d.why]
     changes += [f"-S train.processes={recipe.processes}"] if recipe.processes > 1 else []
     card = [] if recipe.name == "sample" else [f"-S card={recipe.name}"]
     return " ".join(["dvc exp run", *card, *changes]) if card or changes else "dvc repro"

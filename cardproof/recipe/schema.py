@@ -257,17 +257,26 @@ class Base(Section):
 
 
 class Deviation(Section):
-    """A value of the run that is not the card's."""
+    """A value of the run that is not the card's; `why` where no override says so."""
 
     key: str
     card: Any
     ours: Any
+    why: str = ""
+
+
+class Identity(Section):
+    """What a run used, by its bytes: `cardproof.recipe.identity` has what they should be."""
+
+    reviews: Sha256
+    base: Sha256
 
 
 class Recipe(Section):
     """What to run: the chosen card with the overrides applied, and how that differs from it.
 
-    `processes` train together, each on its share of every batch. It is no deviation.
+    `processes` train together, each on its share of every batch. It is no deviation. `identity` is
+    known once reviews and base are there: from then on their names say what they are.
     """
 
     name: str
@@ -285,6 +294,7 @@ class Recipe(Section):
     processes: int
     verdict: VerdictRules
     deviations: list[Deviation]
+    identity: Identity | None = None
 
 
 def optional(model: type[Section], **more: Any) -> type[Section]:

@@ -1,0 +1,111 @@
+"""What reviews and bases are, by their bytes: a name in sources.yaml can be given to anything.
+
+A card names its reviews and its base. What those names stand for is written down here, apart from
+sources.yaml: the rows and the files as they were published. `download` compares what it put into
+data/ with that, and what does not agree is renamed, so that no later stage takes it for the card's.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from cardproof.recipe.schema import Deviation, Identity, Recipe
+
+CHANGED = "-changed"  # after a name whose bytes are not those that it stands for
+
+
+class Published(NamedTuple):
+    """A repository as published: its name there, and the identity of what is used of it."""
+
+    repository: str
+    identity: str
+
+
+REVIEWS = {
+    "sample": Published(
+        "cardproof/sample-reviews",
+        "dfea170b34c0d918160db55a8daf8547a3252427e091ae81b8a8f1be9e9e756a",
+    ),
+    "imdb": Published(
+        "stanfordnlp/imdb",
+        "3a9d271baf18793f67b7d5bb6867b841d7ef43e8c6aaf9d88f5139867dfe24ba",
+    ),
+}
+BASES = {
+    "sample": Published(
+        "cardproof/sample-distilbert",
+        "b095d9b9917ace6ad668c6b39d98e39996782aadd1d2fb1f4a851ed5336ea4b4",
+    ),
+    "distilbert": Published(
+        "distilbert/distilbert-base-uncased",
+        "d4f50d224c1e0c6c835058ee3e46d62d375fec07d241cf2a3e078776817da387",
+    ),
+    "distilbert-sst2": Published(
+        "distilbert/distilbert-base-uncased-finetuned-sst-2-english",
+        "b0b99d47dad77a7261dc655e3294c519f7b8b2766271130d7c8fbceea21bf784",
+    ),
+    "minilm": Published(
+        "sentence-transformers/all-MiniLM-L6-v2",
+        "9425202fa5f82dd3338713b8bfac3c58b2e9bd3c0379cb75b9b8b5c6e17b1b7f",
+    ),
+}
+
+
+def identity_of(parts: Mapping[str, str]) -> str:
+    """The sha256 over names and their checksums, in the order of the names.
+
+    Args:
+        parts: of reviews, the checksum over the rows of train and of test; of a base, the sha256 of
+            each file by its name.
+    """
+    lines = (f"{name} {checksum}\n" for name, checksum in sorted(parts.items()))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def identified(recipe: Recipe, used: Identity) -> Recipe:
+    """The recipe with reviews and base named by what they are.
+
+    Bytes that are as published bear the name of that, wherever they came from. Others lose a name
+    and a repository that stand for published ones, and that is a deviation. Names that stand for
+    nothing published are left as they are.
+
+    Args:
+        recipe: as resolved, by names.
+        used: the identity of what lies in data/reviews and data/base.
+    """
+    reviews_name = _name(recipe.reviews_name, used.reviews, REVIEWS)
+    base_name = _name(recipe.base_name, used.base, BASES)
+    changes: dict[str, object] = {"identity": used}
+    if _is_borrowed(recipe.reviews.repository, reviews_name, used.reviews, REVIEWS):
+        unnamed = {"repository": reviews_name, "revision": None}
+        changes |= {"reviews": recipe.reviews.model_copy(update=unnamed), "user_reviews": True}
+    if _is_borrowed(recipe.base.repository, base_name, used.base, BASES):
+        unnamed = {"repository": base_name, "revision": None}
+        changes |= {"base": recipe.base.model_copy(update=unnamed)}
+    deviations = [d for d in recipe.deviations if d.key not in ("data.reviews", "model.base")]
+    for key, card, named, ours, published in (
+        ("model.base", recipe.card.base, recipe.base_name, base_name, BASES),
+        ("data.reviews", recipe.card.reviews, recipe.reviews_name, reviews_name, REVIEWS),
+    ):
+        if ours != card:
+            lent = named in published and ours != named
+            why = f"sources.yaml gives the name {named} to other bytes" if lent else ""
+            deviations.insert(0, Deviation(key=key, card=card, ours=ours, why=why))
+    names = {"reviews_name": reviews_name, "base_name": base_name, "deviations": deviations}
+    return recipe.model_copy(update=changes | names)
+
+
+def _name(entry: str, identity: str, published: Mapping[str, Published]) -> str:
+    """What is to be called so: the published name of these bytes, or the entry's own."""
+    for name, known in published.items():
+        if known.identity == identity:
+            return name
+    return f"{entry}{CHANGED}" if entry in published else entry
+
+
+def _is_borrowed(
+    repository: str, name: str, identity: str, published: Mapping[str, Published]
+) -> bool:
+    """Whether a repository's name would be given to bytes that are not as published there."""
+    of_name = {known.repository: known.identity for known in published.values()}
+    return name.endswith(CHANGED) or of_name.get(repository, identity) != identity
