@@ -5,30 +5,23 @@ respected), the hub. What the hub sends goes into that cache, so the next card a
 other programs find it there.
 
 The client's `hf_hub_download` (huggingface_hub 2.4) deletes what came when a call fails. So a file
-is received here, by the client's `http_get` under the client's lock, into a partial file that the
+is received here (`cardproof.data.receive`), under the client's lock, into a partial file that the
 next call resumes, and is then entered in the cache by the layout that the client documents.
 
 A data folder gets copies: a hard link would let DVC, which makes its files read-only, or an edit in
 place reach into the user's cache.
 """
 
-import io
 import os
 import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from cardproof.errors import CardproofError
+from cardproof.data.receive import RANGE_NOT_SATISFIABLE, SourceError, check_announced, receive
 from cardproof.files import checksum_lines, checksummed_folder, disk_errors, sha256_of
 from cardproof.recipe.environment import MIRROR_VARIABLE
-
-RANGE_NOT_SATISFIABLE = 416
-
-
-class SourceError(CardproofError):
-    """A pinned file that cannot be had, or is not what was pinned."""
 
 
 class PinnedFile(NamedTuple):
@@ -60,8 +53,9 @@ def fetch(repository: Repository, folder: Path, *, mirrors: Sequence[Path]) -> d
     """Put the files of a repository into a folder: all, each with its pinned checksum, or none.
 
     A dead hub is given up after 23 seconds of pauses between six tries, each of at most
-    HF_HUB_ETAG_TIMEOUT (10 s); a silent download after six times HF_HUB_DOWNLOAD_TIMEOUT (10 s)
-    without a byte. A hub that asks for a pause (429 with Retry-After) is given it.
+    HF_HUB_ETAG_TIMEOUT (10 s); a download after six connections in a row that brought next to
+    nothing, each silent for HF_HUB_DOWNLOAD_TIMEOUT (10 s) at most. A hub that asks for a pause
+    (429 with Retry-After) is given it.
 
     Args:
         repository: what to fetch.
@@ -150,6 +144,7 @@ def _from_hub(
     from huggingface_hub.errors import HFValidationError
 
     cache = Path(constants.HF_HUB_CACHE)
+    said_by_hub = (httpx2.HTTPError, httpx2.InvalidURL, HFValidationError, OSError, UnicodeError)
     sources: dict[PinnedFile, str] = {}
     for index, file in enumerate(files):
         found = try_to_load_from_cache(
@@ -160,7 +155,7 @@ def _from_hub(
         try:
             with disk_errors(cache):
                 path = Path(str(found)) if known else _download(repository, file, cache)
-        except (httpx2.HTTPError, httpx2.InvalidURL, HFValidationError, OSError) as error:
+        except said_by_hub as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # of this machine: nothing the hub said
             said = f"{sources[file]}, asked for {file.path}: {_in_words(error)}"
@@ -198,7 +193,7 @@ def _download(repository: Repository, file: PinnedFile, cache: Path) -> Path:
 
     name, kind = repository.name, repository.kind
     url = hf_hub_url(name, file.path, repo_type=kind, revision=repository.revision)
-    # This request is retried on 5xx, 429 and broken connections; http_get on 429 and the last.
+    # This request is retried on 5xx, 429 and broken connections; the download on 429 and the last.
     announced = get_hf_file_metadata(
         url, timeout=constants.HF_HUB_ETAG_TIMEOUT, retry_on_errors=True
     )
@@ -231,56 +226,17 @@ def _complete(part: Path, url: str, file: PinnedFile, size: int | None) -> None:
     """Append to a partial file what it lacks, and check it; a wrong one is removed."""
     if part.exists() and sha256_of(part) == file.sha256:
         return
-    from huggingface_hub.errors import HfHubHTTPError
-    from huggingface_hub.file_download import http_get
-    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # likewise
-
-    with _BoundedFile(part, size) as stream:
-        if size is None or stream.tell() >= size:
-            stream.truncate(0)  # as long as the file and not the file: nothing to resume
-        try:
-            http_get(
-                url,
-                stream,
-                resume_size=stream.seek(0, 2),
-                # Compressed, offsets into the file and into what is sent would not be the same.
-                headers=build_hf_headers() | {"Accept-Encoding": "identity"},
-                expected_size=size,
-                displayed_filename=file.name,
-            )
-        except HfHubHTTPError as error:
-            if error.response.status_code == RANGE_NOT_SATISFIABLE:
-                stream.truncate(0)
-            raise
-        except OSError as error:
-            # Of type OSError itself and without a number: another length than announced. The
-            # checksum of what came tells more.
-            if type(error) is not OSError or error.errno is not None:
-                raise
+    size = check_announced(url, size, shutil.disk_usage(part.parent).free)
+    receive(url, part, size, file.name)
     actual, received = sha256_of(part), part.stat().st_size
     if actual != file.sha256:
         part.unlink()
-        announced = "" if size in (None, received) else f", having announced {size:,}"
         raise SourceError(
-            f"{url}: the hub sent another file than the pinned one, {received:,} bytes{announced}."
-            f"\n{checksum_lines(file.sha256, actual)}\n"
+            f"{url}: the hub sent another file than the pinned one, {received:,} bytes of {size:,} "
+            f"announced.\n{checksum_lines(file.sha256, actual)}\n"
             "It was removed; run again to download it afresh. If that does not help, compare the "
             "pinned checksum with the one that the hub shows for the file."
         )
-
-
-class _BoundedFile(io.BufferedWriter):
-    """A file to append to that takes no more bytes than announced: a hub could send without end."""
-
-    def __init__(self, path: Path, limit: int | None) -> None:
-        super().__init__(io.FileIO(path, "ab"))
-        self._limit = limit
-
-    def write(self, data: Any) -> int:
-        """As a file's write."""
-        if self._limit is not None and self.tell() + memoryview(data).nbytes > self._limit:
-            raise OSError("more bytes came than were announced")
-        return super().write(data)
 
 
 def _in_words(error: Exception) -> str:
@@ -305,6 +261,10 @@ _WORDS = {
     "TimeoutException": "no answer in time (HF_HUB_ETAG_TIMEOUT and HF_HUB_DOWNLOAD_TIMEOUT set "
     "the seconds)",
     "ConnectError": "cannot be reached ({error}); check the network and HF_ENDPOINT",
+    "UnicodeError": "not asked, the token holds what is not plain ASCII; log in again, or correct "
+    "HF_TOKEN",
+    "LocalProtocolError": "not asked, the token holds what no header may; log in again, or correct "
+    "HF_TOKEN",  # the error itself shows it
     "TooManyRedirects": "redirects without end ({error}); check HF_ENDPOINT",
     "TransportError": "the connection broke ({error}); what came is kept, run again to resume",
 }

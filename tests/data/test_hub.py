@@ -1,9 +1,11 @@
 """Getting pinned files, with the hub's real client against a hub on loopback."""
 
 import errno
+import gzip
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,13 +16,14 @@ from subprocess import PIPE
 
 import pytest
 
-from cardproof.data.hub import PinnedFile, Repository, SourceError, fetch
+from cardproof.data.hub import PinnedFile, Repository, fetch
+from cardproof.data.receive import SourceError
 from cardproof.files import FilesError
 from tests.conftest import assert_untouched
 from tests.data.loopback import HANG, REVISION, Handler, Hub, Seen, lead_client_to, sha
 
 MIB = 1 << 20
-# Longer than the 10 MiB blocks in which the client writes: a break inside one loses that block.
+# Longer than the 10 MiB blocks in which the client's own downloads lose what came.
 LONG = random.Random(1).randbytes(13 * MIB)
 TRAIN = b"train reviews" * 100
 TEST = b"test reviews" * 100
@@ -102,7 +105,7 @@ def test_cut_once_resumes_within_the_call(hub: Hub, folder: Path) -> None:
     hub.files = {at_hub("train"): LONG}
     hub.cuts = iter([11 * MIB])
     fetch(repository(train=LONG), folder, mirrors=[])
-    assert hub.gets(at_hub("train")) == [None, 10 * MIB]
+    assert hub.gets(at_hub("train")) == [None, 11 * MIB]
     assert (folder / "train.parquet").read_bytes() == LONG
 
 
@@ -116,16 +119,16 @@ def test_cut_always_resumes_in_the_next_call(
     with pytest.raises(SourceError, match=r"connection broke .*run again to resume"):
         fetch(repository(train=LONG), folder, mirrors=[])
     assert_untouched(folder)
-    assert hub.gets(at_hub("train")) == [None] + 5 * [10 * MIB]  # it gives up
+    assert hub.gets(at_hub("train")) == [None] + 6 * [11 * MIB]  # it gives up
     assert sum(pauses) < 10
     (part,) = scan_cache_dir(tmp_path / "hf/hub").incomplete_files  # `hf cache prune` finds it
-    assert (part.file_path.name, part.size_on_disk) == (f"{sha(LONG)}.incomplete", 10 * MIB)
+    assert (part.file_path.name, part.size_on_disk) == (f"{sha(LONG)}.incomplete", 11 * MIB)
     hub.cuts = iter(())
     hub.seen.clear()
     hub.sent.clear()
     fetch(repository(train=LONG), folder, mirrors=[])
-    assert hub.gets(at_hub("train")) == [10 * MIB]
-    assert hub.sent[at_hub("train")] == len(LONG) - 10 * MIB  # only the rest
+    assert hub.gets(at_hub("train")) == [11 * MIB]
+    assert hub.sent[at_hub("train")] == len(LONG) - 11 * MIB  # only the rest
     assert (folder / "train.parquet").read_bytes() == LONG
     assert not list((tmp_path / "hf").rglob("*.incomplete"))
 
@@ -244,7 +247,6 @@ def test_a_length_announced_too_long_does_not_matter_if_the_checksum_is_right(
     [
         (len(TRAIN) - 50, TRAIN),
         (len(TRAIN), TRAIN[:-50]),
-        (len(TRAIN), TRAIN + b"more"),
         (len(TRAIN), b""),
     ],
 )
@@ -252,7 +254,7 @@ def test_another_length_than_announced_is_refused_and_fetched_afresh(
     hub: Hub, folder: Path, announced: int, body: bytes
 ) -> None:
     hub.files, hub.answer = {at_hub("train"): TRAIN}, announcing(announced, body=body)
-    with pytest.raises(SourceError, match=rf"another file .*having announced {announced:,}\."):
+    with pytest.raises(SourceError, match=rf"another file .* of {announced:,} announced\."):
         fetch(repository(train=TRAIN), folder, mirrors=[])
     assert_untouched(folder)
     hub.answer = None
@@ -260,6 +262,112 @@ def test_another_length_than_announced_is_refused_and_fetched_afresh(
     fetch(repository(train=TRAIN), folder, mirrors=[])
     assert hub.gets(at_hub("train")) == [None]
     assert (folder / "train.parquet").read_bytes() == TRAIN
+
+
+def test_no_more_is_taken_than_was_announced(hub: Hub, folder: Path) -> None:
+    hub.files = {at_hub("train"): TRAIN}
+    hub.answer = announcing(len(TRAIN), body=TRAIN + b"more")
+    fetch(repository(train=TRAIN), folder, mirrors=[])
+    assert (folder / "train.parquet").read_bytes() == TRAIN
+
+
+@pytest.mark.parametrize("each", [MIB // 8, MIB, 8 * MIB])
+def test_every_byte_counts_where_each_connection_is_cut(hub: Hub, folder: Path, each: int) -> None:
+    hub.files = {at_hub("train"): LONG}
+    hub.cuts = chain(range(each, len(LONG), each), repeat(len(LONG)))
+    fetch(repository(train=LONG), folder, mirrors=[])
+    assert hub.gets(at_hub("train")) == [None, *range(each, len(LONG), each)]
+    assert hub.sent[at_hub("train")] == len(LONG)
+    assert (folder / "train.parquet").read_bytes() == LONG
+
+
+def test_a_hub_that_trickles_is_given_up_and_resumed_by_the_next_call(
+    hub: Hub, folder: Path
+) -> None:
+    hub.files = {at_hub("train"): TRAIN}
+    hub.cuts = iter(range(100, len(TRAIN), 100))
+    with pytest.raises(SourceError, match=r"connection broke .*run again to resume"):
+        fetch(repository(train=TRAIN), folder, mirrors=[])
+    assert hub.gets(at_hub("train")) == [None, 100, 200, 300, 400, 500]
+    hub.cuts = iter(())
+    fetch(repository(train=TRAIN), folder, mirrors=[])
+    assert hub.sent[at_hub("train")] == len(TRAIN)
+    assert (folder / "train.parquet").read_bytes() == TRAIN
+
+
+@pytest.mark.parametrize(
+    ("length", "words"),
+    [
+        (1 << 60, "1,152,921,504,606,846,976 bytes are announced, and a hub sends at most"),
+        (-1, r"\(bad Content-Length\)"),
+        (None, "no length is announced, as no hub does; check HF_ENDPOINT"),
+        ("many", r"\(bad Content-Length\)"),
+        (49_000_000_000, "49,000,000,000 bytes are announced, and 1,000,000 are free; make room"),
+    ],
+)
+def test_a_length_that_is_none_is_named(
+    hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch, length: object, words: str
+) -> None:
+    def announce(handler: Handler, seen: Seen) -> bool:
+        if seen.method == "HEAD":
+            handler.send_response(200)
+            for name, value in {"ETag": '"x"', "X-Repo-Commit": REVISION}.items():
+                handler.send_header(name, value)
+            if length is not None:
+                handler.send_header("Content-Length", str(length))
+            handler.end_headers()
+            handler.close_connection = True
+        return seen.method == "HEAD"
+
+    room = shutil.disk_usage(folder)._replace(free=1_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: room)
+    hub.files, hub.answer = {at_hub("train"): TRAIN}, announce
+    with pytest.raises(SourceError, match=words):
+        fetch(repository(train=TRAIN), folder, mirrors=[])
+    assert hub.gets(at_hub("train")) == []
+    assert_untouched(folder)
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        ({"Content-Encoding": "gzip"}, "sent in compressed form \\('gzip'\\) though that was not"),
+        ({"Content-Range": "bytes 0-9/10"}, "asked for the bytes from 11,534,336 on, .*'bytes 0-9"),
+    ],
+)
+def test_a_body_that_cannot_be_resumed_is_named(
+    hub: Hub, folder: Path, head: dict[str, str], words: str
+) -> None:
+    def other(handler: Handler, seen: Seen) -> bool:
+        if seen.method == "GET":
+            handler.send(206, head, gzip.compress(LONG[:1000]))
+        return seen.method == "GET"
+
+    cut_off_once(hub, folder)
+    hub.answer = other
+    with pytest.raises(SourceError, match=words):
+        fetch(repository(train=LONG), folder, mirrors=[])
+    assert_untouched(folder)
+    hub.answer = None
+    hub.sent.clear()
+    fetch(repository(train=LONG), folder, mirrors=[])
+    assert hub.sent[at_hub("train")] == len(LONG) - 11 * MIB  # what had come was kept
+
+
+@pytest.mark.parametrize("token", ["hf_secr\u00e9t", "hf_secr\0t"])
+def test_a_token_that_no_header_may_hold_is_not_shown(
+    hub: Hub, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    from huggingface_hub import constants
+
+    hub.files = {at_hub("train"): TRAIN}
+    (tmp_path / "token").write_text(token, encoding="utf-8")
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    with pytest.raises(SourceError, match="not asked, the token holds what") as caught:
+        fetch(repository(train=TRAIN), folder, mirrors=[])
+    assert "secr" not in str(caught.value)
+    assert_untouched(folder)
 
 
 def test_a_hub_that_sends_without_end_is_stopped(hub: Hub, folder: Path) -> None:
@@ -287,7 +395,7 @@ def test_a_hub_that_sends_without_end_is_stopped(hub: Hub, folder: Path) -> None
 
 
 def cut_off_once(hub: Hub, folder: Path) -> None:
-    """Leave a part of 10 MiB of LONG behind."""
+    """Leave a part of 11 MiB of LONG behind."""
     hub.files, hub.cuts = {at_hub("train"): LONG}, repeat(11 * MIB)
     with pytest.raises(SourceError):
         fetch(repository(train=LONG), folder, mirrors=[])
@@ -304,7 +412,7 @@ def test_a_hub_that_does_not_resume_but_sends_all_again(hub: Hub, folder: Path) 
     cut_off_once(hub, folder)
     hub.answer = whole
     fetch(repository(train=LONG), folder, mirrors=[])
-    assert hub.gets(at_hub("train")) == [10 * MIB]
+    assert hub.gets(at_hub("train")) == [11 * MIB]
     assert (folder / "train.parquet").read_bytes() == LONG
 
 
@@ -322,7 +430,7 @@ def test_a_hub_that_has_nothing_to_resume_from_is_asked_afresh_next_time(
         fetch(repository(train=LONG), folder, mirrors=[])
     assert_untouched(folder)
     fetch(repository(train=LONG), folder, mirrors=[])
-    assert hub.gets(at_hub("train")) == [10 * MIB, None]
+    assert hub.gets(at_hub("train")) == [11 * MIB, None]
     assert (folder / "train.parquet").read_bytes() == LONG
 
 
@@ -505,7 +613,7 @@ def test_full_disk_is_not_said_to_be_the_hub(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     hub.files = {at_hub("train"): TRAIN}
-    monkeypatch.setattr("huggingface_hub.file_download.http_get", full)
+    monkeypatch.setattr("cardproof.data.hub.receive", full)
     with pytest.raises(FilesError, match=r"/hf/hub: No space left on device") as caught:
         fetch(repository(train=TRAIN), folder, mirrors=[])
     assert hub.url not in str(caught.value)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from cardproof.data.hub import SourceError
 from cardproof.data.imdb_archive import FILE, ArchiveError
 from cardproof.data.provide import provide_base, provide_reviews, provide_user_reviews
+from cardproof.data.receive import SourceError
 from cardproof.recipe.environment import MIRROR_VARIABLE
 from cardproof.recipe.faults import RecipeError
 from cardproof.recipe.schema import Base, File, Reviews

@@ -5,18 +5,22 @@
 prints them. The files are made up and small.
 """
 
+import io
 import os
 import random
 import subprocess
 import sys
 from collections.abc import Callable
-from itertools import repeat
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
 
+from cardproof.data.hub import PinnedFile, Repository, fetch
 from tests.data.loopback import REVISION, Hub, sha
 
 CARDS = ("grojeda", "deepaxion", "template", "llm_project", "hansaht")  # on imdb and two bases
@@ -35,12 +39,23 @@ def show(hub: Hub, title: str) -> None:
     print("", title, f"{'file':<72}{'bytes':>12}{'sent':>12}{'GETs':>6}", *rows, total, sep="\n")
 
 
+def as_reviews(data: bytes) -> bytes:
+    """A parquet file of two reviews that takes about as many bytes."""
+    half = len(data) // 4
+    texts = [data[:half].hex(), data[half : 2 * half].hex()]
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"text": texts, "label": [0, 1]}), sink, compression="none")
+    return sink.getvalue()
+
+
 def fill(hub: Hub, sources: Any) -> None:
     """Have the hub serve made-up files for imdb and the cards' bases, and pin them."""
 
     def serve(prefix: str, entry: Any, path: str, name: str) -> str:
         entry["revision"] = REVISION
         data = random.Random(path).randbytes(SIZES.get(name, 1_000))
+        if path.endswith(".parquet"):
+            data = as_reviews(data)
         hub.files[f"{prefix}/{entry['repository']}/resolve/{REVISION}/{path}"] = data
         return sha(data)
 
@@ -119,7 +134,6 @@ def test_a_resumed_download_asks_for_the_rest_alone(queue: Path, hub: Hub, tmp_p
     env = environment(hub, tmp_path / "home")
     yaml = YAML()
     sources = yaml.load(queue / "sources.yaml")
-    # Longer than the 10 MiB blocks in which the client writes.
     hub.files[big] = random.Random(1).randbytes(25 * MIB)
     sources["bases"]["distilbert"]["files"]["model.safetensors"] = sha(hub.files[big])
     yaml.dump(sources, queue / "sources.yaml")
@@ -138,5 +152,20 @@ def test_a_resumed_download_asks_for_the_rest_alone(queue: Path, hub: Hub, tmp_p
     done = subprocess.run(command, cwd=queue, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     show(hub, "the next run, over a line that holds")
-    assert hub.gets(big) == [20 * MIB]
-    assert hub.sent[big] == 5 * MIB
+    assert hub.gets(big) == [21 * MIB]
+    assert hub.sent[big] == 4 * MIB
+
+
+@pytest.mark.parametrize("each", [MIB, 8 * MIB, 64 * MIB])
+def test_a_hub_that_cuts_every_connection_serves_each_byte_once(
+    hub: Hub, tmp_path: Path, each: int
+) -> None:
+    path, data = f"/some/base/resolve/{REVISION}/model.safetensors", bytes(72 * MIB)
+    hub.files = {path: data}
+    hub.cuts = chain(range(each, len(data), each), repeat(len(data)))
+    pin = PinnedFile("model.safetensors", sha(data), "model.safetensors")
+    fetch(Repository("model", "some/base", REVISION, (pin,)), tmp_path / "base", mirrors=[])
+    show(hub, f"a model over a line that is cut every {each // MIB} MiB")
+    assert (tmp_path / "base/model.safetensors").stat().st_size == len(data)
+    assert hub.sent[path] == len(data)
+    assert len(hub.gets(path)) == -(-len(data) // each)
