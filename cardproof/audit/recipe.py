@@ -36,6 +36,10 @@ _COMPILED = {
     name: tuple(re.compile(pattern, re.I) for pattern in patterns)
     for name, patterns in _PATTERNS.items()
 }
+# Words without which none of the patterns fits: looked for first, as that is far quicker.
+_NEEDLES = {"batch": "batch", "devices": "num_devices", "accumulation": "accumulation",
+            "total_batch": "total_train", "epochs": "epoch", "max_steps": "_steps",
+            "steps": " steps", "seed": "seed"}  # fmt: skip
 _NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 _WORDS = {word: float(count) for count, word in enumerate(_NUMBERS, 1)}
 
@@ -49,6 +53,7 @@ _NOT_THE_RUN = re.compile(
 )
 
 _ROWS = r"(?:examples?|samples?|reviews?|rows|sentences|texts|instances)\b"
+_ROWS_NAMED = re.compile(rf"[\dk] (?:[a-z-]{{1,12}} ){{0,2}}{_ROWS}", re.I)
 _COUNT = r"(?<![\w.,])(\d[\d,]{0,11}+(?:\.\d{1,3}+)?+k?)"
 _TEST_ROWS = tuple(
     re.compile(pattern, re.I)
@@ -75,7 +80,11 @@ _CLASSES = re.compile(r"\b(\d[\d,]{0,9}+) positives?\b.{0,20}?\b(\d[\d,]{0,9}+) 
 
 def read_hyperparameters(text: str, line_of: Callable[[int], int]) -> Hyperparameters:
     """The recipe, from the Trainer's list or from prose."""
-    found = {name: _first_number(text, patterns) for name, patterns in _COMPILED.items()}
+    lower = text.lower()
+    found = {
+        name: _first_number(text, patterns) if _NEEDLES.get(name, "") in lower else None
+        for name, patterns in _COMPILED.items()
+    }
 
     def count(name: str) -> int | None:
         value = found[name]
@@ -147,4 +156,6 @@ def read_train_rows(
 
 
 def _matches(text: str, patterns: tuple[re.Pattern[str], ...]) -> Iterator[re.Match[str]]:
+    if not _ROWS_NAMED.search(text):
+        return iter(())
     return (match for pattern in patterns for match in pattern.finditer(text))

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from cardproof.audit.facts import CardFacts, Claim, Printed
-from cardproof.audit.vocabulary import METRICS
+from cardproof.audit.numbers import read_number
+from cardproof.audit.vocabulary import METRICS, kind_of
 
 _TOGETHER = 2  # lines between two figures of one list in prose
 
@@ -64,3 +65,16 @@ def _once(claims: list[Claim]) -> dict[str, Printed]:
     for claim in claims:
         values[claim.metric].add(claim.printed.text)
     return {c.metric: c.printed for c in claims if len(values[c.metric]) == 1}
+
+
+def mixed_columns(facts: CardFacts) -> bool:
+    """Whether a column of shares has losses in some rows: the columns were swapped there."""
+    rows = (*facts.training_rows, *facts.further_rows)
+    columns = {key for row in rows for key in row.scores if kind_of(key) == "share"}
+    return any(_mixed([row.scores[key] for row in rows if key in row.scores]) for key in columns)
+
+
+def _mixed(column: list[Printed]) -> bool:
+    plain = [read_number(one.text) for one in column if "%" not in one.text]
+    values = [one.figure.value for one in plain if one]
+    return any(1 < value < 10 for value in values) and any(0.1 < value < 1 for value in values)

@@ -1,0 +1,1 @@
+"""How right the audit is about real model cards, and what those cards look like."""
