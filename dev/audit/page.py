@@ -68,10 +68,10 @@ On fifty cards, drawn with seed 14 of {cards_with_two_scores:,} with two or more
 {fifty}
 
 Of the fifty, the peers alone find fault with {found_by_peers_only}, and the audit alone with
-{found_by_cardproof_only}. What GRIM finds are accuracies that are no whole count of a known split; a
-part of the split may have been scored, so the audit is silent. What the audit lacks of mlscorecheck
-are scores aggregated over folds and data sets, and regression; cards hardly give what those need.
-So it is no dependency.
+{found_by_cardproof_only}. What GRIM finds are accuracies that are no whole count of a known split;
+a part of the split may have been scored, so the audit is silent. What the audit lacks of
+mlscorecheck are scores aggregated over folds and data sets, and regression; cards hardly give what
+those need. So it is no dependency.
 """
 
 
