@@ -1,5 +1,8 @@
 """Atomic writes: files appear complete or not at all, for they are renamed into their place.
 
+What is renamed is on the disk first, and its new name after that: a power cut leaves the old or the
+new.
+
 What one stage writes for another comes with checksums, which the other verifies: DVC itself trusts
 a file whose time and size it knows, and the objects of its own cache.
 """
@@ -72,7 +75,9 @@ def write_text_atomic(path: Path, text: str) -> None:
     with scratch_folder(path) as folder:
         new = folder / path.name
         new.write_text(text, encoding="utf-8", newline="\n")
+        _sync(new)
         new.replace(path)
+        _sync(path.parent)
 
 
 def write_json(path: Path, values: Mapping[str, Scalar]) -> None:
@@ -106,10 +111,13 @@ def replace_folder(new: Path, final: Path) -> None:
     if in_the_way:
         raise FilesError(f"{final}: a file is where a folder must go; move it away and run again")
     old = _hidden_name(final, "old")
+    for path in (*new.rglob("*"), new):
+        _sync(path)
     try:
         with suppress(FileNotFoundError):  # there is none, or another process has moved it
             final.rename(old)
         new.rename(final)
+        _sync(final.parent)
     except BaseException as error:
         if getattr(error, "errno", None) in (errno.ENOTEMPTY, errno.EEXIST):
             replace_folder(new, final)  # another process has put its own there meanwhile
@@ -231,6 +239,23 @@ def _disk_fault(error: BaseException, path: Path) -> int | None:
         cause = cause.__cause__ or cause.__context__
     there = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
     return errno.ENOSPC if shutil.disk_usage(there).free <= _NO_ROOM else None
+
+
+def _sync(path: Path) -> None:
+    """Have the system write a file or a folder's names to the disk, and wait for it.
+
+    File systems that cannot sync a folder say so by EINVAL; what is no file or folder is left.
+    """
+    if path.is_symlink() or not (path.is_file() or path.is_dir()):
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def _hidden_name(path: Path, kind: str) -> Path:

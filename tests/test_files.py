@@ -1,6 +1,7 @@
 """Files and folders that appear whole or not at all."""
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -64,6 +65,37 @@ def test_atomic_text_replaces_a_link_and_not_what_it_leads_to(tmp_path: Path) ->
     write_text_atomic(link, "new")
     assert (link.read_text(), cached.read_text()) == ("new", "kept")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cached", "link"]
+
+
+def test_what_is_renamed_is_on_the_disk_before_and_its_name_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No power is cut here: what is checked is what the system is asked for, in which order."""
+    asked: list[int | str] = []
+    sync, rename = os.fsync, Path.rename
+
+    def note_sync(descriptor: int) -> None:
+        asked.append(os.fstat(descriptor).st_ino)
+        sync(descriptor)
+
+    def note_rename(path: Path, target: Path) -> Path:
+        asked.append("rename")
+        return rename(path, target)
+
+    for name in ("rename", "replace"):
+        monkeypatch.setattr(Path, name, note_rename)
+    monkeypatch.setattr(os, "fsync", note_sync)
+    with working_folder(tmp_path / "data") as work:
+        (work / "in").mkdir()
+        (work / "in/a").write_text("a")
+        inside = {path.stat().st_ino for path in (work, work / "in", work / "in/a")}
+    first = asked.index("rename")
+    assert set(asked[:first]) == inside
+    assert asked[first:][-1] == tmp_path.stat().st_ino
+    asked.clear()
+    write_text_atomic(tmp_path / "data/b", "b")
+    file, folder = (tmp_path / "data/b").stat().st_ino, (tmp_path / "data").stat().st_ino
+    assert asked == [file, "rename", folder]
 
 
 def test_json_is_flat_finite_and_in_order(tmp_path: Path) -> None:

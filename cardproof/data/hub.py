@@ -19,7 +19,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from cardproof.data.receive import RANGE_NOT_SATISFIABLE, SourceError, check_announced, receive
+from cardproof.data.receive import (
+    RANGE_NOT_SATISFIABLE,
+    SourceError,
+    check_announced,
+    client_with_bounded_pauses,
+    receive,
+)
 from cardproof.files import checksum_lines, checksummed_folder, disk_errors, sha256_of
 from cardproof.recipe.environment import MIRROR_VARIABLE
 
@@ -55,7 +61,7 @@ def fetch(repository: Repository, folder: Path, *, mirrors: Sequence[Path]) -> d
     A dead hub is given up after 23 seconds of pauses between six tries, each of at most
     HF_HUB_ETAG_TIMEOUT (10 s); a download after six connections in a row that brought next to
     nothing, each silent for HF_HUB_DOWNLOAD_TIMEOUT (10 s) at most. A hub that asks for a pause
-    (429 with Retry-After) is given it.
+    (by Retry-After or RateLimit) is given it, up to `LONGEST_PAUSE`.
 
     Args:
         repository: what to fetch.
@@ -140,9 +146,10 @@ def _from_hub(
         said = "the hub was not asked: this repository is not on the hub (it has no revision)"
         raise _no_source(repository, files, mirrors, said)
     import httpx2  # the HTTP client of huggingface_hub 2
-    from huggingface_hub import constants, try_to_load_from_cache
+    from huggingface_hub import constants, set_client_factory, try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
+    set_client_factory(client_with_bounded_pauses)
     cache = Path(constants.HF_HUB_CACHE)
     said_by_hub = (httpx2.HTTPError, httpx2.InvalidURL, HFValidationError, OSError, UnicodeError)
     sources: dict[PinnedFile, str] = {}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 IDLE_TRIES = 6  # connections in a row that bring next to nothing, before the hub is given up
 NEXT_TO_NOTHING = 1 << 16  # bytes: by less than that a model would take thousands of connections
+LONGEST_PAUSE = 120  # seconds: a hub that asks for a longer one is given up
 RANGE_NOT_SATISFIABLE = 416
 
 
@@ -48,6 +49,32 @@ def check_announced(url: str, size: int | None, room: int) -> int:
     if size > room:
         raise SourceError(f"{url}: {size:,} bytes are announced, and {room:,} are free; make room")
     return size
+
+
+def client_with_bounded_pauses() -> "httpx2.Client":
+    """The hub's client, but for pauses: that would sleep for as long as a hub asks it to."""
+    from huggingface_hub.utils._http import default_client_factory
+
+    client = default_client_factory()
+    client.event_hooks["response"].append(_refuse_long_pause)
+    return client
+
+
+def _refuse_long_pause(response: "httpx2.Response") -> None:
+    """Raise an error that is not retried if a refusal asks for more than `LONGEST_PAUSE`."""
+    import httpx2
+    from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]  # public, unmarked
+
+    limit = parse_ratelimit_headers(response.headers)
+    asked = response.headers.get("Retry-After", "").strip()
+    pause = max(int(asked) if asked.isdecimal() else 0, limit.reset_in_seconds if limit else 0)
+    if response.is_error and pause > LONGEST_PAUSE:
+        raise httpx2.HTTPStatusError(
+            f"HTTP {response.status_code}, which asks for a pause of {pause:,} s; at most "
+            f"{LONGEST_PAUSE} s are waited, try again later",
+            request=response.request,
+            response=response,
+        )
 
 
 def receive(url: str, part: Path, size: int, name: str) -> None:

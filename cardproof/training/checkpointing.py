@@ -40,9 +40,7 @@ FIRST_SAVE = 5.0  # seconds after the start; a shorter run is as soon done again
 SAVE_SHARE = 0.02  # of the time at most is spent on saving
 KEPT_RUNS = 8  # unfinished runs whose checkpoints are kept
 EXTRA, LOCK = "cardproof.json", "lock"
-FINISHED = (
-    "finished"  # in the folder of a run that came to its end: the workspace that has its model
-)
+FINISHED = "finished"  # in the folder of a run that came to its end: the workspace of its model
 
 
 def checkpoint_root() -> Path:
@@ -145,12 +143,18 @@ def _prune(root: Path) -> None:
 
 
 def _is_done(folder: Path) -> bool:
-    """Whether a run is finished and its workspace is training again, or removed."""
+    """Whether a run is finished and DVC has saved its model, or has removed its workspace.
+
+    DVC writes dvc.lock once it has saved what a stage wrote: after the run's own mark.
+    """
     mark = folder / FINISHED
     if not mark.is_file():
         return False
     workspace = Path(mark.read_text(encoding="utf-8")).absolute()
-    return workspace == Path.cwd() or not workspace.exists()
+    if not workspace.exists():
+        return True
+    lock = workspace / "dvc.lock"
+    return lock.is_file() and lock.stat().st_mtime_ns > mark.stat().st_mtime_ns
 
 
 def common_checkpoint(folder: Path, saves: bool, newest: int = sys.maxsize) -> Path | None:

@@ -131,10 +131,14 @@ def damage_records(bench: Bench) -> Iterator[Outcome]:
     ):
         (folder / name).write_text(text)
         code, said = run(folder, "dvc", "repro", "-f", "-s", "split")
-        lost = "nothing: DVC removes it"
+        by = "DVC"
         if code:
             run(folder, *copies.VERIFY, "--remove")
-            lost = "nothing, once `cardproof verify --remove` has removed it"
-        wrong, _ = bench.repeat(folder)
+            by = "`cardproof verify --remove`"
+        left = (folder / name).is_file() and (folder / name).read_text() == text
+        wrong, more = bench.repeat(folder)
+        wrong = wrong or f"{by} left the record as it was" * left
+        again = ", ".join(re.findall(r"Running stage '(\w+)'", more))
+        lost = f"the record, removed by {by}; {f'{again}, run again' if again else 'no stage'}"
         message = (last_error(said) or " ".join(said.split())[:200]) if code else ""
         yield Outcome(fault, name, not wrong, wrong or lost, message)

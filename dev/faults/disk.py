@@ -1,6 +1,7 @@
 """A disk that is full, or that cannot be written: a tmpfs with a copy of the repository on it."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -37,36 +38,48 @@ def fill_in_stages(bench: Bench, stages: Sequence[str] = copies.STAGES) -> Itera
 
 def _fill_in(bench: Bench, folder: Path, stage: str) -> Iterator[Outcome]:
     mine = copies.file_bytes(folder, copies.outputs_of(stage))
-    others = copies.file_bytes(
-        folder, [p for s in copies.STAGES if s != stage for p in copies.outputs_of(s)]
-    )
+    others = [p for s in copies.STAGES if s != stage for p in copies.outputs_of(s)]
     # What DVC does before a stage, too: its outputs are gone, and what was before it is there.
     run(folder, "rm", "-r", "-f", *copies.outputs_of(stage), ".dvc/tmp/cardproof")
-    filler = folder / "filler"
-    for fault, cause in CAUSES.items():
-        if fault == "disk full":
-            _fill(filler, left=sum(map(len, mine.values())) // 2)
-        else:
-            _mount(folder, "remount,ro")
-        code, text = run_stage(folder, stage, PYTHONPYCACHEPREFIX=str(bench.scratch / "bytecode"))
-        if fault == "disk full":
-            filler.unlink()
-        else:
-            _mount(folder, "remount,rw")
-        message = last_error(text)
-        troubles = {
-            "it ended well": code == 0,
-            "a traceback": "Traceback" in text,
-            "the cause is not named": cause not in message,
-            "no path is named": "/" not in message,
-            "another stage's outputs changed": copies.file_bytes(folder, list(others)) != others,
-            "something half-written was left": bool(list(folder.glob("**/.*.new"))),
-        }
-        wrong = "; ".join(trouble for trouble, true in troubles.items() if true)
-        yield Outcome(fault, stage, not wrong, wrong or "nothing", message)
+    found = [_fault(bench, folder, stage, fault, others) for fault in CAUSES]
     code, text = run_stage(folder, stage)
-    if code or copies.file_bytes(folder, copies.outputs_of(stage)) != mine:
-        yield Outcome("room again", stage, False, f"other bytes: {last_error(text)}")
+    same = not code and copies.file_bytes(folder, copies.outputs_of(stage)) == mine
+    for fault, wrong, message in found:
+        lost = wrong or f"other bytes with room again: {last_error(text)}" * (not same)
+        again = f"{stage}, run again with room: the same bytes"
+        yield Outcome(fault, stage, not lost, lost or again, message)
+
+
+def _fault(
+    bench: Bench, folder: Path, stage: str, fault: str, others: list[str]
+) -> tuple[str, str, str]:
+    """The fault, what was wrong with how a stage met it (or nothing), and what the stage said."""
+    before = copies.file_bytes(folder, others)
+    filler = folder / "filler"
+    if fault == "disk full":
+        _fill(filler, left=_bytes_of_a_half(bench, stage))
+    else:
+        _mount(folder, "remount,ro")
+    code, text = run_stage(folder, stage, PYTHONPYCACHEPREFIX=str(bench.scratch / "bytecode"))
+    if fault == "disk full":
+        filler.unlink()
+    else:
+        _mount(folder, "remount,rw")
+    message = last_error(text)
+    troubles = {
+        "it ended well": code == 0,
+        "a traceback": "Traceback" in text,
+        "the cause is not named": CAUSES[fault] not in message,
+        "no path is named": "/" not in message,
+        "another stage's outputs changed": copies.file_bytes(folder, others) != before,
+        "something half-written was left": bool(list(folder.glob("**/.*.new"))),
+    }
+    return fault, "; ".join(trouble for trouble, true in troubles.items() if true), message
+
+
+def _bytes_of_a_half(bench: Bench, stage: str) -> int:
+    """Half of what a stage writes."""
+    return sum(map(len, copies.file_bytes(bench.done, copies.outputs_of(stage)).values())) // 2
 
 
 def fill_under_dvc(bench: Bench) -> Iterator[Outcome]:
@@ -81,7 +94,8 @@ def fill_under_dvc(bench: Bench) -> Iterator[Outcome]:
             where = text.rpartition("Running stage '")[2].partition("'")[0] or "DVC itself"
             before = copies.output_checksums(folder)
             _mount(folder, f"remount,size={need * 4}")
-            wrong, _ = bench.repeat(folder)
+            wrong, more = bench.repeat(folder)
+            again = ", ".join(re.findall(r"Running stage '(\w+)'", more))
             changed = [p for p, s in before.items() if bench.checksums.get(p) != s]
         troubles = {
             "it ended well": code == 0,
@@ -91,7 +105,7 @@ def fill_under_dvc(bench: Bench) -> Iterator[Outcome]:
         }
         lost = "; ".join(trouble for trouble, true in troubles.items() if true)
         yield Outcome("disk full under `dvc repro`", where, not lost,
-                      lost or f"the stage {where}, run again", last_error(text))  # fmt: skip
+                      lost or f"{again}, run again with room", last_error(text))  # fmt: skip
 
 
 @contextmanager

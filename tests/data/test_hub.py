@@ -186,6 +186,26 @@ def test_a_pause_that_the_hub_asks_for_is_given(
     assert (folder / "train.parquet").read_bytes() == TRAIN
 
 
+@pytest.mark.parametrize(
+    ("before", "status", "headers"),
+    [
+        (0, 429, {"Retry-After": "86400"}),
+        (1, 503, {"Retry-After": "121"}),
+        (1, 429, {"RateLimit": '"api";r=0;t=3600'}),
+    ],
+)
+def test_a_pause_too_long_is_given_up_and_its_length_said(
+    hub: Hub, folder: Path, pauses: list[float], before: int, status: int, headers: dict[str, str]
+) -> None:
+    hub.files, hub.headers = {at_hub("train"): TRAIN}, headers
+    hub.statuses = chain(repeat(200, before), repeat(status))
+    with pytest.raises(SourceError, match=rf"HTTP {status}.* pause of [\d,]+ s; at most 120 s"):
+        fetch(repository(train=TRAIN), folder, mirrors=[])
+    assert sum(pauses) < 2
+    assert len(hub.seen) == before + 1
+    assert_untouched(folder)
+
+
 @pytest.mark.parametrize("method", ["HEAD", "GET"])
 def test_redirects_without_end_are_given_up(hub: Hub, folder: Path, method: str) -> None:
     def around(handler: Handler, seen: Seen) -> bool:

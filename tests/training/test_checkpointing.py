@@ -283,25 +283,30 @@ def test_two_processes_at_the_same_run_do_not_share_checkpoints(tmp_path: Path) 
         with checkpoint_folder(tmp_path, "key") as second:
             assert second != first
         with checkpoint_folder(tmp_path, "other"):
-            assert names(tmp_path) == ["key", "other"]  # the second is finished, the first is not
+            assert names(tmp_path) == sorted(["key", second.name, "other"])
 
 
-def test_checkpoints_of_a_finished_run_go_when_its_workspace_trains_again(
+def test_checkpoints_of_a_finished_run_stay_until_dvc_has_saved_its_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By then DVC has saved its model, or the run was given up."""
     root = tmp_path / "root"
     for place in "ab":
         (tmp_path / place).mkdir()
         monkeypatch.chdir(tmp_path / place)
+        (tmp_path / place / "dvc.lock").touch()
+        os.utime(tmp_path / place / "dvc.lock", (0, 0))  # of an earlier run
         with checkpoint_folder(root, place):
             pass
-    assert names(root) == ["a", "b"]  # a queue's other worker may not have saved its model yet
-    with checkpoint_folder(root, "c"):
-        assert names(root) == ["a", "c"]
-    (tmp_path / "a").rmdir()  # as DVC does with a temporary copy
+    with checkpoint_folder(root, "c"):  # in the workspace of b, whose model DVC could not save
+        assert names(root) == ["a", "b", "c"]
+    later = (root / "a" / checkpointing.FINISHED).stat().st_mtime + 1
+    os.utime(tmp_path / "a/dvc.lock", (later, later))
     with checkpoint_folder(root, "d"):
-        assert names(root) == ["d"]
+        assert names(root) == ["b", "c", "d"]
+    monkeypatch.chdir(tmp_path)
+    shutil.rmtree(tmp_path / "b")  # as DVC does with a temporary copy
+    with checkpoint_folder(root, "e"):
+        assert names(root) == ["e"]
 
 
 def test_unfinished_runs_that_nobody_resumed_are_bounded(tmp_path: Path) -> None:
