@@ -29,10 +29,10 @@ READY_DEV := $(VENV)/.ready-dev-$(firstword $(shell cat requirements.lock requir
 WORKERS = $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro table compare bench faults test lint types check lock clean results
+.PHONY: help setup repro table compare bench faults test test-all lint types check lock clean results
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with the pinned packages and the cardproof command
 
@@ -72,8 +72,12 @@ bench: $(READY) ## measure speed, memory and growth: half an hour, the machine t
 faults: $(READY) ## kill, fill and damage the pipeline for real: half an hour
 	python -m dev.faults
 
-test: $(READY_DEV) ## run the whole test suite
-	OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+PYTEST := OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+test: $(READY_DEV) ## run the tests, but for the slowest: minutes less
+	$(PYTEST) -m "not slow"
+
+test-all: $(READY_DEV) ## run the whole test suite
+	$(PYTEST)
 
 lint: $(READY_DEV) ## check format and style
 	ruff format --check .
@@ -82,7 +86,7 @@ lint: $(READY_DEV) ## check format and style
 types: $(READY_DEV) ## check types
 	mypy
 
-check: lint types test ## lint, types and tests
+check: lint types test-all ## lint, types and all tests
 
 lock: ## resolve pyproject.toml into the two lock files (needs uv)
 	echo '$(firstword $(TORCH))' | $(COMPILE) pyproject.toml --extra run --extra s3 --constraints - \

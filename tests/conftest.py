@@ -18,6 +18,12 @@ SHARED = ROOT.parent / "shared"
 settings.register_profile("suite", derandomize=True)
 settings.load_profile("suite")
 
+# Seconds, against a command that hangs: a slow, busy machine may take minutes for any of them.
+PATIENCE = 1500.0
+
+# What these fixtures make takes many seconds: so do the tests that begin with it.
+SLOW_FIXTURES = {"alone", "bench", "hosts", "pair", "queue", "queued", "team", "tiny"}
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 # The modules that take longest begin first: at the end no worker is left alone with one of them.
@@ -26,7 +32,10 @@ LONGEST = ("cards_in_miniature", "traffic", "faults", "pipeline", "add", "distri
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the tests by module as `LONGEST` has them; the others keep their order."""
+    """Mark what is slow; sort by module as `LONGEST` has them, the others keep their order."""
+    for item in items:
+        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
     places = {f"test_{name}": place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
@@ -55,7 +64,7 @@ def run() -> Run:
     """Run a command with this interpreter's programs first, offline; no check of its exit code."""
 
     def run_command(
-        *command: str, cwd: Path, mirror: Path | None = None, timeout: float = 280
+        *command: str, cwd: Path, mirror: Path | None = None, timeout: float = PATIENCE
     ) -> subprocess.CompletedProcess[str]:
         environment = clean_environment()
         if mirror:

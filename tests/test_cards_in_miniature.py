@@ -11,14 +11,12 @@ from typing import Any
 import pytest
 from huggingface_hub import ModelCard
 
-from tests.conftest import Run
+from tests.conftest import PATIENCE, Run
 from tests.recipe.test_load import CARDS
 
 MINIATURE = ("model.base=minilm", "data.limit=120", "train.max_steps=4", "tokenize.max_length=48")
 
-
-pytestmark = pytest.mark.timeout(900)
-WAIT = 800  # seconds for the queue, which runs one card after another
+pytestmark = pytest.mark.slow
 
 
 def queue_status(folder: Path, run: Run) -> str:
@@ -37,7 +35,7 @@ def queued(make_repository: Callable[[], Path], run: Run, mirror: Path) -> Path:
     ):
         done = run(*command, cwd=folder, mirror=mirror)
         assert done.returncode == 0, done.stderr
-    deadline = time.monotonic() + WAIT
+    deadline = time.monotonic() + PATIENCE
     while "Queued" in (status := queue_status(folder, run)) or "Running" in status:
         assert time.monotonic() < deadline, status
         time.sleep(10)  # asking takes a second of a core that the runs need

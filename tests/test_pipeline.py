@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from cardproof.files import sha256_of
 from dev.faults.copies import experiment_checksums, output_checksums
-from tests.conftest import ROOT, Run
+from tests.conftest import PATIENCE, ROOT, Run
 
 STAGES = ("download", "split", "tokenize", "train", "evaluate", "report")
 # What decides nothing that a stage's outputs hold: it reads the recipe, which is an input of its
@@ -163,6 +163,7 @@ def test_a_fault_anywhere_stops_before_any_output_is_touched(
     assert "Running stage" not in run("dvc", "repro", cwd=repository).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["exp run", "exp run --temp", "exp run --queue"])
 def test_a_fault_is_refused_in_experiments_too(repository: Path, run: Run, way: str) -> None:
     params = (repository / "params.yaml").read_text()
@@ -171,7 +172,7 @@ def test_a_fault_is_refused_in_experiments_too(repository: Path, run: Run, way: 
     said = done.stderr
     if way.endswith("queue"):
         run("dvc", "queue", "start", cwd=repository)
-        deadline = time.monotonic() + 200
+        deadline = time.monotonic() + PATIENCE
         while "Failed" not in (status := run("dvc", "queue", "status", cwd=repository).stdout):
             assert time.monotonic() < deadline, status
             time.sleep(1)
@@ -191,6 +192,7 @@ def test_a_misspelt_override_is_refused(repository: Path, run: Run) -> None:
     assert "epoch" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["repro", "exp run --temp", "exp run --queue"])
 def test_a_second_run_in_another_folder_gives_the_same_bytes(
     repository: Path, make_repository: Callable[[], Path], run: Run, way: str
@@ -201,7 +203,7 @@ def test_a_second_run_in_another_folder_gives_the_same_bytes(
     assert done.returncode == 0, done.stderr[-3000:]
     if way.endswith("queue"):
         run("dvc", "queue", "start", cwd=other)
-        deadline = time.monotonic() + 200
+        deadline = time.monotonic() + PATIENCE
         while not experiment_checksums(other):
             assert time.monotonic() < deadline, run("dvc", "queue", "status", cwd=other).stdout
             time.sleep(1)
@@ -212,6 +214,7 @@ def test_a_second_run_in_another_folder_gives_the_same_bytes(
     assert found == [output_checksums(repository)]
 
 
+@pytest.mark.slow
 def test_what_if_and_what_changed(repository: Path, run: Run) -> None:
     few = ("-S", "data.limit=300")  # the question is what is shown, not what is learnt
     done = run("dvc", "exp", "run", "-S", "train.epochs=3", *few, cwd=repository)

@@ -19,7 +19,7 @@ import pytest
 from cardproof.data.hub import PinnedFile, Repository, fetch
 from cardproof.data.receive import SourceError
 from cardproof.files import FilesError
-from tests.conftest import assert_untouched
+from tests.conftest import PATIENCE, assert_untouched
 from tests.data.loopback import HANG, REVISION, Handler, Hub, Seen, lead_client_to, sha
 
 MIB = 1 << 20
@@ -718,7 +718,7 @@ fetch(Repository("dataset", "someone/reviews", "{REVISION}", (pin,)), Path("out"
         env=env | led | {"PYTHONPATH": root, "NO_PROXY": "127.0.0.1", "TQDM_POSITION": "-1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -747,7 +747,7 @@ fetch(Repository("dataset", "someone/reviews", "{REVISION}", pins), Path("out/da
         subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=env | led, stderr=PIPE)
         for _ in range(2)
     ]
-    said = [process.communicate(timeout=60)[1].decode() for process in both]
+    said = [process.communicate(timeout=PATIENCE)[1].decode() for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     made = {p.name: p.read_bytes() for p in (tmp_path / "out/data").iterdir()}
     assert made.keys() == {"train.parquet", "test.parquet", "sums.json"}

@@ -21,6 +21,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from cardproof.data.hub import PinnedFile, Repository, fetch
+from tests.conftest import PATIENCE
 from tests.data.loopback import REVISION, Hub, sha
 
 CARDS = ("grojeda", "deepaxion", "template", "llm_project", "hansaht")  # on imdb and two bases
@@ -92,7 +93,6 @@ def environment(hub: Hub, home: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
-@pytest.mark.timeout(600)  # seconds; a busy machine takes minutes for five experiments
 def test_five_queued_cards_fetch_each_file_once(queue: Path, hub: Hub, tmp_path: Path) -> None:
     env = environment(hub, tmp_path / "home")
     for command in (
@@ -100,7 +100,13 @@ def test_five_queued_cards_fetch_each_file_once(queue: Path, hub: Hub, tmp_path:
         ["dvc", "exp", "run", "--run-all"],
     ):
         done = subprocess.run(
-            command, cwd=queue, env=env, capture_output=True, text=True, timeout=500, check=False
+            command,
+            cwd=queue,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
     for card in CARDS:
@@ -120,7 +126,7 @@ def test_two_processes_at_once_fetch_each_file_once(queue: Path, hub: Hub, tmp_p
         subprocess.Popen(command, cwd=queue, env=env, stdout=subprocess.DEVNULL, stderr=-1)
         for _ in range(2)
     ]
-    said = [process.communicate(timeout=120)[1].decode() for process in both]
+    said = [process.communicate(timeout=PATIENCE)[1].decode() for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     hub.files = {path: data for path, data in hub.files.items() if "sst-2" not in path}
     show(hub, "two processes at once: grojeda")

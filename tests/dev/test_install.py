@@ -8,6 +8,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from dev.install import pip_settings, uv_settings
 from dev.repository import ROOT, clean_environment
 
@@ -51,6 +53,7 @@ def make_wheel(folder: Path) -> str:
     return f"film==1.0 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
 
 
+@pytest.mark.slow
 def test_without_uv_pip_installs_what_is_pinned_and_says_so(tmp_path: Path) -> None:
     pinned = make_wheel(tmp_path)
     (tmp_path / "pinned.lock").write_text(pinned)

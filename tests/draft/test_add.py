@@ -246,7 +246,7 @@ def run_in_miniature(folder: Path, run: Run, name: str, *sets: str, mirror: Path
     return json.loads((folder / "metrics/evaluate.json").read_text())
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_a_drafted_card_runs_on_the_sample(
     make_repository: Callable[[], Path], run: Run, tmp_path: Path
 ) -> None:
@@ -260,7 +260,7 @@ def test_a_drafted_card_runs_on_the_sample(
     assert "made-up-model" in (folder / "report/index.html").read_text()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="real cards are not part of this repository")
 def test_a_real_card_that_nobody_wrote_by_hand_runs(
     make_repository: Callable[[], Path], run: Run, tmp_path: Path, mirror: Path

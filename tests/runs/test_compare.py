@@ -578,6 +578,7 @@ def state(folder: Path, run: RunCommand) -> list[str]:
     return [run(*command, cwd=folder).stdout for command in commands]
 
 
+@pytest.mark.slow
 def test_experiments_are_compared_without_touching_the_workspace(
     repository: Path, run: RunCommand
 ) -> None:
@@ -608,6 +609,7 @@ def test_experiments_are_compared_without_touching_the_workspace(
     assert (folder / "comparison.svg").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_names_are_taken_and_unknown_ones_refused_with_a_suggestion(
     repository: Path, run: RunCommand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

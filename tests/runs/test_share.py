@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Run
+from tests.conftest import PATIENCE, Run
 
 MINIATURE = ("-S", "train.max_steps=6", "-S", "data.limit=100", "-S", "data.test_limit=60")
 STAGES = 6
@@ -16,7 +16,7 @@ STAGES = 6
 
 def must(run: Run, *command: str, cwd: Path) -> str:
     """Run a command that has to succeed; what it said."""
-    done = run(*command, cwd=cwd, timeout=120)
+    done = run(*command, cwd=cwd, timeout=PATIENCE)
     said = done.stdout + done.stderr
     assert done.returncode == 0, f"{' '.join(command)}:\n{said[-3000:]}"
     return said

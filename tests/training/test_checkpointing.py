@@ -24,7 +24,7 @@ from cardproof.training import checkpointing
 from cardproof.training.checkpointing import checkpoint_folder, last_intact_checkpoint, run_key
 from cardproof.training.logs import TrainingTables
 from cardproof.training.trainer import train_classifier, training_arguments
-from tests.conftest import ROOT
+from tests.conftest import PATIENCE, ROOT
 from tests.training.test_trainer import CPU, recipe, reviews
 
 
@@ -220,7 +220,7 @@ def start(base: Path, folder: Path) -> "subprocess.Popen[bytes]":
 
 
 def wait_for_rows(path: Path, rows: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not path.is_file() or path.read_bytes().count(b"\n") < rows:
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -234,12 +234,12 @@ def test_killed_and_interrupted_for_real(tiny_base: Path, tmp_path: Path) -> Non
     killed = start(tiny_base, folder)
     wait_for_rows(folder / "curve.csv", 40)
     os.kill(killed.pid, signal.SIGKILL)
-    assert killed.wait(30) == -signal.SIGKILL
+    assert killed.wait(PATIENCE) == -signal.SIGKILL
     (folder / "curve.csv").unlink()
     stopped = start(tiny_base, folder)
     wait_for_rows(folder / "curve.csv", 90)
     os.kill(stopped.pid, signal.SIGINT)
-    assert stopped.wait(30) == 1
+    assert stopped.wait(PATIENCE) == 1
     assert "`dvc repro` resumes from there" in (folder / "log").read_text()
     assert train(tiny_base, folder, epochs=16.0) == whole
     assert (folder / "log").read_text().count("resuming from") == 1
@@ -343,6 +343,6 @@ def test_many_processes_prune_at_once(tmp_path: Path) -> None:
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(60)
+        worker.join(PATIENCE)
     assert [worker.exitcode for worker in workers] == [0] * 6
     assert len(names(tmp_path)) <= checkpointing.KEPT_RUNS + 6

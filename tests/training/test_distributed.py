@@ -24,7 +24,7 @@ from cardproof.recipe.stages import write_stage_recipes
 from cardproof.tables import parse_csv
 from cardproof.training.distributed.batches import share_of, take_rows
 from cardproof.training.distributed.launch import ProcessesError, configure_process, this_process
-from tests.conftest import ROOT
+from tests.conftest import PATIENCE, ROOT
 from tests.recipe.files import recipe_of
 from tests.training.test_trainer import reviews
 
@@ -72,7 +72,7 @@ def start(folder: Path, *prefix: str, **environment: str) -> Process:
 
 def train(folder: Path) -> str:
     """Run the stage to its good end; what it said."""
-    code = start(folder).wait(120)
+    code = start(folder).wait(PATIENCE)
     said = (folder / "log").read_text()
     assert code == 0, said[-3000:]
     return said
@@ -142,7 +142,7 @@ def pair(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -174,7 +174,7 @@ def test_killed_interrupted_and_resumed(pair: Path, tiny_base: Path, tmp_path: P
     killed = start(folder)
     wait_for(lambda: saved_steps(folder) > 0)
     os.kill(workers(folder)[1], signal.SIGKILL)
-    assert killed.wait(60) == 1
+    assert killed.wait(PATIENCE) == 1
     assert "process 1 of 2 was ended by SIGKILL" in log.read_text()
     assert not workers(folder)
 
@@ -182,14 +182,14 @@ def test_killed_interrupted_and_resumed(pair: Path, tiny_base: Path, tmp_path: P
     gone = start(folder)
     wait_for(lambda: saved_steps(folder) > before)
     gone.kill()
-    gone.wait(30)
-    wait_for(lambda: not workers(folder), seconds=30)
+    gone.wait(PATIENCE)
+    wait_for(lambda: not workers(folder))
 
     before = saved_steps(folder)
     interrupted = start(folder)
     wait_for(lambda: saved_steps(folder) > before)
     interrupted.send_signal(signal.SIGINT)
-    assert interrupted.wait(60) == 130
+    assert interrupted.wait(PATIENCE) == 130
     assert "`dvc repro` resumes from" in log.read_text()
 
     train(folder)
@@ -252,10 +252,10 @@ def test_two_hosts(hosts: list[Host], pair: Path, tiny_base: Path, tmp_path: Pat
     cut = start_both()
     wait_for(lambda: min(map(saved_steps, folders)) > 0)
     os.kill(workers(folders[1])[1], signal.SIGKILL)
-    assert [process.wait(60) for process in cut] == [1, 1]
+    assert [process.wait(PATIENCE) for process in cut] == [1, 1]
     assert "process 1 of 2 was ended by SIGKILL" in (folders[1] / "log").read_text()
 
-    codes = [process.wait(120) for process in start_both()]
+    codes = [process.wait(PATIENCE) for process in start_both()]
     said = (folders[0] / "log").read_text()
     assert codes == [0, 0], said[-3000:]
     assert "resuming from checkpoint-" in said
@@ -269,7 +269,7 @@ def test_hosts_that_are_set_up_differently_are_an_error(
 ) -> None:
     folders = [workplace(tmp_path / f"{i}", tiny_base, **LONG, warmup_steps=i) for i in range(2)]
     both = [start(f, *h.prefix, **h.environment) for f, h in zip(folders, hosts, strict=True)]
-    assert [process.wait(60) for process in both] == [1, 1]
+    assert [process.wait(PATIENCE) for process in both] == [1, 1]
     assert "error: the hosts are not set up alike" in (folders[0] / "log").read_text()
 
 
@@ -277,7 +277,7 @@ def test_hosts_that_do_not_meet_are_an_error(tiny_base: Path, tmp_path: Path) ->
     folder = workplace(tmp_path / "lonely", tiny_base, **LONG)
     lonely = {"PET_NNODES": "2", "PET_NODE_RANK": "1", "PET_MASTER_ADDR": "127.0.0.1"}
     process = start(folder, **lonely, PET_MASTER_PORT="9", PET_RDZV_CONF="timeout=2")
-    assert process.wait(60) == 1
+    assert process.wait(PATIENCE) == 1
     assert "error: the hosts did not find each other" in (folder / "log").read_text()
 
 
