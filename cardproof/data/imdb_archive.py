@@ -32,6 +32,7 @@ MAX_REVIEWS = 128 << 20  # bytes of all of them, which are held in memory
 MAX_OTHER = 128 << 20
 
 _REVIEW = re.compile(rf"(?:\./)?{FOLDER}/(train|test)/(neg|pos)/([0-9]{{1,6}})_[0-9]{{1,2}}\.txt")
+_FAULTS = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError)
 _Key = tuple[str, str, int]  # split, folder of the label, running id
 
 
@@ -62,10 +63,8 @@ def import_archive(source: Path, folder: Path, pins: Archive) -> tuple[str, dict
             reviews = dict(_archive_reviews(source))
         else:
             described, reviews = f"folder {source}", dict(_folder_reviews(source))
-    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise ArchiveError(
-            f"{source}: truncated, damaged or unsafe: {error}. Download it again from {ORIGIN}"
-        ) from error
+    except _FAULTS as error:
+        raise _broken(source, str(error)) from error
     for split, checksum in (("train", pins.train), ("test", pins.test)):
         written[split] = write_rows(_rows(reviews, split, described), folder / f"{split}.parquet")
         if written[split].sha256 != checksum:
@@ -103,7 +102,7 @@ def _archive_reviews(source: Path) -> Iterator[tuple[_Key, bytes]]:
     """The archive's labelled reviews, read from front to back."""
     held = 0
     with _ShortReads(source) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
-        for count, member in enumerate(iter(archive.next, None), start=1):
+        for count, member in enumerate(_members(source, archive, stream), start=1):
             match = _REVIEW.fullmatch(member.name)
             limit = min(MAX_REVIEW, MAX_REVIEWS - held) if match else MAX_OTHER
             if count > MAX_MEMBERS:
@@ -113,12 +112,30 @@ def _archive_reviews(source: Path) -> Iterator[tuple[_Key, bytes]]:
             if match:
                 if not member.isreg():
                     raise _refused(source, member, "not a file where a review must be")
-                data = cast(IO[bytes], archive.extractfile(member)).read()
+                try:
+                    data = cast(IO[bytes], archive.extractfile(member)).read()
+                except _FAULTS as error:
+                    raise _broken(source, f"in {member.name!r}: {error}") from error
                 yield (match[1], match[2], int(match[3])), data
                 held += len(data)
             elif hasattr(tarfile, "data_filter"):  # not before Python 3.11.4
                 tarfile.data_filter(member, str(source.parent))  # a TarError if it is unsafe
             archive.members = []  # type: ignore[attr-defined]  # it would keep every header
+
+
+def _members(
+    source: Path, archive: tarfile.TarFile, stream: "_ShortReads"
+) -> Iterator[tarfile.TarInfo]:
+    """The members of an archive; an end where none should be is an error that names the last."""
+    last = "its beginning"
+    try:
+        while member := archive.next():
+            yield member
+            last = f"{member.name[:200]!r}"
+    except _FAULTS as error:
+        raise _broken(source, f"after {last}: {error}") from error
+    if any(stream.block):  # tarfile takes what is no header for the end
+        raise _broken(source, f"after {last}: no header of a member")
 
 
 def _folder_reviews(source: Path) -> Iterator[tuple[_Key, bytes]]:
@@ -130,6 +147,12 @@ def _folder_reviews(source: Path) -> Iterator[tuple[_Key, bytes]]:
                 yield (match[1], match[2], int(match[3])), stream.read(MAX_REVIEW)
 
 
+def _broken(source: Path, why: str) -> ArchiveError:
+    return ArchiveError(
+        f"{source}: truncated, damaged or unsafe, {why}. Download it again from {ORIGIN}"
+    )
+
+
 def _refused(source: Path, member: tarfile.TarInfo, why: str) -> ArchiveError:
     return ArchiveError(
         f"{source}: refused, {member.name[:200]!r}: {why}. Use {FILE} as published, from {ORIGIN}"
@@ -137,10 +160,19 @@ def _refused(source: Path, member: tarfile.TarInfo, why: str) -> ArchiveError:
 
 
 class _ShortReads(gzip.GzipFile):
-    """Refuses long reads: tarfile reads a header whole, and it may claim to be of gigabytes."""
+    """Refuses long reads: tarfile reads a header whole, and it may claim to be of gigabytes.
+
+    Attributes:
+        block: the last header that was read, or the zeros in place of one.
+    """
+
+    block = b""
 
     def read(self, size: int | None = -1) -> bytes:
         """As a file's read."""
         if size is None or not 0 <= size <= MAX_REVIEW:
             raise tarfile.ReadError(f"a header of more than {MAX_REVIEW:,} bytes")
-        return super().read(size)
+        data = super().read(size)
+        if size == tarfile.BLOCKSIZE:
+            self.block = data
+        return data

@@ -7,6 +7,7 @@ are read by `json`, which, like `csv`, lets an error name its line.
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -106,6 +107,7 @@ def read_reviews_file(path: Path) -> Iterator[Row]:
             f"{path}: format {path.suffix or 'without a suffix'!r} is not read; bring "
             f"{', '.join(_READERS)}, not compressed"
         )
+    _check_kind(path)
     seen: set[int] = set()
     records = reader(path)
     for where, text, label in records:
@@ -113,6 +115,34 @@ def read_reviews_file(path: Path) -> Iterator[Row]:
             raise _label_error(where, label, seen, records)
         seen.add(label)
         yield _text(where, text), label
+
+
+# How files begin that are something else than a text in UTF-8, and what to do with them.
+_UNPACK = "unpack it and give the file that is in it"
+_OTHER_KINDS: tuple[tuple[bytes, str, str], ...] = (
+    (rb"\xff\xfe\0\0|\0\0\xfe\xff|[^\0]\0{3}|\0{3}[^\0]", "text in UTF-32",
+     "convert it: iconv -f UTF-32 -t UTF-8"),
+    (rb"\xff\xfe|\xfe\xff|[^\0]\0[^\0]\0|\0[^\0]\0[^\0]", "text in UTF-16",
+     "convert it: iconv -f UTF-16 -t UTF-8"),
+    (rb"\x1f\x8b", "compressed by gzip", _UNPACK),
+    (rb"BZh[1-9]", "compressed by bzip2", _UNPACK),
+    (rb"\xfd7zXZ\0", "compressed by xz", _UNPACK),
+    (rb"\x28\xb5\x2f\xfd", "compressed by zstd", _UNPACK),
+    (rb"PK\x03\x04", "a ZIP archive or a spreadsheet", "export it as CSV"),
+)  # fmt: skip
+_PARQUET = (rb"PAR1", "parquet", "give it that suffix")
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse a file that is of another kind than its suffix says."""
+    if path.is_dir():
+        raise ReviewsError(f"{path}: a directory; name a file in it")
+    with path.open("rb") as file:
+        head = file.read(8)
+    is_text = path.suffix.lower() != ".parquet"
+    for pattern, kind, advice in (*_OTHER_KINDS, *([_PARQUET] if is_text else [])):
+        if re.match(pattern, head, re.DOTALL):
+            raise ReviewsError(f"{path}: its content is {kind}; {advice}")
 
 
 def _text(where: str, text: object) -> str:
@@ -200,14 +230,26 @@ def _parquet_records(path: Path) -> Iterator[Record]:
             number = 0
             for batch in file.iter_batches(GROUP_ROWS, columns=list(COLUMNS)):
                 texts = batch["text"].cast(pa.large_binary()).to_pylist()
-                for text, label in zip(texts, batch["label"].to_pylist(), strict=True):
+                for text, label in zip(texts, batch["label"], strict=True):
                     number += 1
-                    yield f"{path}, row {number}", text, label
+                    where = f"{path}, row {number}"
+                    yield where, text, _plain(where, label)
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of this machine, not of the file
         reason = " ".join(str(error).split())
         raise ReviewsError(f"{path}: not readable as parquet: {reason}. Write it again.") from error
+
+
+def _plain(where: str, label: Any) -> object:
+    """A value of parquet as Python has it; not every point in time is one there."""
+    try:
+        return label.as_py()
+    except (ValueError, OverflowError) as error:
+        raise ReviewsError(
+            f"{where}: label of type {label.type} cannot be read: {error}; labels must be the "
+            "whole numbers 0 (negative) and 1 (positive)"
+        ) from error
 
 
 def _csv_records(path: Path) -> Iterator[Record]:
@@ -241,13 +283,15 @@ def _json_records(path: Path) -> Iterator[Record]:
         if not line.strip():
             continue
         try:
-            record: Any = json.loads(line)
+            # As pairs: of a key that comes twice a dict keeps the last.
+            record: Any = json.loads(line, object_pairs_hook=tuple)
         except (ValueError, RecursionError) as error:
             raise ReviewsError(f"{where}: no JSON: {error}. {advice}") from error
-        if not isinstance(record, dict):
+        if not isinstance(record, tuple):
             raise ReviewsError(f"{where}: a {type(record).__name__}, not an object. {advice}")
-        _check_columns(path, list(record), f"See line {number}.")
-        yield where, record["text"], record["label"]
+        _check_columns(path, [key for key, _ in record], f"See line {number}.")
+        fields = dict(record)
+        yield where, fields["text"], fields["label"]
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -1,7 +1,10 @@
 """User files: what is taken as it is, and what is refused with file, line and remedy."""
 
+import bz2
 import csv
+import gzip
 import json
+import lzma
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from cardproof.data import user_files
@@ -203,13 +208,37 @@ PLAIN_LABELS = "labels must be the whole numbers 0 (negative) and 1 (positive)"
         ("r.txt", b"text", "format '.txt' is not read; bring .parquet, .csv, .jsonl"),
         ("r.csv.gz", b"", "format '.gz' is not read"),
         ("r", b"", "format 'without a suffix' is not read"),
-        ("r.csv", "text,label\nx,1\n".encode("utf-16"), "line 1: byte 0xff at 0 is not UTF-8"),
+        (
+            "r.csv",
+            "text,label\nx,1\n".encode("utf-16"),
+            "text in UTF-16; convert it: iconv -f UTF-16",
+        ),
+        ("r.csv", "text,label\nx,1\n".encode("utf-16-le"), "text in UTF-16; convert it"),
+        ("r.jsonl", JSON.decode().encode("utf-16-be"), "text in UTF-16; convert it"),
+        (
+            "r.csv",
+            "text,label\nx,1\n".encode("utf-32"),
+            "text in UTF-32; convert it: iconv -f UTF-32",
+        ),
+        ("r.jsonl", JSON.decode().encode("utf-32-be"), "text in UTF-32; convert it"),
+        ("r.csv", gzip.compress(HEAD), "its content is compressed by gzip; unpack it"),
+        ("r.parquet", gzip.compress(HEAD), "its content is compressed by gzip; unpack it"),
+        ("r.jsonl", bz2.compress(JSON), "its content is compressed by bzip2"),
+        ("r.jsonl", lzma.compress(JSON), "its content is compressed by xz"),
+        ("r.csv", b"PK\x03\x04 and so on", "a ZIP archive or a spreadsheet; export it as CSV"),
+        ("r.csv", b"PAR1 and so on", "its content is parquet; give it that suffix"),
         # columns
         ("r.csv", b"review,label\nx,1\n", "one column text; its columns: 'review', 'label'"),
         ("r.csv", b"text;label\nx;1\n", "its columns: 'text;label'. The first line must name"),
         ("r.csv", b"text,text,label\nx,y,1\n", "one column text; its columns: 'text', 'text'"),
         ("r.csv", b"good film,1\n", "one column text and one column label"),
         ("r.jsonl", JSON + b'{"text": "x"}\n', "one column label; its columns: 'text'. See line 2"),
+        (
+            "r.jsonl",
+            JSON + b'{"text": "bad", "label": 0, "label": 1}\n',
+            "one column label; its columns: 'text', 'label', 'label'. See line 2",
+        ),
+        ("r.jsonl", JSON + b'{"text": "a", "text": "b", "label": 1}\n', "one column text; its col"),
         ("r.jsonl", b'["a", 1]\n', "line 1: a list, not an object. Write one object a line"),
         ("r.json", b'[{"text": "x", "label": 0}]', "line 1: a list, not an object"),
         ("r.json", b'{\n "text": "x"\n}', "line 1: no JSON: Expecting property name"),
@@ -346,6 +375,40 @@ def test_a_text_or_line_beyond_all_bounds_is_refused(
     (tmp_path / "r.jsonl").write_bytes(b" " * 6000)
     with pytest.raises(ReviewsError, match="line 1: longer than 5,000 bytes"):
         import_reviews(tmp_path / "r.jsonl", tmp_path / "out.parquet")
+
+
+def test_a_point_in_time_that_is_none_is_a_fault_with_its_row(tmp_path: Path) -> None:
+    times = pa.array([0, 2**62], pa.timestamp("ms"))
+    pq.write_table(pa.table({"text": ["a", "b"], "label": times}), tmp_path / "r.parquet")
+    with pytest.raises(ReviewsError, match=r"row 1: label datetime"):
+        import_reviews(tmp_path / "r.parquet", tmp_path / "out.parquet")
+    times = pa.array([2**62, 0], pa.timestamp("ms"))
+    pq.write_table(pa.table({"text": ["a", "b"], "label": times}), tmp_path / "r.parquet")
+    with pytest.raises(ReviewsError, match=r"row 1: label of type timestamp\[\w+\] cannot be read"):
+        import_reviews(tmp_path / "r.parquet", tmp_path / "out.parquet")
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    suffix=st.sampled_from([".csv", ".jsonl", ".parquet"]),
+    start=st.sampled_from([b"", HEAD, JSON, b"PAR1", b'{"text": "', b"text,label\r\n"]),
+    rest=st.binary(max_size=60) | st.text(max_size=40).map(lambda t: t.encode("utf-8", "replace")),
+)
+def test_any_bytes_are_reviews_or_a_fault_that_names_the_file(
+    suffix: str, start: bytes, rest: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    source = tmp_path_factory.getbasetemp() / f"any{suffix}"
+    source.write_bytes(start + rest)
+    try:
+        import_reviews(source, source.with_name("any.out"))
+    except ReviewsError as error:
+        assert str(error).startswith(str(source))
+
+
+def test_a_directory_is_named_for_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").mkdir()
+    with pytest.raises(ReviewsError, match=r"r\.csv: a directory; name a file in it"):
+        import_reviews(tmp_path / "r.csv", tmp_path / "out.parquet")
 
 
 def test_a_file_that_is_not_the_named_one_is_refused(tmp_path: Path) -> None:
