@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cardproof.errors import CardproofError
+from cardproof.model.foreign import safe_to_load
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -47,7 +48,10 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        with safe_to_load(folder) as safe:
+            return AutoTokenizer.from_pretrained(
+                safe, local_files_only=True, trust_remote_code=False
+            )
     except Exception as error:  # whatever it and those below it raise for a faulty file
         raise CheckpointError(f"{folder}: no tokenizer can be loaded from it: {error}") from error
 
@@ -112,15 +116,16 @@ def load_classifier(
         names["id2label"] = dict(enumerate(labels))
         names["label2id"] = {label: i for i, label in enumerate(labels)}
     try:
-        model, found = AutoModelForSequenceClassification.from_pretrained(
-            folder,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            **names,
-        )
+        with safe_to_load(folder) as safe:
+            model, found = AutoModelForSequenceClassification.from_pretrained(
+                safe,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                **names,
+            )
     except Exception as error:  # likewise
         raise CheckpointError(f"{folder}: no classifier can be loaded from it: {error}") from error
     for name, stored, expected in sorted(found["mismatched_keys"]):

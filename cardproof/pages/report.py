@@ -1,5 +1,6 @@
 """The report page (one HTML file) and the model card of a run."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -54,7 +55,7 @@ def render_model_card(findings: Findings, labels: Sequence[str]) -> str:
     recipe = run.recipe
     data = ModelCardData(
         language=None if recipe.user_reviews else "en",
-        license=recipe.card.license,
+        license=_license(recipe.card.license),
         library_name="transformers",
         pipeline_tag="text-classification",
         base_model=recipe.base.repository,
@@ -72,6 +73,11 @@ def render_model_card(findings: Findings, labels: Sequence[str]) -> str:
     )
     card = ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}")
     return str(card.content).rstrip() + "\n"
+
+
+def _license(stated: str | None) -> str | None:
+    """A licence as the hub has them, by an identifier; anything else is another one."""
+    return "other" if stated and not re.fullmatch(r"[\w.+-]{1,60}", stated, re.ASCII) else stated
 
 
 def _eval_results(run: Run) -> list[EvalResult]:

@@ -81,7 +81,7 @@ def make_table(
 def markdown_table(table: Table) -> str:
     """Markdown with columns of even width, so that it also reads on a terminal."""
     printed = tabulate(
-        [[escape_markdown(_flat(cell)) for cell in row] for row in table.rows],
+        [[one_line(_flat(cell)) for cell in row] for row in table.rows],
         headers=[column.name for column in table.columns],
         tablefmt="pipe",
         colalign=["right" if column.numeric else "left" for column in table.columns]
@@ -106,6 +106,12 @@ def escape_markdown(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace("&", "&amp;")
     escaped = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", escaped)
     return re.sub(r"[|\[*]", r"\\\g<0>", escaped)
+
+
+def one_line(text: str) -> str:
+    """Text as of `escape_markdown`, in one line and without what cannot be seen."""
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    return escape_markdown(re.sub(" {2,}", " ", printable).strip())
 
 
 def _flat(cell: Cell) -> str:

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup, escape
 
 from cardproof.pages.formats import number
-from cardproof.pages.tables import escape_markdown, markdown_table
+from cardproof.pages.tables import escape_markdown, markdown_table, one_line
 
 _FOLDER = Path(__file__).parent / "templates"
 
@@ -28,6 +28,7 @@ def make_environment(folder: Path = _FOLDER) -> Environment:
         "number": number,
         "markdown": markdown_table,
         "escape_markdown": escape_markdown,
+        "one_line": one_line,
         "place": lambda percent: f"{percent:.2f}%",
         "code": _code,
         "breakable": _breakable,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cardproof.files import CHECKSUMS, write_text_atomic
+from cardproof.model.foreign import clean_settings
 
 _UNNAMED = re.compile(r"LABEL_\d+")  # transformers' own names for classes that nobody named
 # What transformers writes beside a tokenizer's settings: how this machine had loaded it.
@@ -25,6 +26,8 @@ def copy_model(model: Path, folder: Path, names: list[str]) -> list[str]:
         The names that the copy answers with: the card's or the base's own, or else `names`.
     """
     shutil.copytree(model, folder, ignore=lambda *_: [CHECKSUMS], dirs_exist_ok=True)
+    for name, cleaned in clean_settings(folder).items():
+        _write(folder / name, cleaned)
     config, tokenizer = _read(folder / "config.json"), _read(folder / "tokenizer_config.json")
     labels = _labels(config, names)
     config["id2label"] = {str(i): label for i, label in enumerate(labels)}

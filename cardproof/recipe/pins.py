@@ -64,6 +64,8 @@ def check_path(value: str, formats: tuple[str, ...] = BASE_FORMATS) -> str:
         )
     if path.suffix not in formats:
         raise ValueError(f"{value[:80]!r} is of no format that is read: {', '.join(formats)}")
+    if path.name == "adapter_config.json":
+        raise ValueError(f"{value[:80]!r} is of an adapter, which names another base; merge it")
     if path.name in _RESERVED:
         raise ValueError(f"{value[:80]!r} is the name of a file that is written beside it")
     return value

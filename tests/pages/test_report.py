@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from huggingface_hub import ModelCard
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cardproof.pages.explanations import explain, shorten
 from cardproof.pages.figures import WINDOWS, draw_figures, loss_figure
@@ -20,6 +22,7 @@ from cardproof.pages.formats import percent
 from cardproof.pages.report import render_model_card, render_page
 from cardproof.pages.report_tables import epochs_table
 from cardproof.pages.settings import headline, list_settings
+from cardproof.pages.tables import one_line
 from cardproof.recipe.load import read_files
 from cardproof.recipe.schema import Recipe
 from cardproof.runs.findings import Outputs, analysis_record, find
@@ -392,3 +395,30 @@ def test_the_cards_epochs_and_ours_are_side_by_side_whichever_has_more() -> None
     alone = epochs_table(find(other), with_card=False)
     assert [row[4] for row in alone.rows] == ["0.9100", "0.9200"]
     assert "No log" in page_of(other)
+
+
+NASTY = "A</h1><script>alert('x')</script> | [x](javascript:y) **b**\n\n---\n# B\u202e\x00"
+
+
+def test_no_text_of_a_card_breaks_the_model_card() -> None:
+    usual = outputs_of(recipe_of("grojeda"))
+    names = ("title", "published_as", "license")
+    open_ = {k: v.model_copy(update={"reason": NASTY})
+             for k, v in usual.run.recipe.card.unspecified.items()}  # fmt: skip
+    nasty = with_card(usual, **dict.fromkeys(names, NASTY), labels=[NASTY, "b"], unspecified=open_)
+    text = render_model_card(find(nasty), [NASTY, "b"])
+    expected = render_model_card(find(usual), ["negative", "positive"])
+    for hostile in ("<script", "\u202e", "\x00"):
+        assert hostile not in text
+    cells = [re.findall(r"(?<!\\)\|", line) for line in text.splitlines()]
+    assert cells == [re.findall(r"(?<!\\)\|", line) for line in expected.splitlines()]
+    known = vars(ModelCard(expected).data)
+    assert vars(ModelCard(text).data) == known | {"license": "other"}
+
+
+@given(st.text())
+def test_text_in_one_line_is_text(text: str) -> None:
+    found = one_line(text)
+    assert found.isprintable()
+    assert not re.search(r"<[A-Za-z/!?]", found)
+    assert not re.search(r"(?<!\\)(\\\\)*[|\[*]", found)

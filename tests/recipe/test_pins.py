@@ -51,6 +51,7 @@ def test_formats_that_run_code_are_refused(name: str) -> None:
         ("x.tar", "is of no format that is read: .safetensors, .json"),
         ("config", "is of no format that is read"),
         ("sums.json", "is the name of a file that is written beside it"),
+        ("adapter_config.json", "is of an adapter, which names another base; merge it"),
         ("made_from.json", "is the name of a file that is written beside it"),
         ("a" * 300 + ".json", "must be of 200 bytes at most"),
     ],
