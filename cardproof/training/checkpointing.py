@@ -8,20 +8,24 @@ run in the workspace, in a temporary copy and in the queue. Each checkpoint is t
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 from types import FrameType
 from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
+from safetensors import safe_open
 from transformers import (
     Trainer,
     TrainerCallback,
@@ -29,6 +33,7 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.trainer_pt_utils import safe_globals
 
 from cardproof.files import CHECKSUMS, disk_errors, sha256_of, write_text_atomic
 from cardproof.recipe.environment import save_seconds
@@ -175,7 +180,9 @@ def common_checkpoint(folder: Path, saves: bool, newest: int = sys.maxsize) -> P
 
 
 def last_intact_checkpoint(folder: Path, newest: int = sys.maxsize) -> Path | None:
-    """The newest checkpoint whose files have their checksums; damaged ones are named and removed.
+    """The newest checkpoint that is whole and can be loaded; others are named and set aside.
+
+    Those set aside stay beside it, as `refused-checkpoint-N`, until the run needs none of them.
 
     Args:
         folder: where they lie.
@@ -185,8 +192,10 @@ def last_intact_checkpoint(folder: Path, newest: int = sys.maxsize) -> Path | No
     found = [path for path in found if _step(path) <= newest]
     damaged = {path: why for path in found if (why := _damage(path))}
     for path, why in damaged.items():
-        print(f"{path.name} cannot be used: {why}")
-        shutil.rmtree(path)
+        aside = path.with_name(f"refused-{path.name}")
+        shutil.rmtree(aside, ignore_errors=True)
+        path.rename(aside)
+        print(f"{path.name} cannot be used: {why}; it is set aside as {aside}")
     for path in found:
         if path in damaged:
             continue
@@ -212,7 +221,61 @@ def _damage(checkpoint: Path) -> str:
                 return f"{name} does not have its checksum"
     except (OSError, ValueError, AttributeError) as error:
         return f"it is incomplete ({error})"
-    return "" if EXTRA in checksums else "it is incomplete"
+    return _unloadable(checkpoint) if EXTRA in checksums else "it is incomplete"
+
+
+def _unloadable(checkpoint: Path) -> str:
+    """Which file the Trainer would fail at; empty if none. Nothing that a file asks for is run.
+
+    Whoever can write to a checkpoint can write its checksums, too.
+    """
+    for pattern, load in _LOADERS.items():
+        for path in sorted(checkpoint.glob(pattern)):
+            try:
+                load(path)
+            except Exception as error:  # torch, safetensors, json: whatever they meet in it
+                reason = str(error).strip().partition("\n")[0]
+                return f"{path.name} cannot be loaded ({type(error).__name__}: {reason[:200]})"
+    return ""
+
+
+def _load_tensors(path: Path, keys: Sequence[str] = ()) -> None:
+    """Read what torch saved, by its reader that makes tensors and plain values only."""
+    with safe_globals():  # of NumPy, for random states: what the Trainer allows
+        found = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+    if missing := [key for key in keys if key not in found]:
+        raise ValueError(f"it has no {', '.join(missing)}")
+
+
+def _load_weights(path: Path) -> None:
+    with safe_open(path, framework="pt") as weights:
+        if not weights.keys():
+            raise ValueError("it has no weights")
+
+
+def _load_extra(path: Path) -> None:
+    extra = json.loads(path.read_text(encoding="utf-8"))
+    numbers = [extra["seconds"], extra["last_logged_step"], *extra["losses_since_log"]]
+    if not all(math.isfinite(number) for number in numbers):
+        raise ValueError("it has a number that is not finite")
+
+
+def _load_state(path: Path) -> None:
+    state = TrainerState.load_from_json(str(path))
+    if state.global_step != _step(path.parent):
+        raise ValueError(f"it is of step {state.global_step}")
+
+
+# What the Trainer and `CheckpointKeeper` read when they resume, and how.
+_LOADERS: dict[str, Callable[[Path], None]] = {
+    "trainer_state.json": _load_state,
+    EXTRA: _load_extra,
+    "*.safetensors": _load_weights,
+    "optimizer.pt": partial(_load_tensors, keys=("state", "param_groups")),
+    "scheduler.pt": partial(_load_tensors, keys=("last_epoch",)),
+    "scaler.pt": _load_tensors,
+    "rng_state*.pth": partial(_load_tensors, keys=("python", "numpy", "cpu")),
+}
 
 
 class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]

@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from transformers import TrainerCallback, TrainerControl
 
 from cardproof.errors import CardproofError, StoppedError
+from cardproof.files import CHECKSUMS, sha256_of
 from cardproof.model.loading import load_classifier, load_tokenizer
 from cardproof.recipe.environment import SAVE_VARIABLE
 from cardproof.training import checkpointing
@@ -141,6 +143,69 @@ def test_a_damaged_checkpoint_is_named_and_never_used(
     assert f"{newest.name} cannot be used" in said
     assert file in said
     assert not newest.exists()
+
+
+class Poison:
+    """What a pickle would run when it is loaded."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.mark,)
+
+
+def poison(checkpoint: Path, file: str, kind: str, mark: Path) -> None:
+    """Replace a file of a checkpoint, and its checksum with it."""
+    path = checkpoint / file
+    if kind == "pickle":
+        torch.save({"state": Poison(mark), "param_groups": [], "last_epoch": 0}, path)
+    elif kind == "garbage":
+        path.write_bytes(b"\x80\x04garbage")
+    else:
+        path.write_text("{}")
+    sums = json.loads((checkpoint / CHECKSUMS).read_text()) | {file: sha256_of(path)}
+    (checkpoint / CHECKSUMS).write_text(json.dumps(sums))
+
+
+@pytest.mark.parametrize(
+    ("file", "kind"),
+    [
+        ("optimizer.pt", "pickle"),
+        ("scheduler.pt", "pickle"),
+        ("rng_state.pth", "pickle"),
+        ("optimizer.pt", "garbage"),
+        ("model.safetensors", "garbage"),
+        ("trainer_state.json", "garbage"),
+        ("trainer_state.json", "empty"),
+        ("cardproof.json", "empty"),
+    ],
+)
+def test_a_poisoned_checkpoint_with_matching_checksums_is_set_aside(
+    tiny_base: Path, tmp_path: Path, file: str, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    newest = cut_at(tiny_base, tmp_path, 9)[-1]
+    poison(newest, file, kind, tmp_path / "ran")
+    found = last_intact_checkpoint(newest.parent)
+    assert found is not None
+    assert found.name == "checkpoint-7"
+    said = capsys.readouterr().out
+    assert f"{newest.name} cannot be used: {file} cannot be loaded (" in said
+    assert not (tmp_path / "ran").exists()
+    assert not newest.exists()
+    assert (newest.with_name(f"refused-{newest.name}") / file).is_file()
+
+
+def test_training_goes_on_from_the_checkpoint_before_a_poisoned_one(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    for name in ("whole", "cut"):
+        (tmp_path / name).mkdir()
+    whole = train(tiny_base, tmp_path / "whole")
+    newest = cut_at(tiny_base, tmp_path / "cut", 9)[-1]
+    poison(newest, "optimizer.pt", "pickle", tmp_path / "ran")
+    assert train(tiny_base, tmp_path / "cut") == whole
+    assert not (tmp_path / "ran").exists()
 
 
 def test_without_its_best_checkpoint_a_run_is_not_resumed(tiny_base: Path, tmp_path: Path) -> None:
