@@ -57,6 +57,8 @@ def _among_shares(facts: CardFacts, record: Record, metric: str, printed: Printe
     beside = [one for name, one in record.scores.items() if kind_of(name) == "share"]
     if record.where.startswith("training table"):
         beside += [row.scores[metric] for row in facts.training_rows if metric in row.scores]
+    if any(_above(one, _NO_SHARE) for one in beside):
+        return False  # percentages that begin low
     return any(one.text.startswith("0.") and one.figure.value > _CLEARLY for one in beside)
 
 
@@ -68,7 +70,8 @@ def check_f1_between(facts: CardFacts) -> Iterator[Finding | Checked]:
     """
     for record in read_records(facts):
         scores = record.scores
-        if not {"f1", "precision", "recall"} <= scores.keys() or "median" in record.of:
+        drawn = "median" in record.of or "rouge" in record.of  # no means, so no bounds
+        if not {"f1", "precision", "recall"} <= scores.keys() or drawn:
             continue
         yield Checked("F1 against precision and recall")
         f1, precision, recall = (loose(scores[m].figure) for m in ("f1", "precision", "recall"))
@@ -76,12 +79,14 @@ def check_f1_between(facts: CardFacts) -> Iterator[Finding | Checked]:
         if ends[0] - _EPS <= f1.high and f1.low <= ends[1] + _EPS:
             continue
         side = "above the mean of" if f1.low > ends[1] else "too low for"
+        proven = not record.where.startswith("prose")
         yield Finding(
             "impossible-f1",
-            "error",
+            "error" if proven else "warning",
             f"{_capital(_named(record, 'F1'))} {scores['f1'].text} is {side} precision "
             f"{scores['precision'].text} and recall {scores['recall'].text} ({record.where}): "
-            "impossible for one class and under any averaging.",
+            "impossible for one class and under any averaging."
+            + ("" if proven else " They hold if the sentence speaks of several things."),
             f"P + R - 1 <= F1 <= (P + R) / 2, here {ends[0]:.5g} to {ends[1]:.5g}, digits cut off "
             f"or rounded; F1 is {f1.low:.5g} to {f1.high:.5g}",
             record.line,
@@ -134,7 +139,7 @@ def check_perplexity(facts: CardFacts) -> Iterator[Finding | Checked]:
         loss, perplexity = record.scores.get("loss"), record.scores.get("perplexity")
         if not loss or not perplexity or record.of or loss.figure.high > 30:
             continue
-        if record.where.startswith("prose") or _losses(facts, record) > 1:
+        if record.where.startswith(("prose", "list,")) or _losses(facts, record) > 1:
             continue  # of several losses, the perplexity is of one
         yield Checked("perplexity against loss")
         low, high = (math.exp(end) for end in (loose(loss.figure).low, loose(loss.figure).high))

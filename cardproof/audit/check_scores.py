@@ -34,6 +34,7 @@ _OF_TWO_CLASSES: tuple[Metric, ...] = (
 )  # fmt: skip
 _TRAINER_SOURCES = ("metadata", "results list")
 _LIKELY = 0.5  # a size that chance fits more often than this says nothing
+_NEAR = 30  # lines
 _TELLING = 6  # decimals of a share that few numbers of rows have
 _ALL_DIGITS = 12  # characters of a float that nobody rounded
 _MOST_SOLVED = 1_000_000  # rows: beyond, a search costs seconds
@@ -185,8 +186,11 @@ def _at_stated_size(facts: CardFacts, stated: ScoredRows) -> Iterator[Finding]:
     if claim is None or figure is None or figure.whole_counts(stated.rows):
         return
     product = claim.printed.figure.value * stated.rows
-    # A mean of several scores is a whole count of none of them.
-    proven = stated.stated and not facts.averages_runs
+    # A mean of several scores is a whole count of none of them; and rows that are named far from a
+    # figure, or as round numbers, may be others.
+    rows = facts.test_rows
+    near = rows is not None and rows.exact and abs(claim.line - rows.line) <= _NEAR
+    proven = stated.stated and near and not facts.averages_runs
     yield Finding(
         "no-whole-count",
         "error" if proven else "warning",

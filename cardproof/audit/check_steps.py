@@ -272,7 +272,7 @@ def check_total_batch(facts: CardFacts) -> Iterator[Finding | Checked]:
     Devices that are not stated, such as the replicas of a TPU or an IPU, multiply it once more.
     """
     recipe = facts.hyperparameters
-    if not recipe.total_batch or not recipe.batch or not facts.generated:
+    if not recipe.total_batch or not recipe.batch or not facts.generated or recipe.several:
         return
     yield Checked("the total batch against its parts")
     parts = recipe.batch * (recipe.accumulation or 1)

@@ -146,12 +146,12 @@ def _prose_claims(text: str, line_of: Callable[[int], int]) -> Iterator[Claim]:
             before, after = _sentence(text, match.start(), match.end())
             name = read_name(match["metric"])
             printed = _prose_score(name.metric, match["value"])
-            if printed is None or match.start("value") in taken:
+            if printed is None or match.end("value") in taken:
                 continue
             lead = _lead_in(text, match.start())
             if _OTHER.search(" ".join((before, after, match["between"], lead))):
                 continue
-            taken.add(match.start("value"))
+            taken.add(match.end("value"))
             near = " ".join([*before.split()[-3:], match["between"]])
             line = line_of(match.start())
             split = split_in(near) or split_in(after[:40])
@@ -160,7 +160,7 @@ def _prose_claims(text: str, line_of: Callable[[int], int]) -> Iterator[Claim]:
     for match in _WHOLE_LINE.finditer(text):
         name = read_name(match["name"])
         printed = _prose_score(name.metric, match["value"]) if name.known else None
-        if printed and name.subject is None and match.start("value") not in taken:
+        if printed and name.subject is None and match.end("value") not in taken:
             line = line_of(match.start())
             yield Claim(name.metric, printed, "prose", line, name.average, name.split)
 

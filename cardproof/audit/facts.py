@@ -97,6 +97,7 @@ class Hyperparameters:
     steps: int | None = None  # optimizer steps done, as the prose states them
     seed: int | None = None
     line: int = 1  # of the Trainer's list
+    several: bool = False  # there are lists of several trainings, of which the first was read
 
     @property
     def rows_per_step(self) -> int | None:
@@ -148,6 +149,8 @@ class TestRows:
         rows: how many.
         classes: rows of class 1 and of class 0, if stated.
         quote: where it says so.
+        line: likewise, from 1.
+        exact: it is no round number such as 10k.
     """
 
     __test__ = False  # no test class, whatever pytest makes of the name
@@ -155,6 +158,8 @@ class TestRows:
     rows: int
     classes: tuple[int, int] | None
     quote: str
+    line: int = 1
+    exact: bool = True
 
 
 @dataclass(frozen=True)
@@ -171,7 +176,7 @@ class ReportRow:
 
     Attributes:
         label: the class, or such as `macro avg`.
-        average: macro, weighted, micro or samples, for a row that is an average.
+        average: macro, weighted, micro, samples or other, for a row that is an average.
         scores: precision, recall and F1, by name.
         support: rows of the class, or of all.
         line: in the document, from 1.

@@ -100,6 +100,7 @@ def read_hyperparameters(text: str, line_of: Callable[[int], int]) -> Hyperparam
         max_steps=count("max_steps"),
         steps=count("steps"),
         seed=None if (seed := found["seed"]) is None else round(seed),
+        several=lower.count("train_batch_size") - lower.count("total_train_batch_size") > 1,
         line=line_of(match.start()) if (match := _COMPILED["batch"][0].search(text)) else 1,
     )
 
@@ -140,7 +141,9 @@ def read_test_rows(text: str, line_of: Callable[[int], int]) -> TestRows | None:
             counts = (whole(halves[1]) or 0, whole(halves[2]) or 0) if halves else None
             classes = counts if counts and sum(counts) == rows else None
             quote = f'line {line_of(match.start())}: "{match[0]}"'
-            found.setdefault(rows, TestRows(rows, classes, quote))
+            exact = match[1][-1] not in "kK"
+            line = line_of(match.start())
+            found.setdefault(rows, TestRows(rows, classes, quote, line, exact))
     return next(iter(found.values())) if len(found) == 1 else None
 
 

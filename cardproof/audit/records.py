@@ -44,7 +44,9 @@ def read_records(facts: CardFacts) -> Iterator[Record]:
         scores = _once(claims)
         if scores:
             first = claims[0]
-            where = f"{first.source}, line {first.line}"
+            lines = {claim.line for claim in claims}
+            in_lines = first.source == "prose" and len(lines) == len(claims)
+            where = f"{'list' if in_lines else first.source}, line {first.line}"
             yield Record(where, first.line, evaluation, of, scores)
     for row in (*facts.training_rows, *facts.further_rows):
         by_label: dict[str, dict[str, Printed]] = defaultdict(dict)

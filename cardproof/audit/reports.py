@@ -67,9 +67,13 @@ def _report_row(label: str, cells: Sequence[str], support: str, line: int) -> Re
 
 
 def _average_of(label: str) -> str | None:
-    """The average that a row is; a class may be named Micro, but hardly micro avg."""
-    is_one = re.search(r"\b(?:avg|average)", label.lower().replace("_", " "))
-    return average_in(label.replace("_", " ")) if is_one else None
+    """The average that a row is, "other" if it does not say which; None for a class.
+
+    A class may be named Micro, but hardly micro avg.
+    """
+    name = label.lower().replace("_", " ")
+    is_one = re.search(r"\b(?:avg|average|averaged|overall|total|mean|all)\b", name)
+    return (average_in(name) or "other") if is_one else None
 
 
 def _table_report(table: Table, line: int) -> Report | None:

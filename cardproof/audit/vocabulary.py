@@ -109,6 +109,8 @@ def read_name(name: str) -> Name:
     words = [word for word in _words(name) if word not in _FILLERS]
     rest = [word for word in words if word not in _AVERAGES and word not in _SPLITS]
     average, split = average_in(name), split_in(name)
+    if _words(name) == ["f"]:  # a column of anything; an F-score says that it is one
+        return Name("f", None, None, None, known=False)
     for length in range(_LONGEST_PHRASE, 0, -1):
         for start in range(len(rest) - length, -1, -1):
             metric = _BY_PHRASE.get(" ".join(rest[start : start + length]))

@@ -304,3 +304,33 @@ def test_numbers_with_a_decimal_comma() -> None:
         printed = read_number(text)
         assert printed is not None
         assert printed.figure.value == pytest.approx(value)
+
+
+# ------------------------------------------------------------------ what is no proof
+
+
+def test_what_may_be_of_several_things_is_no_proof() -> None:
+    sentence = "It has a precision of 0.70, a recall of 0.60 and an F1 of 0.80.\n"
+    assert codes(sentence)["impossible-f1"].severity == "warning"
+    mean = REPORT.format(f1=0.89, accuracy=0.86, macro=0.86) + "\nEach is the mean over 5 folds.\n"
+    assert codes(mean)["report-row"].severity == "warning"
+    total = REPORT.format(f1=0.86, accuracy=0.86, macro=0.86).replace("macro avg ", "avg / total")
+    assert not codes(
+        total.replace(
+            "0.86      0.86      0.86       200\nweighted",
+            "0.80      0.80      0.86       200\nweighted",
+        )
+    )
+    rounded = "Evaluated on 1k examples.\n\n- Accuracy: 0.91375\n"
+    assert codes(rounded)["no-whole-count"].severity == "warning"
+    low = trainers(table=TABLE.format("Accuracy", 0.98, 5.2) + "| 0.4 | 3.0 | 300 | 0.5 | 41.3 |\n")
+    assert "out-of-range" not in codes(low), "percentages that begin low"
+    column = "| x | F |\n|-|-|\n| a | 212.5 |\n| b | 100.5 |\n"
+    assert not codes(column)
+
+
+def test_a_second_list_of_hyperparameters_is_of_another_training() -> None:
+    first = "The following hyperparameters were used during training:\n- train_batch_size: 32\n"
+    second = "- train_batch_size: 12\n- total_train_batch_size: 48\n"
+    assert not codes(trainers(recipe=first + "\n" + second))
+    assert codes(trainers(recipe=first + "- total_train_batch_size: 48\n"))["total-batch"]
