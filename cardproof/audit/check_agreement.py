@@ -250,7 +250,7 @@ def _repeats(claim: Claim, cell: Printed | None) -> bool:
     figure = in_unit_of(cell.figure, claim.printed.figure)
     close = next((far for name, far in _CLOSE.items() if claim.metric.startswith(name)), _SAME)
     gap = abs(figure.value - claim.printed.figure.value)
-    return nearly_agree(figure, claim.printed.figure) or gap <= close * abs(figure.value)
+    return gap <= close * abs(figure.value)
 
 
 def row_name(row: TrainingRow) -> str:

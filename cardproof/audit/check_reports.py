@@ -99,17 +99,24 @@ def check_report_headline(facts: CardFacts) -> Iterator[Finding | Checked]:
     """The headline against the one report or the one matrix of the card."""
     if len(facts.reports) == 1:
         report = facts.reports[0]
-        yield from _against(facts, _of_report(report), "classification report", report.line)
+        last = max(row.line for row in report.rows) + 6  # its accuracy and averages included
+        own = range(report.line, last)
+        yield from _against(facts, _of_report(report), "classification report", own)
     if len(facts.matrices) == 1:
         matrix = facts.matrices[0]
-        yield from _against(facts, _of_matrix(matrix), "confusion matrix", matrix.line)
+        own = range(matrix.line, matrix.line + len(matrix.counts) + 2)
+        yield from _against(facts, _of_matrix(matrix), "confusion matrix", own)
 
 
 def _of_report(report: Report) -> dict[str, list[PrintedFigure]]:
     """What each metric may be by a report: accuracy, and F1 of any average or class."""
     whole = [report.accuracy.figure] if report.accuracy else []
-    rows = [row for row in report.rows if "f1" in row.scores]
-    return {"accuracy": whole, "f1": [row.scores["f1"].figure for row in rows]}
+    averaged = {row.average for row in report.rows} >= {"macro", "weighted"}
+    rows = [row for row in report.rows if averaged and "f1" in row.scores]
+    f1 = [row.scores["f1"].figure for row in rows]
+    # Micro F1, which a report seldom prints, is accuracy and the weighted recall.
+    micro = [row.scores["recall"].figure for row in rows if row.average == "weighted"]
+    return {"accuracy": whole, "f1": [*f1, *micro, *whole] if f1 else []}
 
 
 def _of_matrix(matrix: Matrix) -> dict[str, list[PrintedFigure]]:
@@ -126,11 +133,11 @@ def _of_matrix(matrix: Matrix) -> dict[str, list[PrintedFigure]]:
 
 
 def _against(
-    facts: CardFacts, found: Mapping[str, list[PrintedFigure]], what: str, line: int
+    facts: CardFacts, found: Mapping[str, list[PrintedFigure]], what: str, own: range
 ) -> Iterator[Finding | Checked]:
     """Each headline figure that none of the figures of a report or a matrix is."""
     for metric, figures in found.items():
-        claim = _headline(facts, metric, line)
+        claim = _headline(facts, metric, own)
         if claim is None or not figures:
             continue
         yield Checked(f"the headline against its {what}")
@@ -142,19 +149,20 @@ def _against(
                 f"Its {metric} of {claim.printed.text} ({claim.source}, line {claim.line}) is not "
                 f"that of its {what}. It holds if the two are of different rows or weights.",
                 f"by the {what}, {metric} is {values}",
-                line,
+                own.start,
             )
             return
 
 
-def _headline(facts: CardFacts, metric: str, line: int) -> Claim | None:
-    """The headline, if the card gives the metric one value outside the report."""
+def _headline(facts: CardFacts, metric: str, own: range) -> Claim | None:
+    """The headline, if the card gives the metric one value outside the lines of the report."""
     claims = [
         claim
         for claim in facts.claims
-        if (claim.metric == metric and claim.subject is None and abs(claim.line - line) > 40)
-        or (claim.metric == metric and claim.subject is None and claim.source != "table")
+        if claim.metric == metric
+        and claim.subject is None
+        and claim.split != "train"
+        and not claim.verified
+        and claim.line not in own
     ]
-    claims = [claim for claim in claims if claim.split != "train" and not claim.verified]
-    texts = {claim.printed.figure.value for claim in claims}
-    return claims[0] if len(texts) == 1 else None
+    return claims[0] if len({claim.printed.figure.value for claim in claims}) == 1 else None

@@ -29,7 +29,7 @@ _METRIC = (
 _JOIN = r"(?:of|is|was|at|about|around|approximately|reached|score|[:=|*`]|\([^()\n]{0,30}\))"
 _GAP = r"[ \t]{0,3}"  # within a line: the next one is of something else
 _NAME_FIRST = re.compile(
-    rf"(?<![\w@+-]){_METRIC}(?P<between>(?:{_GAP}{_JOIN}){{1,5}}){_GAP}"
+    rf"(?<![\w@+-]){_METRIC}(?P<between>(?:{_GAP}{_JOIN}){{0,5}}){_GAP}"
     rf"(?P<value>{NUMBER})(?![\w/@]|-\w|\.\d)",
     re.I,
 )

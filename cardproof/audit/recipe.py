@@ -61,7 +61,8 @@ _TEST_ROWS = tuple(
         r"\b(?:test|evaluation|eval|held-out) (?:set|split|subset) of "
         rf"{_COUNT} (?:[a-z-]{{1,12}} )?{_ROWS}",
         rf"{_COUNT} (?:balanced )?(?:test|evaluation|eval|held-out) {_ROWS}",
-        r"\b(?:test|evaluation|eval|held-out) (?:set|split|subset|data)\W{1,3}(?:n ?= ?)?"
+        r"\b(?:test|evaluation|eval|held-out) (?:set|split|subset|data)"
+        r"(?:\W{1,3}(?:n ?= ?)?| (?:has|with|contains|comprises|consists of) )"
         rf"{_COUNT} "
         rf"{_ROWS}",
         rf"\b(?:evaluated|evaluation|scored|tested|scores?) (?:is |are )?on {_COUNT} "

@@ -23,7 +23,7 @@ def survey(audited: Iterable[tuple[str, Audit, float]]) -> dict[str, Any]:
     return {
         "cards": len(seconds),
         "verdicts": dict(sorted(verdicts.items())),
-        "compared": dict(compared.most_common()),
+        "compared": dict(sorted(compared.items(), key=lambda one: (-one[1], one[0]))),
         "kinds": dict(sorted(kinds.items())),
         "cards_per_second": round(len(seconds) / sum(seconds)),
         "slowest_seconds": round(max(seconds), 2),
