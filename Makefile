@@ -29,7 +29,7 @@ READY_DEV := $(VENV)/.ready-dev-$(firstword $(shell cat requirements.lock requir
 WORKERS = $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro table compare bench faults test test-all lint types check lock clean results
+.PHONY: help setup repro table compare bench faults test test-all lint types check lock clean results docs/report.png
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,6 +97,9 @@ lock: ## resolve pyproject.toml into the two lock files (needs uv)
 
 results: $(READY) ## rebuild the pages of results from the committed records
 	python -m dev.study
+
+docs/report.png: $(READY) # photograph the sample's report for README.md (needs Chromium)
+	python -m dev.screenshot
 
 clean: ## remove what a run left behind, not its records in Git or DVC's cache
 	rm -rf report upload model data/reviews data/base data/split data/tokens data/predictions data/recipe

@@ -1,7 +1,7 @@
 """A comparison's files: Markdown, one self-contained HTML page, CSV and the figure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cardproof.files import write_text_atomic
@@ -9,9 +9,11 @@ from cardproof.pages import comparison_tables as tables
 from cardproof.pages.comparison_figure import Drawing, draw
 from cardproof.pages.comparison_tables import Comparison
 from cardproof.pages.drawing import inline_svg, svg_file
+from cardproof.pages.forest import Strip, strips
 from cardproof.pages.formats import count
 from cardproof.pages.tables import Table, escape_markdown, markdown_table, table_records
 from cardproof.pages.templates import render
+from cardproof.runs.groups import Group
 from cardproof.runs.paired import NOT_SHOWN
 from cardproof.tables import Value, write_csv
 
@@ -47,7 +49,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> str:
 
 def render_markdown(comparison: Comparison, drawing: Drawing | None) -> str:
     """The comparison as Markdown; the figure is a file beside it."""
-    parts = ["# Comparison of runs", markdown_table(tables.main_table(comparison.groups))]
+    parts = ["# Comparison of runs", markdown_table(tables.main_table(comparison.grouping))]
     if drawing:
         alt, caption = escape_markdown(drawing.drawn.alt), escape_markdown(drawing.caption)
         parts.append(f"![{alt}]({FIGURE})\n\n{caption}")
@@ -63,11 +65,22 @@ def render_page(comparison: Comparison, drawing: Drawing | None) -> str:
     return render(
         "comparison.html.j2",
         headline=headline(comparison),
-        main=tables.main_table(comparison.groups),
+        main=tables.main_table(comparison.grouping),
         drawing=drawing,
         figure=inline_svg(drawing.drawn, "accuracy") if drawing else "",
         sections=_sections(comparison),
+        level=comparison.groups[0].recipe.verdict.level,
     )
+
+
+def _strips(groups: Sequence[Group]) -> list[Strip]:
+    """Each claim that is comparable, under the name of its group."""
+    return [
+        replace(strip, name=f"{group.label}: {strip.name}", alt=f"{group.label}: {strip.alt}")
+        for group in groups
+        for strip in strips(group.claims)
+        if strip.run
+    ]
 
 
 def headline(comparison: Comparison) -> str:
@@ -87,6 +100,7 @@ class _Section:
     text: str = ""
     table: Table | None = None
     items: Sequence[str] = ()
+    strips: Sequence[Strip] = ()  # of a forest plot, on the page alone
 
 
 def _sections(comparison: Comparison) -> list[_Section]:
@@ -107,7 +121,7 @@ def _sections(comparison: Comparison) -> list[_Section]:
     }
     return [
         tests,
-        *([_Section("Claims", table=claims)] if claims.rows else []),
+        *([_Section("Claims", table=claims, strips=_strips(groups))] if claims.rows else []),
         *(_Section(title, items=said) for title, said in lists.items() if said),
         _Section("Runs", table=runs),
     ]

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from cardproof.claims.published import ReferenceDistribution, accuracies
 from cardproof.claims.variation import own_spread, widths
-from cardproof.pages.drawing import BAND, CARD, INK, OURS, PAPER, Drawn, finish
+from cardproof.pages.drawing import CARD, GRID, INK, OURS, PAPER, Drawn, finish
 from cardproof.runs.groups import Group
 
 MOST_LINES = 120
@@ -43,7 +43,7 @@ def draw(groups: Sequence[Group]) -> Drawing | None:
         if band:
             low, high = min(band.values), max(band.values)
             axes.fill_between(
-                [low, high], y - height / 2, y + height / 2, color=BAND, lw=0, zorder=0,
+                [low, high], y - height / 2, y + height / 2, color=GRID, lw=0, zorder=0,
                 label="published runs",
             )  # fmt: skip
         _draw_group(axes, group, y)
@@ -87,6 +87,8 @@ def _draw_group(axes: Axes, group: Group, y: float) -> None:
     axes.plot(mean, y, "o", color=OURS, ms=8.5, zorder=3, label="mean of our runs")
     claim = group.claim("accuracy")
     if claim and claim.claimed:
+        ends = [claim.claimed.low, claim.claimed.high]
+        axes.plot(ends, [y, y], color=CARD, lw=6, alpha=0.4, zorder=1, solid_capstyle="butt")
         axes.plot(claim.claimed.value, y, "D", color=CARD, ms=6.5, mec=PAPER, mew=0.6, zorder=5,
                   label="claimed")  # fmt: skip
 
@@ -110,8 +112,8 @@ def _caption(scored: int, shown: int, band: bool) -> str:
     said = "Accuracy of each group."
     if band:
         said += (
-            " Grey: published runs of DistilBERT on about as many reviews of IMDb, where there are "
-            "five or more."
+            " Shaded: published runs of DistilBERT on about as many reviews of IMDb, where there "
+            "are five or more."
         )
     if shown < scored:
         said += f" The first {shown} of {scored} groups are drawn; the table holds all."

@@ -7,7 +7,7 @@ from typing import Any
 
 from cardproof.claims.judge import JudgedClaim
 from cardproof.evaluation.statistics import Summary
-from cardproof.pages.formats import NONE, interval, number, p_value, points
+from cardproof.pages.formats import NONE, number, p_value, points
 from cardproof.pages.tables import Table, make_table
 from cardproof.runs.groups import Group, Grouping, plain
 from cardproof.runs.paired import Paired
@@ -38,11 +38,12 @@ class Comparison:
         return self.grouping.groups
 
 
-def main_table(groups: Sequence[Group]) -> Table:
+def main_table(grouping: Grouping) -> Table:
     """A line for each group: seeds, figures, claims and verdicts."""
+    shared = f"All with {', '.join(grouping.shared)}. " if grouping.shared else ""
     return make_table(
         "figures of each group",
-        "Each group's runs differ in their seed only. Figures are the mean ± the standard "
+        f"{shared}Each group's runs differ in their seed only. Figures are the mean ± the standard "
         "deviation of its runs, F1 of the positive class.",
         [
             ("group", "head", lambda g: g.label),
@@ -56,7 +57,7 @@ def main_table(groups: Sequence[Group]) -> Table:
             ("F1", "number", lambda g: mean_and_sd(g.summary(SHOWN["F1"]))),
             ("missing", "text", lambda g: "; ".join(missing_figures(g)) or NONE),
         ],
-        groups,
+        grouping.groups,
     )
 
 
@@ -71,7 +72,6 @@ def claims_table(groups: Sequence[Group]) -> Table:
             ("claimed", "claimed", lambda of: of[1].printed),
             ("seeds", "number", lambda of: str(of[1].verdict.n)),
             ("measured", "number", lambda of: number(of[1].measured)),
-            ("one more run", "number", lambda of: interval(of[1].verdict.interval)),
             ("verdict", "tag", lambda of: of[1].verdict.word),
             ("reason", "soft", lambda of: of[1].verdict.reason),
         ],

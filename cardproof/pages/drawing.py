@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 OURS, CARD, INK, GREY = "#1f5fbf", "#b85c00", "#1d2733", "#8a94a3"
-SCALED, SOFT, GRID, BAND, PAPER = "#14713c", "#5c6878", "#dfe3e9", "#f6e3cc", "#ffffff"
+SCALED, SOFT, GRID, PAPER = "#14713c", "#5c6878", "#dfe3e9", "#ffffff"
 DPI = 160
 # The names of these colours in the pages' style sheet, which has others in dark mode.
 _VARIABLES = {
     OURS: "ours", CARD: "card", INK: "ink", GREY: "grey", SCALED: "good", SOFT: "soft",
-    GRID: "line", BAND: "band", PAPER: "paper", "#000000": "ink",
+    GRID: "line", PAPER: "paper", "#000000": "ink",
 }  # fmt: skip
 _SVG = "http://www.w3.org/2000/svg"
 _LINK = "{http://www.w3.org/1999/xlink}href"

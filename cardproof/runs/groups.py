@@ -23,7 +23,7 @@ REPEAT = (
 class Group:
     """Runs of one recipe."""
 
-    label: str  # the card's title, and what deviates from it
+    label: str  # the card's title, and what deviates from it in this group but not in all
     runs: tuple[Run, ...]  # by seed, no seed twice
 
     @property
@@ -72,6 +72,7 @@ class Grouping:
     same: list[str]  # revisions whose run has another name already, a sentence each
     left_out: list[LeftOut]  # runs that are in no group
     notes: list[str]  # what else a reader must know of the groups
+    shared: list[str]  # "model.base=minilm": deviations of every group, which no label repeats
 
 
 def group_runs(runs: Iterable[Run]) -> Grouping:
@@ -96,10 +97,12 @@ def group_runs(runs: Iterable[Run]) -> Grouping:
                     )
                 else:
                     left_out.append(LeftOut(other.name, REPEAT.format(first.name)))
-        groups.append(Group(_label(kept[0]), tuple(kept)))
-    groups, notes = _tell_apart(groups)
+        groups.append(Group("", tuple(kept)))
+    shared = _shared(groups)
+    labelled = [replace(group, label=_label(group.runs[0], shared)) for group in groups]
+    groups, notes = _tell_apart(labelled)
     notes += [note for group in groups for note in _notes(group)]
-    return Grouping(_in_order(groups), same, left_out, notes)
+    return Grouping(_in_order(groups), same, left_out, notes, shared)
 
 
 def what_ran(run: Run) -> dict[str, Any]:
@@ -145,13 +148,23 @@ def _judged(first: Run, other: Run) -> str:
     return "" if same else f", and judged by the claims and verdict settings of {first.name}"
 
 
-def _label(run: Run) -> str:
-    """The card's title and what deviates from it."""
+def _label(run: Run, shared: Sequence[str]) -> str:
+    """The card's title and what deviates from it, without what is said of all groups."""
+    own = [one for one in _deviations(run) if one not in shared]
+    return plain(", ".join([run.recipe.card.title, *own]))
+
+
+def _shared(groups: Sequence[Group]) -> list[str]:
+    """The deviations of every group, in the order of the first; none of a single group."""
+    first, *others = [_deviations(group.runs[0]) for group in groups] or [[]]
+    return [one for one in first if all(one in of for of in others)] if others else []
+
+
+def _deviations(run: Run) -> list[str]:
     recipe = run.recipe
-    parts = [f"{d.key}={as_override(d.ours)}" for d in recipe.deviations if d.key != "train.seed"]
-    if run.precision not in (None, recipe.train.precision):
-        parts.append(f"in {run.precision}")
-    return plain(", ".join([recipe.card.title, *parts]))
+    found = [f"{d.key}={as_override(d.ours)}" for d in recipe.deviations if d.key != "train.seed"]
+    device = run.precision not in (None, recipe.train.precision)
+    return [plain(one) for one in found] + ([f"in {run.precision}"] if device else [])
 
 
 def _tell_apart(groups: list[Group]) -> tuple[list[Group], list[str]]:

@@ -7,8 +7,6 @@ from matplotlib.figure import Figure
 
 from cardproof.evaluation.statistics import Floats
 from cardproof.pages.drawing import CARD, GREY, INK, OURS, finish
-from cardproof.runs.groups import Group
-from dev.study.analysis import ACCURACY
 
 
 def draw_small_sets(
@@ -25,22 +23,6 @@ def draw_small_sets(
         axes.grid(color=GREY, lw=0.3, axis="y")
         axes.set_axisbelow(True)
     figure.supxlabel(f"score on {rows} rows; the line is the score on all {all_rows:,}")
-    return figure
-
-
-def draw_groups(groups: Sequence[Group], names: Sequence[str]) -> Figure:
-    """Accuracy of each group, a line each: a ring for each seed and a dot for their mean."""
-    figure = Figure(figsize=(8, 0.9 + 0.42 * len(groups)), layout="constrained")
-    axes = figure.subplots()
-    for y, group in enumerate(groups):
-        values = group.values(ACCURACY)
-        axes.plot(values, [y] * len(values), "o", ms=5, mfc="white", mec=OURS, zorder=4)
-        axes.plot(np.mean(values), y, "o", ms=8, color=OURS, zorder=3)
-    axes.axvline(float(np.mean(groups[0].values(ACCURACY))), color=GREY, lw=1, ls=":")
-    axes.set_yticks(range(len(groups)), names, color=INK)
-    axes.set_ylim(len(groups) - 0.5, -0.5)
-    finish(axes, "", "accuracy", "")
-    axes.tick_params(axis="y", length=0)
     return figure
 
 

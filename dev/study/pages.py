@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from cardproof.evaluation.intervals import score_intervals
 from cardproof.evaluation.metrics import right_rows, row_losses
 from cardproof.evaluation.statistics import Interval, design_effect, summarise
 from cardproof.pages.comparison import HOW_TO_READ
+from cardproof.pages.comparison_figure import draw
 from cardproof.pages.comparison_tables import main_table, mean_and_sd, pairs_table
 from cardproof.pages.drawing import svg_file
 from cardproof.pages.formats import points
@@ -19,7 +21,7 @@ from cardproof.runs.groups import Group, group_runs
 from cardproof.runs.paired import NOT_SHOWN, compare_groups
 from cardproof.runs.reading import Predictions
 from dev.study import analysis
-from dev.study.figures import draw_groups, draw_leak, draw_small_sets
+from dev.study.figures import draw_leak, draw_small_sets
 from dev.study.plan import KEPT, PLAN, READINGS, REMOVED, VARIANTS, Settings, options_of
 from dev.study.record import Record, read_records
 from dev.study.verdict import render_verdict
@@ -97,14 +99,15 @@ def _recipes(records: Records) -> Section | None:
     found = _done("recipes", records)
     if not found:
         return None
-    groups = group_runs(record.run for record in found).groups
+    grouping = group_runs(record.run for record in found)
+    groups = grouping.groups
     paired = compare_groups(groups)
     best = max(groups, key=lambda group: group.values(analysis.ACCURACY))
     title_of = {group.label: group.recipe.card.title for group in groups}
     differing = [pair for pair in paired.pairs if pair.said != NOT_SHOWN]
     return {
-        "figure": draw_groups(groups, list(title_of.values())),
-        "table": markdown_table(main_table(groups)),
+        "figure": _drawn(groups),
+        "table": markdown_table(main_table(grouping)),
         "pairs": markdown_table(pairs_table(paired)) if paired.pairs else "",
         "how_to_read": HOW_TO_READ if paired.pairs else "",
         "runs": len(found),
@@ -114,6 +117,13 @@ def _recipes(records: Records) -> Section | None:
         "rows": len(found[0].scored.labels),
         "where": _where(found),
     }
+
+
+def _drawn(groups: Sequence[Group]) -> Figure:
+    """Their accuracies, which every record has."""
+    drawing = draw(groups)
+    assert drawing is not None
+    return drawing.drawn.figure
 
 
 def _leak(records: Records) -> Section | None:
@@ -161,7 +171,7 @@ def _changes(question: str, changes: dict[str, Settings], records: Records) -> S
     several = [group for group in groups if len(group.runs) > 1]
     helps = [pair.a for pair in pairs if analysis.is_shown(pair) and pair.difference > 0]
     return {
-        "figure": draw_groups(groups, [group.label for group in groups]),
+        "figure": _drawn(groups),
         "readings": list(zip(groups, [None, *pairs], strict=True)),
         "settings": {change: " ".join(options_of(changes[change])) for change in changes},
         "command": PLAN[question][0].command.rpartition(" -S train.seed=")[0],

@@ -319,6 +319,20 @@ def test_runs_judged_by_different_claims_are_said_to_be() -> None:
     assert "judged by those of a" in group_runs([made_run("a", train__seed=1), other]).notes[0]
 
 
+def test_deviations_of_all_groups_are_named_once() -> None:
+    runs = [made_run(f"e{e}", train__epochs=e, data__limit=60) for e in (1, 3)]
+    grouping = group_runs(runs)
+    labels = [group.label for group in grouping.groups]
+    assert grouping.shared == ["data.limit=60"]
+    assert sorted(labels) == ["Embedded sample, train.epochs=1", "Embedded sample, train.epochs=3"]
+    assert tables.main_table(grouping).caption.startswith("All with data.limit=60. ")
+    (alone,) = group_runs(runs[:1]).groups
+    assert alone.label == "Embedded sample, data.limit=60, train.epochs=1"
+    with_recipe = group_runs([*runs, made_run("plain")])
+    assert with_recipe.shared == []
+    assert [group.label.count("data.limit=60") for group in with_recipe.groups] == [0, 1, 1]
+
+
 def test_missing_figures_are_counted() -> None:
     runs = [made_run(f"seed-{s}", right=marks(0.9, seed=s), train__seed=s) for s in range(4)]
     metrics = {k: v for k, v in runs[0].metrics.items() if k != "evaluate.loss"}
@@ -327,9 +341,9 @@ def test_missing_figures_are_counted() -> None:
     assert tables.missing_figures(group) == ["2 of 4 runs without loss, logits"]
     rows = tables.group_rows([group])
     assert [row["n"] for row in rows if row["figure"] in ("loss", "accuracy")] == [4, 2]
-    (bare,) = group_runs([Run(**{**vars(runs[0]), "metrics": {}})]).groups
-    assert tables.main_table([bare]).rows[0][2] == "-"
-    assert draw([bare]) is None
+    bare = group_runs([Run(**{**vars(runs[0]), "metrics": {}})])
+    assert tables.main_table(bare).rows[0][2] == "-"
+    assert draw(bare.groups) is None
 
 
 # Paired tests
@@ -536,7 +550,7 @@ def test_published_runs_stand_behind_runs_on_imdb_only() -> None:
         [Run(**{**vars(full), "metrics": rows | {"split.train_rows": 800}})]
     ).groups
     assert published(limited) is None
-    assert "Grey: published runs" in drawn(grojeda)
+    assert "Shaded: published runs" in drawn(grojeda)
     assert drawn(sample) == drawn(limited) == "Accuracy of each group."
 
 
