@@ -21,7 +21,6 @@ PAGE = Path("report/index.html")
 SOURCE = "Source"  # the key in the picture under which the checksum of the report stands
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 WIDTH, HEIGHT = 1100, 1240  # of the window, in pixels; README.md shows it somewhat smaller
-COLOURS = 128  # of the palette: a third of the size, and no difference to see
 
 
 class ScreenshotError(Exception):
@@ -76,7 +75,7 @@ def main() -> int:
     note = PngInfo()
     note.add_text(SOURCE, recorded_checksum(Path("dvc.lock")))
     try:
-        image = photograph(PAGE).quantize(COLOURS)
+        image = photograph(PAGE)
     except (ScreenshotError, subprocess.TimeoutExpired) as error:
         sys.exit(f"error: {error}")
     image.save(PICTURE, optimize=True, pnginfo=note)

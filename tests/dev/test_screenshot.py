@@ -1,4 +1,4 @@
-"""The picture in README.md: it is of the report that dvc.lock records, and none without a browser."""
+"""The picture in README.md: it is of the report that dvc.lock records."""
 
 from pathlib import Path
 
