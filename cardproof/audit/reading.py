@@ -130,16 +130,7 @@ def read_card(text: str, problems: tuple[str, ...] = ()) -> CardFacts:
         multi_label=bool(_MULTI_LABEL.search(text)),
         averages_runs=bool(_AVERAGED.search(prose)),
         loss_is_plain=not _OTHER_LOSS.search(text),
-        problems=(
-            *problems,
-            *_problems(
-                front_matter,
-                {
-                    "figure of a score or a loss": bool(claims),
-                    "table of a training run": bool(rows),
-                },
-            ),
-        ),
+        problems=(*problems, *_problems(front_matter, figures=bool(claims), table=bool(rows))),
     )
 
 
@@ -201,8 +192,9 @@ def _placeholders(text: str, line_of: Callable[[int], int]) -> tuple[Quote, ...]
     return tuple(found.values())
 
 
-def _problems(front_matter: FrontMatter, found: dict[str, bool]) -> tuple[str, ...]:
+def _problems(front_matter: FrontMatter, *, figures: bool, table: bool) -> tuple[str, ...]:
     """What was looked for and not found, in words."""
+    found = {"figure of a score or a loss": figures, "table of a training run": table}
     missing = [
         f"It has no {what} that could be read." for what, is_there in found.items() if not is_there
     ]
