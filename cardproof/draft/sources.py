@@ -1,6 +1,7 @@
 """What a card is of: its name, its base and its reviews, as entries of sources.yaml."""
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 from cardproof.draft.document import Document, Value, shown
 from cardproof.errors import CardproofError
 from cardproof.files import sha256_of
+from cardproof.recipe.environment import check_environment
 from cardproof.recipe.faults import RecipeError, validate
 from cardproof.recipe.load import SOURCES
 from cardproof.recipe.schema import Base, Reviews, SourcesFile
@@ -134,6 +136,7 @@ def download(repository: str, file: str, revision: str | None = None) -> Path:
     Raises:
         CardproofError: there is none, or the hub cannot be reached.
     """
+    check_environment(os.environ, ranks=False)  # before the client reads it
     from huggingface_hub import hf_hub_download
 
     with _hub_errors(repository):
@@ -148,6 +151,7 @@ def pin_base(repository: str) -> dict[str, Any]:
     Raises:
         CardproofError: there is no such repository, or the hub cannot be reached.
     """
+    check_environment(os.environ, ranks=False)  # before the client reads it
     from huggingface_hub import HfApi
 
     with _hub_errors(repository):

@@ -24,11 +24,12 @@ class VariableError(CardproofError):
     """Variables that cannot be obeyed: one line for each, with what to do."""
 
 
-def check_environment(variables: Mapping[str, str]) -> None:
+def check_environment(variables: Mapping[str, str], *, ranks: bool = True) -> None:
     """Check each variable that the stages and the libraries below them read.
 
     Args:
         variables: of the environment.
+        ranks: whether those count that say which of several processes this is.
 
     Raises:
         VariableError: with every fault.
@@ -38,7 +39,7 @@ def check_environment(variables: Mapping[str, str]) -> None:
         for name, check in _CHECKS.items()
         if variables.get(name) and (fault := check(variables[name]))
     ]
-    faults += _launcher_faults(variables)
+    faults += _launcher_faults(variables) if ranks else []
     if faults:
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
         raise VariableError("\n  ".join([f"{count} in the environment. Nothing was run.", *faults]))

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from cardproof import cli
 from cardproof.cli.add import main
 from tests.conftest import ROOT, Run
 from tests.draft.cards import SHARED, TRAINER, a_plain_distilbert_card
@@ -295,3 +296,28 @@ def test_the_audit_imports_nothing_heavy(clone: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HF_ENDPOINT", "https://me:secret@127.0.0.1:1"),
+        ("HF_HUB_ETAG_TIMEOUT", "abc"),
+        ("HF_TOKEN", "s\u00e9cret"),
+    ],
+)
+@pytest.mark.parametrize("command", ["add", "audit"])
+def test_a_bad_variable_is_refused_before_the_hub_is_asked(
+    clone: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    name: str,
+    value: str,
+) -> None:
+    monkeypatch.setenv(name, value)
+    monkeypatch.setenv("WORLD_SIZE", "2")  # of no matter here
+    assert cli.main([command, "some/model"]) != 0
+    said = "".join(capsys.readouterr())
+    assert f"1 fault in the environment. Nothing was run.\n  {name}: " in said
+    assert "cret" not in said
