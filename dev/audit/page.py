@@ -10,7 +10,7 @@ _HEAD = """\
 
 `cardproof audit` on {cards:,} model cards of the Hugging Face hub, one half of a collection. Counts
 only: no card is named but the five of this project. Written by `python -m dev.audit survey` and
-`python -m dev.audit peers` (which needs mlscorecheck), from cards in `../shared`.
+`python -m dev.audit peers` (which needs mlscorecheck); the cards are not in this repository.
 
 ## How many can be checked
 
