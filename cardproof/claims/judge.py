@@ -82,8 +82,11 @@ class JudgedClaim:
 
     @property
     def full(self) -> str:
-        """Ours with digits to spare."""
-        return self.shown if self.measured is None else f"{self.measured:.4f}"
+        """Ours with digits to spare, in percent where the card's is."""
+        if self.measured is None:
+            return ""
+        percent = self.printed.rstrip().endswith("%")
+        return f"{100 * self.measured:.2f}%" if percent else f"{self.measured:.4f}"
 
     @property
     def difference(self) -> float | None:
