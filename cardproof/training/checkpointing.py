@@ -92,6 +92,8 @@ def checkpoint_folder(root: Path, key: str) -> Iterator[Path]:
                 print("another process trains this very run: this one starts from the beginning")
                 folder = Path(mkdtemp(prefix=f"{key}-", dir=root))
                 lock = _try_lock(folder)
+            if _is_done(folder):  # its model is saved: who runs it again wants it trained again
+                _empty(folder)
             (folder / FINISHED).unlink(missing_ok=True)
             _prune(root)
         try:
@@ -126,6 +128,15 @@ def _try_lock(folder: Path) -> FileLock | None:
     except Timeout:
         return None
     return lock
+
+
+def _empty(folder: Path) -> None:
+    """Remove all that is in a folder but its lock."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
 
 
 def _prune(root: Path) -> None:

@@ -366,8 +366,13 @@ def test_checkpoints_of_a_finished_run_stay_until_dvc_has_saved_its_model(
         assert names(root) == ["a", "b", "c"]
     later = (root / "a" / checkpointing.FINISHED).stat().st_mtime + 1
     os.utime(tmp_path / "a/dvc.lock", (later, later))
+    (root / "c/checkpoint-9").mkdir()
+    os.utime(tmp_path / "b/dvc.lock", (later, later))
+    with checkpoint_folder(root, "c") as folder:  # again, by force: it is trained again
+        assert names(folder) == []
+    os.utime(tmp_path / "b/dvc.lock", (0, 0))
     with checkpoint_folder(root, "d"):
-        assert names(root) == ["b", "c", "d"]
+        assert names(root) == ["c", "d"]
     monkeypatch.chdir(tmp_path)
     shutil.rmtree(tmp_path / "b")  # as DVC does with a temporary copy
     with checkpoint_folder(root, "e"):
