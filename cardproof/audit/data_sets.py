@@ -1,6 +1,7 @@
 """Rows of known data sets, by split, as their pages on the Hugging Face hub have them.
 
-They were typed by hand, and nothing here reads those pages again. Sizes of the splits that have labels to score on; the hidden labels of GLUE's tests are left out.
+They were typed by hand, and nothing here reads those pages again. Sizes of the splits that have
+labels to score on; the hidden labels of GLUE's tests are left out.
 """
 
 import re
