@@ -136,11 +136,6 @@ def kind_of(metric: str) -> Kind:
     return METRICS[metric][0] if metric in METRICS else "other"
 
 
-def higher_is_better(metric: str) -> bool:
-    """Whether the better of two models has the higher figure; of metrics that are known."""
-    return metric not in ("loss", "perplexity", "wer", "cer", "mae", "mse", "rmse")
-
-
 def average_in(text: str) -> str | None:
     """The average that a text names; None if it names none, or several."""
     named = [average for average in _AVERAGES if average in _words(text)]

@@ -82,10 +82,13 @@ def _not_reproduced(measured: Sequence[JudgedClaim]) -> str:
 def _undecided(measured: Sequence[JudgedClaim]) -> str:
     runs = _runs(measured).lower()
     verb = "does" if runs == "one run" else "do"
-    return (
-        f"Undecided: {_beside(measured)} may be of the card's recipe, but {runs} {verb} not show "
+    open_ones = [claim for claim in measured if claim.verdict.word == "undecided"]
+    others = [claim for claim in measured if claim.verdict.word != "undecided"]
+    said = (
+        f"Undecided: {_beside(open_ones)} may be of the card's recipe, but {runs} {verb} not show "
         "it to within the margin."
     )
+    return f"{said} Within the margin: {_beside(others)}." if others else said
 
 
 def _equivalent(measured: Sequence[JudgedClaim]) -> str:

@@ -2,7 +2,7 @@
 
 The hub's own client writes blocks of 10 MiB and loses the block in which a connection breaks: from
 a hub that cuts earlier it never gets a byte further. Here what comes is written as it comes, the
-next connection goes on from there, and no more is written than was announced.
+next connection resumes there, and no more is written than the file's announced size.
 """
 
 import re

@@ -20,6 +20,10 @@ SIZES = {"split.train_rows": 22_500, "evaluate.rows": 25_000}
         ((0.9252, 0.9259, 0.9256), (0.243, 0.245, 0.244),
          "Reproduced to within the margin: accuracy 0.9256 (claimed 0.9256) and cross-entropy loss "
          "0.2440 (claimed 0.2435), by 3 runs."),
+        ((0.9252, 0.9259, 0.9256), (0.213, 0.275, 0.244),
+         "Undecided: cross-entropy loss 0.2440 (claimed 0.2435) may be of the card's recipe, but 3 "
+         "runs do not show it to within the margin. Within the margin: accuracy 0.9256 (claimed "
+         "0.9256)."),
         ((0.9056, 0.9057, 0.9055), (0.243, 0.245, 0.244),
          "Not reproduced: accuracy is lower than claimed. 3 runs with accuracy 0.9056"),
     ],
