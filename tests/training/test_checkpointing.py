@@ -5,8 +5,6 @@ import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -26,12 +24,16 @@ from cardproof.training import checkpointing
 from cardproof.training.checkpointing import checkpoint_folder, last_intact_checkpoint, run_key
 from cardproof.training.logs import TrainingTables
 from cardproof.training.trainer import train_classifier, training_arguments
-from tests.conftest import PATIENCE, ROOT
+from tests.conftest import PATIENCE
 from tests.training.test_trainer import CPU, recipe, reviews
+from tests.training.warm import WARM, log_to
 
 
 class CutError(Exception):
     """Stands for a process that ends without a word."""
+
+
+EPOCH, STEPS = 6, 18  # 42 reviews in batches of 8, the last of 2; three epochs
 
 
 class CutOff(TrainerCallback):  # type: ignore[misc]
@@ -55,13 +57,13 @@ class CutOff(TrainerCallback):  # type: ignore[misc]
 
 def train(base: Path, folder: Path, *cuts: TrainerCallback, **changes: Any) -> dict[str, bytes]:
     """Train as stages.train does; the bytes of what comes of it."""
-    settings = recipe(logging_steps=4, **changes)
+    settings = recipe(**{"logging_steps": 4, "batch_size": 8} | changes)
     stores = []
     for name, rows, seed in (("a", 42, 1), ("b", 20, 2)):
         shutil.rmtree(folder / name, ignore_errors=True)
         stores.append(reviews(base, folder / name, rows, seed))
     model, tokenizer = load_classifier(base, settings.seed, None), load_tokenizer(base)
-    tables = TrainingTables(folder / "curve.csv", folder / "epochs.csv", settings.logging_steps, 11)
+    tables = TrainingTables(folder / "curve.csv", folder / "epochs.csv", settings.logging_steps, EPOCH)
     with checkpoint_folder(folder / "checkpoints", "key") as checkpoints:
         arguments = training_arguments(settings, 8, CPU, settings.load_best, checkpoints)
         validation = stores[1] if settings.load_best else None
@@ -71,35 +73,62 @@ def train(base: Path, folder: Path, *cuts: TrainerCallback, **changes: Any) -> d
     return {name: (folder / name).read_bytes() for name in files}
 
 
+def save_at_every_step(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(checkpointing, "FIRST_SAVE", 0.0)
+    patch.setattr(checkpointing, "SAVE_SHARE", 1e9)
+
+
 @pytest.fixture(autouse=True)
 def saves_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpointing, "FIRST_SAVE", 0.0)
-    monkeypatch.setattr(checkpointing, "SAVE_SHARE", 1e9)
+    save_at_every_step(monkeypatch)
+
+
+# Of the best epoch; or of the last, with losses logged by threes: a cut falls within a mean.
+WAYS: dict[bool, dict[str, Any]] = {
+    True: {"load_best": True},
+    False: {"load_best": False, "logging_steps": 150},
+}
+
+
+@pytest.fixture(scope="module")
+def whole(
+    tiny_base: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[bool, dict[str, bytes]]:
+    """What comes of undisturbed runs, that of the best epoch and that of the last."""
+    with pytest.MonkeyPatch.context() as patch:
+        save_at_every_step(patch)
+        return {
+            best: train(tiny_base, tmp_path_factory.mktemp("whole"), **way)
+            for best, way in WAYS.items()
+        }
 
 
 @pytest.mark.parametrize(
-    "cuts",
+    ("load_best", "cuts"),
     [
-        [(2, "step")],
-        [(7, "save"), (7, "step"), (19, "evaluate")],
-        [(11, "save"), (12, "step")],
-        [(11, "evaluate"), (22, "save"), (33, "evaluate")],
-        [(30, "step"), (33, "save")],
+        (True, [(2, "step")]),
+        (True, [(4, "save"), (4, "step"), (12, "evaluate")]),
+        (True, [(6, "save"), (7, "step")]),
+        (True, [(6, "evaluate"), (12, "save"), (18, "evaluate")]),
+        (True, [(17, "step"), (18, "save")]),
+        (False, [(6, "step"), (8, "save"), (18, "step")]),
     ],
     ids=str,
 )
-@pytest.mark.parametrize("load_best", [True, False])
 def test_a_run_cut_off_ends_with_the_bytes_of_an_undisturbed_one(
-    tiny_base: Path, tmp_path: Path, cuts: list[tuple[int, str]], load_best: bool
+    tiny_base: Path,
+    tmp_path: Path,
+    whole: dict[bool, dict[str, bytes]],
+    load_best: bool,
+    cuts: list[tuple[int, str]],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for name in ("whole", "cut"):
-        (tmp_path / name).mkdir()
-    whole = train(tiny_base, tmp_path / "whole", load_best=load_best)
     for cut in cuts:
-        with suppress(CutError):
-            train(tiny_base, tmp_path / "cut", CutOff(*cut), load_best=load_best)
-        assert (tmp_path / "cut/checkpoints/key").is_dir()
-    assert train(tiny_base, tmp_path / "cut", load_best=load_best) == whole
+        with pytest.raises(CutError):
+            train(tiny_base, tmp_path, CutOff(*cut), **WAYS[load_best])
+        assert 1 <= len(list((tmp_path / "checkpoints/key").glob("checkpoint-*"))) <= 4
+    assert train(tiny_base, tmp_path, **WAYS[load_best]) == whole[load_best]
+    assert capsys.readouterr().out.count("resuming from checkpoint-") == len(cuts)
 
 
 def cut_at(base: Path, folder: Path, step: int) -> list[Path]:
@@ -111,22 +140,26 @@ def cut_at(base: Path, folder: Path, step: int) -> list[Path]:
     return sorted(found, key=lambda p: int(p.name.partition("-")[2]))
 
 
-def test_it_is_resumed_and_does_not_start_again(
-    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    checkpoints = cut_at(tiny_base, tmp_path, 20)
-    assert [p.name for p in checkpoints][-1] == "checkpoint-19"
-    assert len(checkpoints) <= 3
-    train(tiny_base, tmp_path)
-    assert "resuming from checkpoint-19" in capsys.readouterr().out
+@pytest.fixture(scope="module")
+def cut_at_9(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        save_at_every_step(patch)
+        return cut_at(tiny_base, tmp_path_factory.mktemp("cut"), 9)
+
+
+@pytest.fixture
+def newest(cut_at_9: list[Path], tmp_path: Path) -> Path:
+    """The newest checkpoint of a run that was cut off, among copies of the others."""
+    names = [path.name for path in cut_at_9]
+    assert names == ["checkpoint-6", "checkpoint-7", "checkpoint-8"]  # the best, and the last two
+    return Path(shutil.copytree(cut_at_9[0].parent, tmp_path / "key")) / names[-1]
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "optimizer.pt", "cardproof.json"])
 @pytest.mark.parametrize("damage", ["truncated", "one bit", "missing"])
 def test_a_damaged_checkpoint_is_named_and_never_used(
-    tiny_base: Path, tmp_path: Path, file: str, damage: str, capsys: pytest.CaptureFixture[str]
+    newest: Path, file: str, damage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    newest = cut_at(tiny_base, tmp_path, 9)[-1]
     content = (newest / file).read_bytes()
     if damage == "missing":
         (newest / file).unlink()
@@ -182,9 +215,8 @@ def poison(checkpoint: Path, file: str, kind: str, mark: Path) -> None:
     ],
 )
 def test_a_poisoned_checkpoint_with_matching_checksums_is_set_aside(
-    tiny_base: Path, tmp_path: Path, file: str, kind: str, capsys: pytest.CaptureFixture[str]
+    newest: Path, tmp_path: Path, file: str, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    newest = cut_at(tiny_base, tmp_path, 9)[-1]
     poison(newest, file, kind, tmp_path / "ran")
     found = last_intact_checkpoint(newest.parent)
     assert found is not None
@@ -197,26 +229,27 @@ def test_a_poisoned_checkpoint_with_matching_checksums_is_set_aside(
 
 
 def test_training_goes_on_from_the_checkpoint_before_a_poisoned_one(
-    tiny_base: Path, tmp_path: Path
+    tiny_base: Path,
+    tmp_path: Path,
+    whole: dict[bool, dict[str, bytes]],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for name in ("whole", "cut"):
-        (tmp_path / name).mkdir()
-    whole = train(tiny_base, tmp_path / "whole")
     newest = cut_at(tiny_base, tmp_path / "cut", 9)[-1]
     poison(newest, "optimizer.pt", "pickle", tmp_path / "ran")
-    assert train(tiny_base, tmp_path / "cut") == whole
+    assert train(tiny_base, tmp_path / "cut") == whole[True]
+    assert "resuming from checkpoint-7" in capsys.readouterr().out
     assert not (tmp_path / "ran").exists()
 
 
 def test_without_its_best_checkpoint_a_run_is_not_resumed(tiny_base: Path, tmp_path: Path) -> None:
-    newest = cut_at(tiny_base, tmp_path, 20)[-1]
+    newest = cut_at(tiny_base, tmp_path, 9)[-1]
     best = Path(json.loads((newest / "trainer_state.json").read_text())["best_model_checkpoint"])
-    assert best.name == "checkpoint-11"
+    assert best.name == "checkpoint-6"
     (best / "model.safetensors").write_bytes(b"")
     assert last_intact_checkpoint(newest.parent) is None
 
 
-@pytest.mark.parametrize("max_steps", [-1, 20], ids=["all epochs", "ends within an epoch"])
+@pytest.mark.parametrize("max_steps", [-1, 10], ids=["all epochs", "ends within an epoch"])
 @pytest.mark.parametrize("load_best", [True, False])
 def test_a_finished_run_whose_model_was_lost_is_resumed_too(
     tiny_base: Path,
@@ -225,9 +258,9 @@ def test_a_finished_run_whose_model_was_lost_is_resumed_too(
     max_steps: int,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    whole = train(tiny_base, tmp_path, load_best=load_best, max_steps=max_steps)
+    finished = train(tiny_base, tmp_path, max_steps=max_steps, **WAYS[load_best])
     shutil.rmtree(tmp_path / "model")
-    assert train(tiny_base, tmp_path, load_best=load_best, max_steps=max_steps) == whole
+    assert train(tiny_base, tmp_path, max_steps=max_steps, **WAYS[load_best]) == finished
     if max_steps < 0:
         assert capsys.readouterr().out.count("resuming from checkpoint-") == 1
 
@@ -236,7 +269,7 @@ def test_the_seconds_between_checkpoints_can_be_set(
     tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(SAVE_VARIABLE, "1000")
-    assert not cut_at(tiny_base, tmp_path / "a", 9)
+    assert not cut_at(tiny_base, tmp_path / "a", EPOCH - 1)
     monkeypatch.setenv(SAVE_VARIABLE, "often")
     with pytest.raises(CardproofError, match="'often' must be a number of seconds"):
         train(tiny_base, tmp_path / "a")
@@ -268,65 +301,65 @@ def test_saving_takes_its_share_of_the_time_also_after_an_epoch(
     assert 2 * len(saved) <= 0.02 * now + 2 * 5  # the first, and those after an epoch, on top
 
 
-SCRIPT = """
-import sys
-from pathlib import Path
-from cardproof.training import checkpointing
-from tests.training.test_checkpointing import train
-checkpointing.FIRST_SAVE, checkpointing.SAVE_SHARE = 0.0, 1e9
-train(Path(sys.argv[1]), Path(sys.argv[2]), epochs=16.0)
-"""
+class Pause(TrainerCallback):  # type: ignore[misc]
+    """Says that a step has begun, and waits until it may go on."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self.there, self.go_on, self.step = folder / f"at-{step}", folder / f"go-on-{step}", step
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step + 1 == self.step:
+            self.there.touch()
+            wait_for(self.go_on)
 
 
-def start(base: Path, folder: Path) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-c", SCRIPT, str(base), str(folder)]
-    log = (folder / "log").open("ab")
-    return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
-
-
-def wait_for_rows(path: Path, rows: int) -> None:
+def wait_for(path: Path) -> None:
     deadline = time.monotonic() + PATIENCE
-    while not path.is_file() or path.read_bytes().count(b"\n") < rows:
+    while not path.exists():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
-def test_killed_and_interrupted_for_real(tiny_base: Path, tmp_path: Path) -> None:
-    for name in ("whole", "killed"):
-        (tmp_path / name).mkdir()
-    whole = train(tiny_base, tmp_path / "whole", epochs=16.0)
-    folder = tmp_path / "killed"
-    killed = start(tiny_base, folder)
-    wait_for_rows(folder / "curve.csv", 40)
-    os.kill(killed.pid, signal.SIGKILL)
-    assert killed.wait(PATIENCE) == -signal.SIGKILL
-    (folder / "curve.csv").unlink()
-    stopped = start(tiny_base, folder)
-    wait_for_rows(folder / "curve.csv", 90)
-    os.kill(stopped.pid, signal.SIGINT)
-    assert stopped.wait(PATIENCE) == 1
-    assert "`dvc repro` resumes from there" in (folder / "log").read_text()
-    assert train(tiny_base, folder, epochs=16.0) == whole
-    assert (folder / "log").read_text().count("resuming from") == 1
+def train_elsewhere(base: Path, folder: Path, step: int) -> None:
+    """Train in a process of its own, which pauses at a step; what it says goes to a log."""
+    log_to(folder / "log")
+    checkpointing.FIRST_SAVE, checkpointing.SAVE_SHARE = 0.0, 1e9
+    train(base, folder, Pause(folder, step))
+
+
+def test_killed_and_interrupted_for_real(
+    tiny_base: Path, tmp_path: Path, whole: dict[bool, dict[str, bytes]]
+) -> None:
+    ends = []
+    for step, number in ((5, signal.SIGKILL), (11, signal.SIGINT)):
+        process = WARM.Process(target=train_elsewhere, args=(tiny_base, tmp_path, step))
+        process.start()
+        wait_for(tmp_path / f"at-{step}")
+        os.kill(process.pid or 0, number)
+        (tmp_path / f"go-on-{step}").touch()
+        process.join(PATIENCE)
+        ends.append(process.exitcode)
+    assert ends == [-signal.SIGKILL, 1]
+    log = (tmp_path / "log").read_text()
+    assert "interrupted after step 11 of 18" in log
+    assert "resuming from checkpoint-4" in log
+    assert train(tiny_base, tmp_path) == whole[True]
 
 
 def test_a_signal_in_the_last_epoch_or_at_its_end_is_heeded(
-    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_base: Path, tmp_path: Path, whole: dict[bool, dict[str, bytes]]
 ) -> None:
-    (tmp_path / "whole").mkdir()
-    whole = train(tiny_base, tmp_path / "whole")
+    at = (EPOCH, STEPS - 2)
 
     class Signal(TrainerCallback):  # type: ignore[misc]
         def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if state.global_step + 1 in (11, 30):
+            if state.global_step + 1 in at:
                 os.kill(os.getpid(), signal.SIGTERM)
 
-    folder = tmp_path / "stopped"
-    folder.mkdir()
-    for stopped_at in (11, 30):
-        with pytest.raises(StoppedError, match=f"after step {stopped_at} of 33"):
-            train(tiny_base, folder, Signal())
-    assert train(tiny_base, folder) == whole
+    for stopped_at in at:
+        with pytest.raises(StoppedError, match=f"after step {stopped_at} of {STEPS}"):
+            train(tiny_base, tmp_path, Signal())
+    assert train(tiny_base, tmp_path) == whole[True]
 
 
 def test_the_key_is_of_settings_inputs_and_code(tmp_path: Path) -> None:
