@@ -2,7 +2,9 @@
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -14,16 +16,42 @@ from transformers import DistilBertConfig, DistilBertForSequenceClassification
 
 from cardproof.recipe.environment import MIRROR_VARIABLE
 from dev.benchmarks import __main__ as command
-from dev.benchmarks import bench, figure, page, stages
+from dev.benchmarks import bench, figure, growth, page, processes, stages
 from dev.benchmarks.growth import power_law
-from dev.benchmarks.processes import BenchmarkError, Task, run_in_turns, run_tasks
+from dev.benchmarks.processes import (
+    PEAKS,
+    BenchmarkError,
+    Outcome,
+    Task,
+    run_in_turns,
+    run_tasks,
+)
 from dev.benchmarks.profile import GROUPS, own_functions
 from dev.benchmarks.results import FILE, read_results, spread
 from dev.benchmarks.training import forward_flops, same_lengths
 from dev.repository import ROOT
+from tests.conftest import PATIENCE
 from tests.dev.memory import hold_memory
+from tests.warm import WARM, run_module
 
 FOLDER = ROOT / "dev/benchmarks"
+
+
+def run_warm(tasks: Sequence[Task]) -> list[Outcome]:
+    """As `run_tasks`, in a fork of a process that has imported the libraries."""
+    with TemporaryDirectory() as folder:
+        answer = Path(folder) / "answer.json"
+        calls = [[t.function.__module__, t.function.__name__, dict(t.arguments), str(t.folder)]
+                 for t in tasks]  # fmt: skip
+        process = WARM.Process(
+            target=run_module,
+            args=(processes.__name__, json.dumps(calls), str(answer)),
+            kwargs={"cwd": ROOT, "log": Path(folder) / "log"},
+        )
+        process.start()
+        process.join(PATIENCE)
+        assert process.exitcode == 0, (Path(folder) / "log").read_text()
+        return [value | dict.fromkeys(PEAKS, 1.0) for value in json.loads(answer.read_text())]
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +59,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a tiny run of every section writes."""
     folder = tmp_path_factory.mktemp("tiny")
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "run_tasks", run_warm)
+        patch.setattr(growth, "run_tasks", run_warm)
         patch.delenv(MIRROR_VARIABLE, raising=False)
         command.main(["--tiny", "--output", str(folder)])
     return folder

@@ -43,16 +43,16 @@ def assert_survived(outcomes: Iterable[Outcome]) -> list[Outcome]:
     return found
 
 
-def test_a_run_killed_six_times_ends_with_the_bytes_of_an_undisturbed_one(bench: Bench) -> None:
-    found = assert_survived(kills.kill_stages(bench, 6))
-    assert len(found) == 6
+def test_a_run_killed_three_times_ends_with_the_bytes_of_an_undisturbed_one(bench: Bench) -> None:
+    found = assert_survived(kills.kill_stages(bench, 3))
+    assert len(found) == 3
     assert any("from checkpoint-" in outcome.said for outcome in found)
 
 
 def test_a_full_disk_and_a_read_only_one_are_named_and_cost_nothing(bench: Bench) -> None:
     if why := disk.why_not():
         pytest.skip(why)
-    assert_survived(disk.fill_in_stages(bench, ("split", "tokenize")))
+    assert_survived(disk.fill_in_stages(bench, ["tokenize"]))
 
 
 def test_a_flipped_bit_is_refused_and_what_the_message_says_fixes_it(bench: Bench) -> None:
@@ -194,7 +194,7 @@ def test_verify_names_every_lock_file_that_dvc_would_refuse(tmp_path: Path) -> N
     text = (ROOT / "dvc.lock").read_text()
     ends = [i + 1 for i, letter in enumerate(text) if letter == "\n"]
     chance = random.Random(2)
-    for cut in [*chance.sample(ends, 40), *chance.sample(range(1, len(text)), 40)]:
+    for cut in [*chance.sample(ends, 20), *chance.sample(range(1, len(text)), 20)]:
         (tmp_path / "dvc.lock").write_text(text[:cut])
         named = [d.path.name for d in cut_off_records(tmp_path)]
         assert not [*damaged_outputs(tmp_path, tmp_path)]

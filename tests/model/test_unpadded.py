@@ -357,6 +357,28 @@ def detached(*tensors_and_dropout: Any) -> torch.Tensor:
     return attend(*tensors_and_dropout).detach()
 
 
+def losses_of_training(base: Path, folder: Path) -> list[float]:
+    """The loss of each of three steps on six reviews."""
+    texts = ["good film", "the plot was bad", "very good", "bad", "a very very good film", "not"]
+    store = write_tokens([(texts, [1, 0, 1, 0, 1, 0])], load_word_pieces(base), 16, folder)
+    arguments = TrainingArguments(
+        output_dir=str(folder / "checkpoints"), use_cpu=True, max_steps=3, seed=5,
+        per_device_train_batch_size=4, learning_rate=1e-3,
+    )  # fmt: skip
+    tables = TrainingTables(folder / "curve.csv", folder / "epochs.csv", 1, 2)
+    model, tokenizer = load_classifier(base, 0), load_tokenizer(base)
+    train_classifier(model, tokenizer, store, None, arguments, [tables])
+    lines = (folder / "curve.csv").read_text().splitlines()[1:]
+    return [float(line.split(",")[2]) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def padded_losses(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> list[float]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cardproof.training.trainer.why_padded", lambda *_: "asked for")
+        return losses_of_training(tiny_base, tmp_path_factory.mktemp("padded"))
+
+
 @pytest.mark.parametrize(
     ("broken", "said"),
     [
@@ -369,31 +391,15 @@ def detached(*tensors_and_dropout: Any) -> torch.Tensor:
 def test_a_fast_path_that_is_broken_here_gives_way_to_padded_batches(
     broken: Callable[..., torch.Tensor],
     said: str,
+    padded_losses: list[float],
     tiny_base: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    texts = ["good film", "the plot was bad", "very good", "bad", "a very very good film", "not"]
-    store = write_tokens([(texts, [1, 0, 1, 0, 1, 0])], load_word_pieces(tiny_base), 16, tmp_path)
-
-    def losses(name: str) -> list[float]:
-        arguments = TrainingArguments(
-            output_dir=str(tmp_path / name), use_cpu=True, max_steps=3, seed=5,
-            per_device_train_batch_size=4, learning_rate=1e-3,
-        )  # fmt: skip
-        tables = TrainingTables(tmp_path / f"{name}.csv", tmp_path / "epochs.csv", 1, 2)
-        model = load_classifier(tiny_base, 0)
-        train_classifier(model, load_tokenizer(tiny_base), store, None, arguments, [tables])
-        lines = (tmp_path / f"{name}.csv").read_text().splitlines()[1:]
-        return [float(line.split(",")[2]) for line in lines]
-
-    with monkeypatch.context() as patch:
-        patch.setattr("cardproof.training.trainer.why_padded", lambda *_: "asked for")
-        padded = losses("padded")
-    assert "padded batches: asked for" in capsys.readouterr().out
     monkeypatch.setattr("cardproof.model.unpadded.model.attend", broken)
-    assert losses("broken") == padded
+    assert len(padded_losses) == 3
+    assert losses_of_training(tiny_base, tmp_path) == padded_losses
     out = capsys.readouterr().out
     assert "padded batches: without padding " in out and said in out
 

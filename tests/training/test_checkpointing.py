@@ -26,7 +26,7 @@ from cardproof.training.logs import TrainingTables
 from cardproof.training.trainer import train_classifier, training_arguments
 from tests.conftest import PATIENCE
 from tests.training.test_trainer import CPU, recipe, reviews
-from tests.training.warm import WARM, log_to
+from tests.warm import WARM, log_to
 
 
 class CutError(Exception):
@@ -63,7 +63,9 @@ def train(base: Path, folder: Path, *cuts: TrainerCallback, **changes: Any) -> d
         shutil.rmtree(folder / name, ignore_errors=True)
         stores.append(reviews(base, folder / name, rows, seed))
     model, tokenizer = load_classifier(base, settings.seed, None), load_tokenizer(base)
-    tables = TrainingTables(folder / "curve.csv", folder / "epochs.csv", settings.logging_steps, EPOCH)
+    tables = TrainingTables(
+        folder / "curve.csv", folder / "epochs.csv", settings.logging_steps, EPOCH
+    )
     with checkpoint_folder(folder / "checkpoints", "key") as checkpoints:
         arguments = training_arguments(settings, 8, CPU, settings.load_best, checkpoints)
         validation = stores[1] if settings.load_best else None

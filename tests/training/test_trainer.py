@@ -74,10 +74,17 @@ def train(base: Path, folder: Path, train_recipe: Train, device: Device = CPU) -
     return result
 
 
-def test_a_tiny_run_has_the_pinned_losses(tiny_base: Path, tmp_path: Path) -> None:
-    result = train(tiny_base, tmp_path, recipe())
+@pytest.fixture(scope="module")
+def run(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingResult, Path]:
+    """A run by `recipe()`: what came of it, and its folder."""
+    folder = tmp_path_factory.mktemp("run")
+    return train(tiny_base, folder, recipe()), folder
+
+
+def test_a_tiny_run_has_the_pinned_losses(run: tuple[TrainingResult, Path]) -> None:
+    result, folder = run
     assert (result.steps, result.epochs) == (33, 3.0)  # 11 steps an epoch: the last batch is of 2
-    epochs = parse_csv((tmp_path / "epochs.csv").read_text())
+    epochs = parse_csv((folder / "epochs.csv").read_text())
     assert [e["step"] for e in epochs] == [11, 22, 33]
     assert [e["validation_loss"] for e in epochs] == pytest.approx(PINNED_VALIDATION, rel=1e-3)
     assert [e["training_loss"] for e in epochs] == pytest.approx(PINNED_TRAINING, rel=1e-3)
@@ -89,14 +96,16 @@ PINNED_VALIDATION = [0.72402, 0.66867, 0.65618]
 PINNED_TRAINING = [0.50688, 0.77236, 0.71651]
 
 
-def test_training_loss_is_the_mean_of_the_last_full_window(tiny_base: Path, tmp_path: Path) -> None:
-    train(tiny_base, tmp_path, recipe(logging_steps=4))
+def test_training_loss_is_the_mean_of_the_last_full_window(
+    run: tuple[TrainingResult, Path],
+) -> None:
+    _, folder = run
     curve = {
         int(p["step"] or 0): p["training_loss"] or 0
-        for p in parse_csv((tmp_path / "curve.csv").read_text())
+        for p in parse_csv((folder / "curve.csv").read_text())
     }
     assert list(curve) == list(range(1, 34))
-    for row in parse_csv((tmp_path / "epochs.csv").read_text()):
+    for row in parse_csv((folder / "epochs.csv").read_text()):
         end = int(row["step"] or 0) // 4 * 4
         window = [curve[step] for step in range(end - 3, end + 1)]
         assert row["training_loss"] == pytest.approx(np.mean(window), rel=1e-12)
@@ -127,13 +136,13 @@ def test_max_steps_cuts_a_run_short(tiny_base: Path, tmp_path: Path) -> None:
 
 
 def test_two_runs_give_the_same_weights_and_another_seed_others(
-    tiny_base: Path, tmp_path: Path
+    run: tuple[TrainingResult, Path], tiny_base: Path, tmp_path: Path
 ) -> None:
-    weights = []
-    for name, seed in (("one", 7), ("two", 7), ("three", 8)):
-        (tmp_path / name).mkdir()
-        train(tiny_base, tmp_path / name, recipe(seed=seed))
-        weights.append((tmp_path / name / "model/model.safetensors").read_bytes())
+    folders = [run[1], tmp_path / "again", tmp_path / "other"]
+    for folder, seed in zip(folders[1:], (7, 8), strict=True):
+        folder.mkdir()
+        train(tiny_base, folder, recipe(seed=seed))
+    weights = [(folder / "model/model.safetensors").read_bytes() for folder in folders]
     assert weights[0] == weights[1] != weights[2]
 
 
