@@ -363,7 +363,7 @@ def losses_of_training(base: Path, folder: Path) -> list[float]:
     store = write_tokens([(texts, [1, 0, 1, 0, 1, 0])], load_word_pieces(base), 16, folder)
     arguments = TrainingArguments(
         output_dir=str(folder / "checkpoints"), use_cpu=True, max_steps=3, seed=5,
-        per_device_train_batch_size=4, learning_rate=1e-3,
+        per_device_train_batch_size=4, learning_rate=1e-3, logging_steps=1,
     )  # fmt: skip
     tables = TrainingTables(folder / "curve.csv", folder / "epochs.csv", 1, 2)
     model, tokenizer = load_classifier(base, 0), load_tokenizer(base)
