@@ -53,6 +53,24 @@ def clean_settings(folder: Path) -> dict[str, Any]:
     return cleaned
 
 
+def is_quantised(folder: Path) -> bool:
+    """Whether the settings of a checkpoint, at any depth, name a quantisation of its weights.
+
+    transformers leaves such weights to other packages, or to kernels that it fetches from the hub.
+    """
+    found = []
+
+    def look(part: dict[str, Any]) -> dict[str, Any]:
+        found.append(part.get("quantization_config"))
+        return part
+
+    try:
+        json.loads((folder / "config.json").read_text(encoding="utf-8"), object_hook=look)
+    except (OSError, ValueError, RecursionError):
+        return False  # as above
+    return any(found)
+
+
 @contextmanager
 def safe_to_load(folder: Path) -> Iterator[Path]:
     """The folder, or one with the same files and cleaned settings, while the block runs."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cardproof.errors import CardproofError
-from cardproof.model.foreign import safe_to_load
+from cardproof.model.foreign import is_quantised, safe_to_load
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -94,7 +94,7 @@ def _word_pieces(folder: Path) -> "Tokenizer":
 def load_classifier(
     folder: Path, seed: int = 0, labels: list[str] | None = None
 ) -> "PreTrainedModel":
-    """Load a base with a two-class head.
+    """Load a base with a two-class head, its weights in fp32.
 
     A head that the base lacks is initialised with `seed`; one with more or fewer classes is
     re-initialised.
@@ -106,10 +106,16 @@ def load_classifier(
 
     Raises:
         CheckpointError: the folder holds no checkpoint that transformers can load, or its weights
-            are not of the sizes that its config names.
+            are not of the sizes that its config names, or are quantised.
     """
+    import torch
     from transformers import AutoModelForSequenceClassification, set_seed
 
+    if is_quantised(folder):
+        raise CheckpointError(
+            f"{folder}/config.json has a quantization_config: its weights are rounded, and code "
+            "from elsewhere would unpack them; name the base that they were made from"
+        )
     set_seed(seed)
     names: dict[str, Any] = {"num_labels": 2}
     if labels:
@@ -122,6 +128,7 @@ def load_classifier(
                 local_files_only=True,
                 use_safetensors=True,
                 trust_remote_code=False,
+                dtype=torch.float32,  # whatever config.json says: train.precision is what counts
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
                 **names,

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from filelock import FileLock, Timeout
@@ -35,6 +35,7 @@ from transformers import (
 )
 from transformers.trainer_pt_utils import safe_globals
 
+from cardproof.errors import CardproofError
 from cardproof.files import CHECKSUMS, disk_errors, sha256_of, write_text_atomic
 from cardproof.recipe.environment import save_seconds
 from cardproof.training.distributed.launch import SINGLE_PROCESS, Process
@@ -46,6 +47,10 @@ SAVE_SHARE = 0.02  # of the time at most is spent on saving
 KEPT_RUNS = 8  # unfinished runs whose checkpoints are kept
 EXTRA, LOCK = "cardproof.json", "lock"
 FINISHED = "finished"  # in the folder of a run that came to its end: the workspace of its model
+
+
+class ResumeError(CardproofError):
+    """A checkpoint that passed for a good one, and is none."""
 
 
 def checkpoint_root() -> Path:
@@ -173,16 +178,35 @@ def _is_done(folder: Path) -> bool:
     return lock.is_file() and lock.stat().st_mtime_ns > mark.stat().st_mtime_ns
 
 
-def common_checkpoint(folder: Path, saves: bool, newest: int = sys.maxsize) -> Path | None:
+class Contents(NamedTuple):
+    """What a run's checkpoints hold."""
+
+    weights: Mapping[str, torch.Tensor]  # by name; their values do not count
+    moments: Sequence[torch.Size]  # of the optimizer, in its order
+
+
+def contents_of(trainer: Trainer) -> Contents:
+    """What the checkpoints of a training hold."""
+    model = trainer.model
+    decayed = set(trainer.get_decay_parameter_names(model))
+    # The Trainer's optimizer has two groups: with weight decay, and without.
+    trained = sorted(model.named_parameters(), key=lambda named: named[0] not in decayed)
+    return Contents(model.state_dict(), [p.shape for _, p in trained if p.requires_grad])
+
+
+def common_checkpoint(
+    folder: Path, saves: bool, newest: int = sys.maxsize, contents: Contents | None = None
+) -> Path | None:
     """The newest checkpoint that is intact on every host.
 
     Args:
         folder: this host's checkpoints.
         saves: whether this is the process that writes them; the others take its word.
         newest: the last step that counts.
+        contents: as of `last_intact_checkpoint`.
     """
     while True:
-        found = last_intact_checkpoint(folder, newest) if saves else None
+        found = last_intact_checkpoint(folder, newest, contents) if saves else None
         steps = all_gather((_step(found) if found else 0) if saves else None)
         distinct = {step for step in steps if step is not None}
         newest = min(distinct)
@@ -190,7 +214,9 @@ def common_checkpoint(folder: Path, saves: bool, newest: int = sys.maxsize) -> P
             return folder / f"checkpoint-{newest}" if newest else None
 
 
-def last_intact_checkpoint(folder: Path, newest: int = sys.maxsize) -> Path | None:
+def last_intact_checkpoint(
+    folder: Path, newest: int = sys.maxsize, contents: Contents | None = None
+) -> Path | None:
     """The newest checkpoint that is whole and can be loaded; others are named and set aside.
 
     Those set aside stay beside it, as `refused-checkpoint-N`, until the run needs none of them.
@@ -198,15 +224,13 @@ def last_intact_checkpoint(folder: Path, newest: int = sys.maxsize) -> Path | No
     Args:
         folder: where they lie.
         newest: the last step that counts.
+        contents: what they must hold; None compares no sizes.
     """
     found = sorted(folder.glob("checkpoint-*"), key=_step, reverse=True)
     found = [path for path in found if _step(path) <= newest]
-    damaged = {path: why for path in found if (why := _damage(path))}
+    damaged = {path: why for path in found if (why := _damage(path, contents))}
     for path, why in damaged.items():
-        aside = path.with_name(f"refused-{path.name}")
-        shutil.rmtree(aside, ignore_errors=True)
-        path.rename(aside)
-        print(f"{path.name} cannot be used: {why}; it is set aside as {aside}")
+        print(_set_aside(path, why))
     for path in found:
         if path in damaged:
             continue
@@ -223,7 +247,15 @@ def _step(checkpoint: Path) -> int:
     return int(number[0]) if number else -1
 
 
-def _damage(checkpoint: Path) -> str:
+def _set_aside(checkpoint: Path, why: str) -> str:
+    """Rename a checkpoint so that no run takes it for one; what to print."""
+    aside = checkpoint.with_name(f"refused-{checkpoint.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    checkpoint.rename(aside)
+    return f"{checkpoint.name} cannot be used: {why}; it is set aside as {aside}"
+
+
+def _damage(checkpoint: Path, contents: Contents | None) -> str:
     """What is wrong with a checkpoint; empty if nothing is."""
     try:
         checksums = json.loads((checkpoint / CHECKSUMS).read_text(encoding="utf-8"))
@@ -232,10 +264,12 @@ def _damage(checkpoint: Path) -> str:
                 return f"{name} does not have its checksum"
     except (OSError, ValueError, AttributeError) as error:
         return f"it is incomplete ({error})"
-    return _unloadable(checkpoint) if EXTRA in checksums else "it is incomplete"
+    if missing := _NEEDED - checksums.keys():
+        return f"it is incomplete (no {', '.join(sorted(missing))})"
+    return _unloadable(checkpoint, contents)
 
 
-def _unloadable(checkpoint: Path) -> str:
+def _unloadable(checkpoint: Path, contents: Contents | None) -> str:
     """Which file the Trainer would fail at; empty if none. Nothing that a file asks for is run.
 
     Whoever can write to a checkpoint can write its checksums, too.
@@ -243,50 +277,82 @@ def _unloadable(checkpoint: Path) -> str:
     for pattern, load in _LOADERS.items():
         for path in sorted(checkpoint.glob(pattern)):
             try:
-                load(path)
+                load(path, contents)
             except Exception as error:  # torch, safetensors, json: whatever they meet in it
-                reason = str(error).strip().partition("\n")[0]
-                return f"{path.name} cannot be loaded ({type(error).__name__}: {reason[:200]})"
+                return f"{path.name} cannot be loaded ({_in_a_line(error)})"
     return ""
 
 
-def _load_tensors(path: Path, keys: Sequence[str] = ()) -> None:
+def _in_a_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}"
+
+
+def _load_tensors(path: Path, _: Contents | None, keys: Sequence[str] = ()) -> Any:
     """Read what torch saved, by its reader that makes tensors and plain values only."""
     with safe_globals():  # of NumPy, for random states: what the Trainer allows
         found = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
     if missing := [key for key in keys if key not in found]:
         raise ValueError(f"it has no {', '.join(missing)}")
+    return found
 
 
-def _load_weights(path: Path) -> None:
+def _load_weights(path: Path, contents: Contents | None) -> None:
     with safe_open(path, framework="pt") as weights:
-        if not weights.keys():
-            raise ValueError("it has no weights")
+        names = set(weights.keys())
+        for name in names:
+            _check_finite(name, weights.get_tensor(name))
+        shared: dict[int, set[str]] = {}  # a tensor that two names have is saved by one of them
+        for name, tensor in (contents.weights if contents else {}).items():
+            shared.setdefault(tensor.data_ptr(), set()).add(name)
+            if name in names:
+                _check_size(name, weights.get_slice(name).get_shape(), tensor.shape)
+    if missing := [min(alike) for alike in shared.values() if not alike & names]:
+        raise ValueError(f"it has no {missing[0]}")
 
 
-def _load_extra(path: Path) -> None:
+def _load_optimizer(path: Path, contents: Contents | None) -> None:
+    found = _load_tensors(path, contents, keys=("state", "param_groups"))
+    for number, state in found["state"].items():
+        for name, tensor in state.items():
+            _check_finite(f"{name} of parameter {number}", torch.as_tensor(tensor))
+            if contents and name != "step":
+                _check_size(f"{name} of parameter {number}", tensor.shape, contents.moments[number])
+
+
+def _check_finite(name: str, tensor: torch.Tensor) -> None:
+    if not tensor.isfinite().all():
+        raise ValueError(f"{name} has a number that is not finite")
+
+
+def _check_size(name: str, found: Sequence[int], expected: Sequence[int]) -> None:
+    if tuple(found) != tuple(expected):
+        raise ValueError(f"{name} has the size {tuple(found)}, the model's is {tuple(expected)}")
+
+
+def _load_extra(path: Path, _: Contents | None) -> None:
     extra = json.loads(path.read_text(encoding="utf-8"))
     numbers = [extra["seconds"], extra["last_logged_step"], *extra["losses_since_log"]]
     if not all(math.isfinite(number) for number in numbers):
         raise ValueError("it has a number that is not finite")
 
 
-def _load_state(path: Path) -> None:
+def _load_state(path: Path, _: Contents | None) -> None:
     state = TrainerState.load_from_json(str(path))
     if state.global_step != _step(path.parent):
         raise ValueError(f"it is of step {state.global_step}")
 
 
 # What the Trainer and `CheckpointKeeper` read when they resume, and how.
-_LOADERS: dict[str, Callable[[Path], None]] = {
+_LOADERS: dict[str, Callable[[Path, Contents | None], object]] = {
     "trainer_state.json": _load_state,
     EXTRA: _load_extra,
-    "*.safetensors": _load_weights,
-    "optimizer.pt": partial(_load_tensors, keys=("state", "param_groups")),
+    "model.safetensors": _load_weights,
+    "optimizer.pt": _load_optimizer,
     "scheduler.pt": partial(_load_tensors, keys=("last_epoch",)),
     "scaler.pt": _load_tensors,
     "rng_state*.pth": partial(_load_tensors, keys=("python", "numpy", "cpu")),
 }
+_NEEDED = {name for name in _LOADERS if "*" not in name} - {"scaler.pt"}
 
 
 class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
@@ -306,6 +372,25 @@ class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
         self._saving_since: float | None = None  # while a save of ours is under way
         self._spent = 0.0  # on the last one
         self._signalled = False
+
+    @contextmanager
+    def refusing(self, checkpoint: Path | None) -> Iterator[None]:
+        """Set aside the checkpoint that was resumed from if no step can be taken from it.
+
+        Raises:
+            ResumeError: so it was; another run goes on from the one before.
+        """
+        try:
+            yield
+        except Exception as error:
+            other = (CardproofError, OSError, MemoryError, torch.OutOfMemoryError)
+            took_a_step = checkpoint and self._trainer.state.global_step > _step(checkpoint)
+            if checkpoint is None or took_a_step or isinstance(error, other):
+                raise
+            why = f"no step can be taken from it ({_in_a_line(error)})"
+            if self._trainer.args.should_save:
+                why = _set_aside(checkpoint, why)
+            raise ResumeError(f"{why}. `dvc repro` goes on from the one before it.") from error
 
     @contextmanager
     def stopping_at_signals(self) -> Iterator[None]:

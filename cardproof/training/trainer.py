@@ -27,7 +27,7 @@ from cardproof.model.unpadded.batches import collate_unpadded
 from cardproof.model.unpadded.check import ROWS, why_unlike
 from cardproof.model.unpadded.model import describe_batches, why_padded, without_padding
 from cardproof.recipe.schema import Train
-from cardproof.training.checkpointing import CheckpointKeeper, common_checkpoint
+from cardproof.training.checkpointing import CheckpointKeeper, common_checkpoint, contents_of
 from cardproof.training.distributed.batches import PerRankDropout, WholeBatchTrainer, sharing_rows
 from cardproof.training.distributed.launch import SINGLE_PROCESS, Process
 from cardproof.training.distributed.process_group import all_gather, barrier
@@ -149,6 +149,7 @@ def train_classifier(
     Raises:
         TrainingError: the loss is not finite at the end.
         StoppedError: a signal ended the run, which is saved.
+        ResumeError: the checkpoint that was resumed from is none; it is set aside.
     """
     padded = _why_padded(model, train_set, arguments)
     print(describe_batches(padded))
@@ -163,6 +164,7 @@ def train_classifier(
         Path(arguments.output_dir),
         arguments.should_save,
         _last_resumable_step(arguments, per_epoch),
+        contents_of(trainer),
     )
     if checkpoint:
         print(f"resuming from {checkpoint.name}, saved when the last attempt was interrupted")
@@ -173,6 +175,7 @@ def train_classifier(
         if arguments.world_size > 1:
             stack.enter_context(sharing_rows(model))
         stack.enter_context(keeper.stopping_at_signals())
+        stack.enter_context(keeper.refusing(checkpoint))
         output = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     barrier()  # until each has read the best checkpoint, which goes with the others
     _check_end(keeper.stopped_at, trainer.state.max_steps, output.training_loss, arguments)

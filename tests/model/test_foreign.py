@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+import torch
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
 from cardproof.model.foreign import RUN_CODE, without_code
-from cardproof.model.loading import load_classifier, load_tokenizer
+from cardproof.model.loading import CheckpointError, load_classifier, load_tokenizer
 from cardproof.pages.upload import copy_model
 from tests.conftest import ROOT
 
@@ -70,6 +72,33 @@ def test_an_upload_holds_none_of_it(tmp_path: Path) -> None:
     load_classifier(tmp_path / "upload")
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_weights_are_loaded_in_fp32_whatever_the_base_says(
+    tiny_base: Path, tmp_path: Path, dtype: str
+) -> None:
+    half = load_file(tiny_base / "model.safetensors")
+    base = with_settings(
+        tiny_base, tmp_path / "base", "config.json", dtype=dtype, torch_dtype=dtype
+    )
+    stored = {name: tensor.to(getattr(torch, dtype)) for name, tensor in half.items()}
+    save_file(stored, base / "model.safetensors", {"format": "pt"})
+    model = load_classifier(base)
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    model.save_pretrained(tmp_path / "model")
+    assert json.loads((tmp_path / "model/config.json").read_text())["dtype"] == "float32"
+
+
+@pytest.mark.parametrize("place", ["quantization_config", "text_config"])
+def test_a_quantised_base_is_refused(tiny_base: Path, tmp_path: Path, place: str) -> None:
+    rounded = {"quant_method": "mxfp4", "x": {"y": 1}}
+    value = rounded if place == "quantization_config" else {"quantization_config": rounded}
+    base = with_settings(tiny_base, tmp_path / "base", "config.json", **{place: value})
+    with pytest.raises(
+        CheckpointError, match=r"config\.json has a quantization_config: its weights"
+    ):
+        load_classifier(base)
+
+
 SETTINGS = st.recursive(
     st.none() | st.integers() | st.text(max_size=5),
     lambda inner: (
@@ -86,3 +115,33 @@ def test_nothing_of_it_is_left_at_any_depth_and_all_else_is(settings: Any) -> No
     assert not any(f'"{key}"' in json.dumps(kept) for key in RUN_CODE)
     assert bool(left_out) == (kept != settings)
     assert without_code(kept) == (kept, [])
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 99) | st.floats() | st.text(max_size=6)
+    | st.sampled_from(["bert", "gelu", "bfloat16", "eager", "..", "single_label_classification"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=4,
+)  # fmt: skip
+KEYS = ["activation", "architectures", "attention_dropout", "dim", "dtype", "hidden_dim",
+        "id2label", "max_position_embeddings", "model_type", "n_heads", "n_layers", "num_labels",
+        "pad_token_id", "problem_type", "quantization_config", "sinusoidal_pos_embds", "use_cache",
+        "tie_word_embeddings", "torch_dtype", "transformers_version", "vocab_size"]  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None)
+@given(key=st.sampled_from(KEYS) | st.text(max_size=8), value=VALUES)
+@example(key="pad_token_id", value=10**9)
+def test_any_setting_gives_a_model_or_a_fault(
+    tiny_base: Path, tmp_path_factory: pytest.TempPathFactory, key: str, value: object
+) -> None:
+    base = tmp_path_factory.getbasetemp() / "any-setting"
+    shutil.rmtree(base, ignore_errors=True)
+    with_settings(tiny_base, base, "config.json", **{key: value})
+    try:
+        model = load_classifier(base)
+    except CheckpointError as error:
+        assert str(base) in str(error)
+    else:
+        assert {p.dtype for p in model.parameters()} == {torch.float32}
+        assert model.config.num_labels == 2

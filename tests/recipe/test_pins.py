@@ -1,11 +1,18 @@
 """What sources.yaml may pin, refused before anything runs."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
 from cardproof.recipe.faults import RecipeError
 from cardproof.recipe.load import resolve
+from cardproof.recipe.pins import RepositoryName, RepositoryPath
 from tests.recipe.files import raw_files
 
 CHECKSUM = "0" * 64
@@ -80,3 +87,22 @@ def test_unclear_pins_are_refused() -> None:
         assert "'main' must be a commit, 40 hexadecimal digits" in refusal(base, reviews)
     files = {"x/A.json": CHECKSUM, "y/a.json": CHECKSUM}
     assert "x/A.json and y/a.json would both become a.json" in refusal({"files": files}, {})
+
+
+PARTS = st.sampled_from(["..", ".", "", "a", "A", "é", "~", "C:", "\\", "\0", "\n", "x.json", "-"])
+
+
+@given(st.lists(PARTS | st.text(max_size=5), max_size=5).map("/".join) | st.text())
+def test_any_name_stays_in_its_folder_or_is_refused(name: str) -> None:
+    for check in (RepositoryName, RepositoryPath):
+        try:
+            TypeAdapter(check).validate_python(name)
+        except ValidationError:
+            continue
+        place = Path("/folder", name)
+        assert not Path(name).is_absolute()
+        assert Path(os.path.normpath(place)) == place
+        assert place.is_relative_to("/folder/")
+        assert name.isprintable()
+        if check is RepositoryName:
+            validate_repo_id(name)

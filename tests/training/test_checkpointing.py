@@ -136,11 +136,11 @@ def test_a_run_cut_off_ends_with_the_bytes_of_an_undisturbed_one(
     assert capsys.readouterr().out.count("resuming from checkpoint-") == resumed
 
 
-def cut_at(base: Path, folder: Path, step: int) -> list[Path]:
+def cut_at(base: Path, folder: Path, step: int, **changes: Any) -> list[Path]:
     """The checkpoints left by a run that was cut off, the newest last."""
     folder.mkdir(exist_ok=True)
     with pytest.raises(CutError):
-        train(base, folder, CutOff(step, "step"))
+        train(base, folder, CutOff(step, "step"), **changes)
     found = (folder / "checkpoints/key").glob("checkpoint-*")
     return sorted(found, key=lambda p: int(p.name.partition("-")[2]))
 
