@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 import torch
 from filelock import FileLock, Timeout
+from pydantic import BaseModel
 from safetensors import safe_open
 from transformers import (
     Trainer,
@@ -336,8 +337,20 @@ def _load_extra(path: Path, _: Contents | None) -> None:
         raise ValueError("it has a number that is not finite")
 
 
+class _State(BaseModel, strict=True):
+    """What is read of a `TrainerState` after a resumption."""
+
+    global_step: int
+    epoch: float
+    log_history: list[dict[str, float]]
+    best_metric: float | None
+    best_global_step: int | None
+    best_model_checkpoint: str | None
+    stateful_callbacks: dict[str, dict[str, Any]]
+
+
 def _load_state(path: Path, _: Contents | None) -> None:
-    state = TrainerState.load_from_json(str(path))
+    state = _State.model_validate_json(path.read_bytes())
     if state.global_step != _step(path.parent):
         raise ValueError(f"it is of step {state.global_step}")
 

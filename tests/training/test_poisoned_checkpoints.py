@@ -135,7 +135,7 @@ VALUES = st.recursive(
     JSON, lambda v: st.lists(v, max_size=2) | st.dictionaries(st.text(max_size=3), v, max_size=2)
 )
 KEYS = {
-    "trainer_state.json": ["epoch", "global_step", "log_history", "max_steps", "num_train_epochs",
+    "trainer_state.json": ["epoch", "global_step", "log_history", "max_steps", "best_metric",
                            "best_model_checkpoint", "stateful_callbacks", "x", "train_batch_size"],
     "cardproof.json": ["seconds", "losses_since_log", "last_logged_step"],
     "scheduler.pt": ["last_epoch", "base_lrs", "_step_count", "lr_lambdas", "step", "_last_lr"],
@@ -150,6 +150,7 @@ KEYS = {
     value=VALUES,
 )
 @example(place=("scheduler.pt", "step"), value=None)
+@example(place=("trainer_state.json", "log_history"), value={})
 @example(place=("trainer_state.json", "stateful_callbacks"), value={"TrainerControl": 3})
 def test_any_value_of_any_key_is_gone_on_from_or_set_aside(
     tiny_base: Path,
