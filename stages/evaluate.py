@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cardproof.files import checksummed_folder, write_json
+from cardproof.files import checksummed_folder, sha256_of, write_json
+from cardproof.recipe.identity import ORIGIN, common_origin, read_origin
 from cardproof.recipe.stages import EvaluateRecipe, read_stage_recipe
 from cardproof.stage import run_stage
 from cardproof.tables import write_csv
@@ -22,6 +23,7 @@ READS = {"model": "train", "data/split": "split", "data/tokens": "tokenize"}
 def main() -> None:
     """Write data/predictions/, metrics/evaluate*.json and the plots' data."""
     recipe = read_stage_recipe(EvaluateRecipe)
+    origin = common_origin({folder: read_origin(Path(folder)) for folder in READS})
     import numpy as np
     import pyarrow.parquet as pq
 
@@ -48,6 +50,7 @@ def main() -> None:
             )
             _write_predictions(name, logits[name], folder)
         write_json(folder / EVALUATION, _conditions(device))
+        write_json(folder / ORIGIN, origin | {"model": sha256_of(Path("model/model.safetensors"))})
     labels = np.asarray(open_tokens(Path("data/tokens") / scored).labels)
     _write_figures(labels, logits[scored])
     rows = pq.ParquetFile(Path("data/split") / f"{scored}.parquet")

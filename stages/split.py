@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cardproof.files import checksummed_folder, scratch_folder, write_json
+from cardproof.recipe.identity import ORIGIN
 from cardproof.recipe.stages import SplitRecipe, read_stage_recipe
 from cardproof.stage import run_stage
 
@@ -16,6 +17,7 @@ def main() -> None:
     recipe = read_stage_recipe(SplitRecipe)
     from datasets import disable_progress_bars
 
+    from cardproof.data.provide import identify_reviews
     from cardproof.data.reviews import read_reviews
     from cardproof.data.splits import describe_splits, make_splits
 
@@ -32,6 +34,7 @@ def main() -> None:
             for name, reviews in sets.items():
                 reviews.to_parquet(folder / f"{name}.parquet")
                 print(f"{name}: {len(reviews):,} reviews")
+            write_json(folder / ORIGIN, {"reviews": identify_reviews()})
         write_json(Path("metrics/split.json"), describe_splits(sets))
 
 

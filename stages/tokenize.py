@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cardproof.files import checksummed_folder, write_json
+from cardproof.recipe.identity import ORIGIN, identity_of_base, read_origin
 from cardproof.recipe.schema import Tokenize
 from cardproof.recipe.stages import read_stage_recipe
 from cardproof.stage import run_stage
@@ -33,6 +34,8 @@ def main() -> None:
                 recipe.truncation,
             )
         facts = describe_tokens(stores)
+        origin = {**read_origin(Path("data/split")), "base": identity_of_base(Path("data/base"))}
+        write_json(folder / ORIGIN, origin)
     write_json(Path("metrics/tokenize.json"), facts)
     for name in stores:
         truncated = facts[f"{name}_reviews_truncated"]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardproof.files import checksummed_folder, write_json
+from cardproof.recipe.identity import ORIGIN, common_origin, identity_of_base, read_origin
 from cardproof.recipe.stages import TrainRecipe, read_stage_recipe
 from cardproof.stage import run_stage
 from cardproof.training.distributed.launch import (
@@ -57,15 +58,19 @@ def _train(recipe: TrainRecipe, device: "Device", process: Process) -> None:
     from cardproof.training.logs import TrainingTables
     from cardproof.training.trainer import steps_per_epoch, train_classifier, training_arguments
 
+    tokens, base = Path("data/tokens"), Path("data/base")
+    origin = common_origin(
+        {str(tokens): read_origin(tokens), str(base): {"base": identity_of_base(base)}}
+    )
     train, validation = recipe.train, recipe.validation_set
-    train_set = open_tokens(Path("data/tokens/train"))
-    validation_set = open_tokens(Path("data/tokens") / validation) if validation else None
+    train_set = open_tokens(tokens / "train")
+    validation_set = open_tokens(tokens / validation) if validation else None
     per_epoch = steps_per_epoch(len(train_set), train.batch_size)
     print(f"{len(train_set):,} reviews, {per_epoch:,} steps an epoch, {train.epochs:g} epochs")
 
-    tokenizer = load_tokenizer(Path("data/base"))
-    model = load_classifier(Path("data/base"), train.seed, recipe.labels)
-    key = run_key(_fingerprint(recipe, device), [Path("data/base"), Path("data/tokens")])
+    tokenizer = load_tokenizer(base)
+    model = load_classifier(base, train.seed, recipe.labels)
+    key = run_key(_fingerprint(recipe, device), [base, tokens])
     check_same_run(key)
     curve, epochs = Path("plots/training_curve.csv"), Path("plots/epochs.csv")
     tables = TrainingTables(curve, epochs, train.logging_steps, per_epoch)
@@ -87,6 +92,7 @@ def _train(recipe: TrainRecipe, device: "Device", process: Process) -> None:
             tokenizer.model_max_length = recipe.max_length
             tokenizer.save_pretrained(folder)
             write_json(folder / "training.json", _provenance(recipe, device))
+            write_json(folder / ORIGIN, origin)
         _write_metrics(result, train_rows=len(train_set), parameters=model.num_parameters())
 
 

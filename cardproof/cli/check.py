@@ -1,13 +1,16 @@
-"""Check the recipe's files without running anything: `cardproof check`.
+"""Check the recipe's files and the environment without running anything: `cardproof check`.
 
 `make repro` does so before DVC reads params.yaml: DVC expands every alias there, and a file that
-was made to do harm keeps it busy or ends it in an error of its own.
+was made to do harm keeps it busy or ends it in an error of its own. It also removes a stage's
+outputs before the stage can refuse a variable.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
+from cardproof.recipe.environment import VariableError, check_environment
 from cardproof.recipe.faults import RecipeError
 from cardproof.recipe.load import load_recipe
 
@@ -18,23 +21,25 @@ examples:
   cardproof check          params.yaml, cards/ and sources.yaml in the folder here
   cardproof check --quiet  faults only
 
-exit codes: 0 nothing is wrong; 2 there are faults, each printed with its key.
+exit codes: 0 nothing is wrong; 2 there are faults, each printed with its key or variable.
 """
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check params.yaml, cards/ and sources.yaml in the folder here; the exit code."""
+    """Check the environment, params.yaml, cards/ and sources.yaml here; the exit code."""
     parser = argparse.ArgumentParser(
         prog="cardproof check",
-        description="Say what is wrong in params.yaml, cards/ and sources.yaml; nothing is run.",
+        description="Say what is wrong in params.yaml, cards/ and sources.yaml, and in the variables "
+        "of the environment that a run obeys; nothing is run.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--quiet", action="store_true", help="print faults only")
     quiet = parser.parse_args(arguments).quiet
     try:
+        check_environment(os.environ)
         recipe = load_recipe()
-    except RecipeError as error:
+    except (VariableError, RecipeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_FAULTS
     if not quiet:

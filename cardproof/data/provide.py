@@ -125,12 +125,17 @@ def identify() -> Identity:
         ReviewsError: the reviews are not such as the later stages can read.
         DamagedError: a base's file is not as it was written.
     """
+    files = verify_checksums(BASE, "download")
+    return Identity(reviews=identify_reviews(), base=identity_of(files))
+
+
+def identify_reviews() -> str:
+    """The identity of the rows in data/reviews; otherwise as `identify`."""
     rows = {
         split: rows_checksum(read_reviews_file(REVIEWS / f"{split}.parquet"))
         for split in ("train", "test")
     }
-    files = verify_checksums(BASE, "download")
-    return Identity(reviews=identity_of(rows), base=identity_of(files))
+    return identity_of(rows)
 
 
 def _provide_copy(repository: Repository, folder: Path, root: Path) -> list[str]:

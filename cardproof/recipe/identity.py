@@ -3,15 +3,30 @@
 A card names its reviews and its base. What those names stand for is written down here, apart from
 sources.yaml: the rows and the files as they were published. `download` compares what it put into
 data/ with that, and what does not agree is renamed, so that no later stage takes it for the card's.
+
+Each stage measures what it reads, and writes that beside what it makes of it: an `identity.json`
+goes with the rows, the tokens, the model and its predictions, and no folder is used with another
+that was made from something else.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
+from cardproof.errors import CardproofError
+from cardproof.files import CHECKSUMS
 from cardproof.recipe.schema import Deviation, Identity, Recipe
 
 CHANGED = "-changed"  # after a name whose bytes are not those that it stands for
+ORIGIN = "identity.json"  # in a folder: what it was made from
+
+Origin = Mapping[str, str]  # the identity of "reviews", "base" or "model"
+
+
+class IdentityError(CardproofError):
+    """Folders that were not made from the same things."""
 
 
 class Published(NamedTuple):
@@ -60,6 +75,53 @@ def identity_of(parts: Mapping[str, str]) -> str:
     """
     lines = (f"{name} {checksum}\n" for name, checksum in sorted(parts.items()))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def identity_of_base(folder: Path) -> str:
+    """The identity of a base by the checksums beside it, which a stage verifies as it starts."""
+    checksums: dict[str, str] = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
+    return identity_of(checksums)
+
+
+def read_origin(folder: Path) -> Origin:
+    """What a folder was made from, as the stage that made it wrote it there.
+
+    Raises:
+        IdentityError: it does not say.
+    """
+    try:
+        origin: dict[str, str] = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise IdentityError(
+            f"{folder} does not say what it was made from ({error}); `dvc repro` makes it again"
+        ) from error
+    return origin
+
+
+def origin_of(recipe: Recipe) -> Origin:
+    """What a recipe's run is made from; nothing where that is not on record."""
+    return recipe.identity.model_dump() if recipe.identity else {}
+
+
+def common_origin(origins: Mapping[str, Origin]) -> dict[str, str]:
+    """What folders were made from, taken together.
+
+    Args:
+        origins: what each says, by its name.
+
+    Raises:
+        IdentityError: two of them were made from different reviews, bases or models.
+    """
+    known: dict[str, tuple[str, str]] = {}
+    for folder, origin in origins.items():
+        for what, identity in origin.items():
+            of_other, other = known.setdefault(what, (identity, folder))
+            if identity != of_other:
+                raise IdentityError(
+                    f"{folder} is of another identity of {what} than {other}; `dvc repro` makes "
+                    f"them again\n  {folder}: {identity}\n  {other}: {of_other}"
+                )
+    return {what: identity for what, (identity, _) in known.items()}
 
 
 def identified(recipe: Recipe, used: Identity) -> Recipe:

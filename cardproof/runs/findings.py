@@ -15,7 +15,11 @@ from cardproof.evaluation.error_analysis import Calibration, Subset
 from cardproof.evaluation.intervals import score_intervals
 from cardproof.evaluation.metrics import Floats, logit_gap, right_rows
 from cardproof.evaluation.statistics import Interval
+from cardproof.files import sha256_of
+from cardproof.recipe.identity import common_origin, origin_of, read_origin
+from cardproof.recipe.schema import Recipe
 from cardproof.runs.reading import (
+    RECIPE,
     Predictions,
     Rows,
     Run,
@@ -77,10 +81,12 @@ def read_outputs(root: Path = Path()) -> Outputs:
 
     Raises:
         UnavailableError: a file is missing.
+        IdentityError: folders were not made from the same reviews, base or model.
         ReviewsError: files do not belong together.
     """
     read = files_below(root)
     run = read_run("workspace", "", read)
+    _check_origins(root, run.recipe)
     name, validated = run.recipe.split.scored_set, run.recipe.split.validation_set
     other = None if validated == name else validated
     scored = read_predictions(read, name)
@@ -93,6 +99,14 @@ def read_outputs(root: Path = Path()) -> Outputs:
         reviews=read_reviews(root, name, scored.rows, other),
         texts_of=partial(read_texts, root, name),
     )
+
+
+def _check_origins(root: Path, recipe: Recipe) -> None:
+    """Whether what is read was all made from the reviews, the base and the model that are named."""
+    folders = ("data/predictions", "data/split", "data/tokens", "model")
+    origins = {folder: read_origin(root / folder) for folder in folders}
+    weights = {"model": sha256_of(root / "model/model.safetensors")}
+    common_origin({**origins, "model/model.safetensors": weights, RECIPE: origin_of(recipe)})
 
 
 def find(outputs: Outputs) -> Findings:

@@ -20,6 +20,7 @@ from ruamel.yaml.error import YAMLError
 from cardproof.claims.summary import summarised_metrics
 from cardproof.errors import CardproofError
 from cardproof.evaluation.metrics import right_rows
+from cardproof.recipe.identity import ORIGIN, IdentityError, common_origin, origin_of
 from cardproof.recipe.schema import Recipe
 from cardproof.recipe.stages import FOLDER, parse_recipe
 from cardproof.tables import parse_csv
@@ -117,10 +118,14 @@ def read_run(name: str, commit: str, read: Read) -> Run:
     """Read a run's recipe, figures and provenance.
 
     Raises:
-        UnavailableError: its recipe or its scores are not there, or of another version.
+        UnavailableError: its recipe or its scores are not there, or of another version, or its
+            predictions were made from other things than its recipe says.
     """
     try:
         recipe = parse_recipe(read(RECIPE))
+        _check_origin(read, recipe)
+    except IdentityError as error:
+        raise UnavailableError(str(error)) from error
     except ValueError as error:
         raise UnavailableError(f"its {RECIPE} is of another version") from error
     metrics, remarks = _read_metrics(read)
@@ -131,6 +136,16 @@ def read_run(name: str, commit: str, read: Read) -> Run:
     provenance = _read_provenance(read, remarks)
     scored = _read_scored(read, recipe, metrics, remarks)
     return Run(name, commit, recipe, metrics, provenance, {}, scored, tuple(remarks))
+
+
+def _check_origin(read: Read, recipe: Recipe) -> None:
+    """Compare what a run's predictions were made from with what its recipe says, if they say it."""
+    path = f"data/predictions/{ORIGIN}"
+    try:
+        origin = json.loads(read(path))
+    except UnavailableError:  # Git does not have it, or the run is of an earlier version
+        return
+    common_origin({path: origin, RECIPE: origin_of(recipe)})
 
 
 def read_rows(read: Read, path: str) -> Rows:

@@ -296,6 +296,6 @@ def test_the_archive_gives_the_same_bytes_downstream_as_the_hubs_files(
     assert f"train.parquet: 25,000 reviews from archive {own_mirror / FILE} (md5 " in said
     assert "not the published 7c2ac02c03563afcf9b574c7e56c153a" in said
     sets = {f"{name}.parquet" for name in ("train", "validation", "test")}
-    assert set(from_hub) == sets | {"split.json", "sums.json"}
+    assert set(from_hub) == sets | {"split.json", "identity.json", "sums.json"}
     assert from_archive == from_hub
     assert not list((repository / "data").glob(".*.new"))

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from cardproof.cli import check
 from cardproof.recipe.environment import VariableError, check_environment, save_seconds
+from tests.conftest import ROOT
 
 TORCHRUN = {
     "TORCHELASTIC_RUN_ID": "x", "RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2",
@@ -83,6 +85,17 @@ def test_the_seconds_between_checkpoints() -> None:
     assert save_seconds({"CARDPROOF_SAVE_SECONDS": "0"}) == 0
     with pytest.raises(VariableError, match="CARDPROOF_SAVE_SECONDS: 'nan' must be"):
         save_seconds({"CARDPROOF_SAVE_SECONDS": "nan"})
+
+
+def test_it_is_checked_before_dvc_removes_what_a_stage_will_make_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`make repro` begins with it: a test of its own says so."""
+    monkeypatch.chdir(ROOT)
+    assert check.main(["--quiet"]) == 0
+    monkeypatch.setenv("CARDPROOF_SAVE_SECONDS", "nan")
+    assert check.main(["--quiet"]) == 2
+    assert "CARDPROOF_SAVE_SECONDS: 'nan' must be a number" in capsys.readouterr().err
 
 
 @given(

@@ -13,20 +13,31 @@ from cardproof.claims.judge import breaking_deviations, judge_claims
 from cardproof.data.provide import identify
 from cardproof.data.rows import rows_checksum
 from cardproof.data.user_files import read_reviews_file
-from cardproof.files import sha256_of
+from cardproof.files import sha256_of, write_json
 from cardproof.pages.figures import draw_figures
 from cardproof.pages.report import render_model_card, render_page
 from cardproof.pages.settings import command_of
-from cardproof.recipe.identity import BASES, REVIEWS, identified, identity_of
+from cardproof.recipe.identity import (
+    BASES,
+    ORIGIN,
+    REVIEWS,
+    IdentityError,
+    common_origin,
+    identified,
+    identity_of,
+    origin_of,
+    read_origin,
+)
 from cardproof.recipe.load import read_files
 from cardproof.recipe.schema import Identity, Recipe
 from cardproof.recipe.stages import read_stage_recipe
-from cardproof.runs.findings import find
+from cardproof.runs.findings import find, read_outputs
+from cardproof.runs.reading import UnavailableError, files_below, read_run
 from stages import download
 from tests.conftest import ROOT
 from tests.recipe.files import recipe_of
 from tests.recipe.test_load import copy_recipe_files
-from tests.runs.made import outputs_of
+from tests.runs.made import outputs_of, write_outputs
 
 SAMPLE = ROOT / "sample/hub/datasets/cardproof/sample-reviews/plain_text"
 OTHER = "f" * 64
@@ -152,3 +163,43 @@ def test_lent_names_reach_neither_the_verdict_nor_the_upload(
     page = render_page(findings, draw_figures(findings))
     assert "nothing changed" not in page
     assert "sources.yaml gives the name imdb to other bytes" in page
+
+
+@pytest.mark.parametrize(
+    ("folder", "what", "said"),
+    [
+        ("model", "reviews", "model is of another identity of reviews than data/"),
+        ("model", "base", "model is of another identity of base than data/"),
+        ("data/split", "reviews", "data/split is of another identity of reviews than data/"),
+        ("data/tokens", "base", "data/tokens is of another identity of base than data/"),
+        ("data/predictions", "model", "model.safetensors is of another identity of model than da"),
+    ],
+)
+def test_a_folder_made_from_something_else_reaches_no_verdict(
+    tmp_path: Path, folder: str, what: str, said: str
+) -> None:
+    recipe = identified(recipe_of("grojeda"), published("imdb", "distilbert"))
+    texts = {name: [f"film {i}" for i in range(100)] for name in ("train", "validation", "test")}
+    write_outputs(tmp_path, outputs_of(recipe), texts)
+    read_outputs(tmp_path)
+    write_json(tmp_path / folder / ORIGIN, {**read_origin(tmp_path / folder), what: OTHER})
+    with pytest.raises(IdentityError, match=said):
+        read_outputs(tmp_path)
+
+
+def test_predictions_of_other_reviews_are_not_taken_for_the_recipes(tmp_path: Path) -> None:
+    recipe = identified(recipe_of("grojeda"), published("imdb", "distilbert"))
+    write_outputs(tmp_path, outputs_of(recipe), {"test": ["film"] * 100})
+    write_json(tmp_path / "data/predictions" / ORIGIN, {**origin_of(recipe), "reviews": OTHER})
+    with pytest.raises(UnavailableError, match=r"report.json is of another identity of reviews"):
+        read_run("record", "", files_below(tmp_path))
+
+
+def test_folders_agree_on_what_they_share() -> None:
+    joined = common_origin({"a": {"reviews": "1"}, "b": {"reviews": "1", "base": "2"}})
+    assert joined == {"reviews": "1", "base": "2"}
+
+
+def test_a_folder_that_does_not_say_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(IdentityError, match=r"does not say what it was made from .*dvc repro"):
+        read_origin(tmp_path)

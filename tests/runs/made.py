@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from cardproof.evaluation.metrics import expected_calibration_error, reliability_bins, score
 from cardproof.files import write_json
+from cardproof.recipe.identity import ORIGIN, origin_of
 from cardproof.recipe.schema import Recipe
 from cardproof.runs.findings import Outputs
 from cardproof.runs.reading import Predictions, Rows, Run
@@ -64,7 +65,8 @@ def outputs_of(recipe: Recipe, **provenance: str | int) -> Outputs:
 
 def write_outputs(folder: Path, outputs: Outputs, texts: Mapping[str, Sequence[str]]) -> None:
     """The files of a run; `texts` of each row set, whose rows are numbered from 0."""
-    for path in ("metrics", "model", "plots", "data/recipe", "data/split", "data/predictions"):
+    for path in ("metrics", "model", "plots", "data/recipe", "data/split", "data/tokens",
+                 "data/predictions"):  # fmt: skip
         (folder / path).mkdir(parents=True)
     metrics: dict[str, dict[str, float]] = defaultdict(dict)
     for key, value in outputs.run.metrics.items():
@@ -76,6 +78,10 @@ def write_outputs(folder: Path, outputs: Outputs, texts: Mapping[str, Sequence[s
     for name in ("config", "tokenizer_config"):
         write_json(folder / f"model/{name}.json", {})
     (folder / "data/recipe/report.json").write_text(outputs.run.recipe.model_dump_json())
+    origin = dict(origin_of(outputs.run.recipe))
+    for path in ("model", "data/split", "data/tokens", "data/predictions"):
+        write_json(folder / path / ORIGIN, origin)
+    (folder / "model/model.safetensors").write_bytes(b"")
     for name, table in {"epochs": outputs.epochs, "training_curve": outputs.curve}.items():
         write_csv(folder / f"plots/{name}.csv", list(table[0]), table)
     predicted: dict[str, Predictions | None] = {"validation": outputs.validation}
@@ -92,7 +98,7 @@ def write_outputs(folder: Path, outputs: Outputs, texts: Mapping[str, Sequence[s
         of_set = {"row": found.rows, "label": found.labels, **logits}
         pq.write_table(pa.table(of_set), folder / f"data/predictions/{name}.parquet")
         tokens = folder / f"data/tokens/{name}"
-        tokens.mkdir(parents=True)
+        tokens.mkdir()
         ends = np.cumsum(outputs.reviews.lengths)
         np.save(tokens / "ids.npy", np.ones(ends[-1], dtype=np.uint16))
         np.save(tokens / "offsets.npy", np.concatenate([[0], ends]))

@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 import torch
 
-from cardproof.files import checksummed_folder
+from cardproof.files import checksummed_folder, write_json
 from cardproof.model.unpadded.batches import concatenate_rows
+from cardproof.recipe.identity import ORIGIN, identity_of_base
 from cardproof.recipe.stages import write_stage_recipes
 from cardproof.tables import parse_csv
 from cardproof.training.distributed.batches import share_of, take_rows
@@ -53,6 +54,7 @@ def workplace(folder: Path, base: Path, **train: object) -> Path:
     with checksummed_folder(folder / "data/tokens") as made:
         reviews(base, made / "train", 41, 1)
         reviews(base, made / "validation", 17, 2)
+        write_json(made / ORIGIN, {"base": identity_of_base(folder / "data/base")})
     train = {"logging_steps": 2, "seed": 7, "learning_rate": 3e-3} | train
     overrides = {f"train__{key}": value for key, value in train.items()}
     recipe = recipe_of("sample", evaluate__batch_size=8, **overrides)
