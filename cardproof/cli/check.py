@@ -29,8 +29,8 @@ def main(arguments: Sequence[str]) -> int:
     """Check the environment, params.yaml, cards/ and sources.yaml here; the exit code."""
     parser = argparse.ArgumentParser(
         prog="cardproof check",
-        description="Say what is wrong in params.yaml, cards/ and sources.yaml, and in the variables "
-        "of the environment that a run obeys; nothing is run.",
+        description="Say what is wrong in params.yaml, cards/, sources.yaml and the environment's "
+        "variables; nothing is run.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
