@@ -36,11 +36,11 @@ def unreadable(source: Path) -> str:
     Raises:
         OSError: the system does not let it be read.
     """
+    if source.is_dir():
+        return "is a directory; name a file in it"
     if source.suffix.lower() not in _READERS:
         formats = f"bring {', '.join(_READERS)}, not compressed"
         return f"is of format {source.suffix or 'without a suffix'!r}, which is not read; {formats}"
-    if source.is_dir():
-        return "is a directory; name a file in it"
     if not source.exists():
         return "is not there; correct the path, which starts from the root of this repository"
     if not source.is_file():

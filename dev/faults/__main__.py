@@ -20,7 +20,7 @@ from typing import Any
 
 from cardproof.files import write_text_atomic
 from dev.benchmarks.page import table
-from dev.faults import damage, disk, kills, together
+from dev.faults import damage, disk, hostile, kills, together
 from dev.faults.copies import Bench, Outcome
 from dev.repository import ROOT
 
@@ -43,6 +43,10 @@ PARTS: dict[str, tuple[str, tuple[Callable[[Bench], Iterator[Outcome]], ...]]] =
         (together.two_at_once, together.queue_of_two),
     ),
     "again": ("the same run by --temp and by the queue", (together.again_elsewhere,)),
+    "hostile": (
+        "parameters, own files, archives, hubs, checkpoints and variables made to do harm",
+        (hostile.inject,),
+    ),
     "threads": ("other numbers of threads and of data workers", (together.other_threads,)),
 }  # fmt: skip
 INTRODUCTION = """\

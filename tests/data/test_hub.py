@@ -19,8 +19,9 @@ import pytest
 from cardproof.data.hub import PinnedFile, Repository, fetch
 from cardproof.data.receive import SourceError
 from cardproof.files import FilesError
+from dev.loopback import HANG, REVISION, Handler, Hub, Seen, sha
 from tests.conftest import PATIENCE, assert_untouched
-from tests.data.loopback import HANG, REVISION, Handler, Hub, Seen, lead_client_to, sha
+from tests.data.conftest import lead_client_to
 
 MIB = 1 << 20
 # Longer than the 10 MiB blocks in which the client's own downloads lose what came.

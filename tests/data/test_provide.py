@@ -15,7 +15,7 @@ from cardproof.data.receive import SourceError
 from cardproof.recipe.environment import MIRROR_VARIABLE
 from cardproof.recipe.faults import RecipeError
 from cardproof.recipe.schema import Base, File, Reviews
-from tests.data.loopback import REVISION, Hub, sha
+from dev.loopback import REVISION, Hub, sha
 from tests.data.test_imdb_archive import SMALL, pack, pins_of
 
 CONTENTS = {"config.json": b"{}", "model.safetensors": b"weights" * 1000, "vocab.txt": b"[PAD]\n"}

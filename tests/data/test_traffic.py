@@ -21,8 +21,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from cardproof.data.hub import PinnedFile, Repository, fetch
+from dev.loopback import REVISION, Hub, sha
 from tests.conftest import PATIENCE
-from tests.data.loopback import REVISION, Hub, sha
 
 CARDS = ("grojeda", "deepaxion", "template", "llm_project", "hansaht")  # on imdb and two bases
 MIB = 1 << 20

@@ -20,7 +20,13 @@ from ruamel.yaml import YAML
 
 from cardproof.data import user_files
 from cardproof.data.rows import Row
-from cardproof.data.user_files import ReviewsError, checked_sha256, import_reviews, remarks
+from cardproof.data.user_files import (
+    ReviewsError,
+    checked_sha256,
+    import_reviews,
+    remarks,
+    unreadable,
+)
 from cardproof.files import sha256_of
 from cardproof.recipe.faults import RecipeError
 from cardproof.recipe.load import resolve
@@ -406,6 +412,7 @@ def test_any_bytes_are_reviews_or_a_fault_that_names_the_file(
 
 
 def test_a_directory_is_named_for_what_it_is(tmp_path: Path) -> None:
+    assert unreadable(tmp_path) == "is a directory; name a file in it"  # it has no suffix
     (tmp_path / "r.csv").mkdir()
     with pytest.raises(ReviewsError, match=r"r\.csv: a directory; name a file in it"):
         import_reviews(tmp_path / "r.csv", tmp_path / "out.parquet")

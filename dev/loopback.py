@@ -4,23 +4,24 @@ import hashlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
-from pathlib import Path
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-
-import pytest
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 HANG = 0  # in place of a status: no answer at all
 
 
 def sha(data: bytes) -> str:
+    """The sha256 of a file's bytes."""
     return hashlib.sha256(data).hexdigest()
 
 
 @dataclass(frozen=True)
 class Seen:
+    """A request."""
+
     method: str
     path: str
     start: int | None  # of the Range header
@@ -47,17 +48,21 @@ class Hub:
 
 
 class Handler(BaseHTTPRequestHandler):
+    """Answers one request after another of a connection."""
+
     protocol_version = "HTTP/1.1"
     hub: Hub
 
     def do_HEAD(self) -> None:
+        """Answer without a body."""
         self._answer(with_body=False)
 
     def do_GET(self) -> None:
+        """Answer with one."""
         self._answer(with_body=True)
 
     def log_message(self, format: str, *args: Any) -> None:
-        pass
+        """Nothing is logged."""
 
     def _answer(self, with_body: bool) -> None:
         if "/resolve/" not in self.path:  # the client asks for things of its own, once a process
@@ -86,6 +91,7 @@ class Handler(BaseHTTPRequestHandler):
     def send(
         self, status: int, headers: dict[str, str], body: bytes, length: int | None = None
     ) -> None:
+        """Answer; a length that is not the body's cuts the connection after it."""
         length = len(body) if length is None else length
         self.close_connection = len(body) != length  # also what cuts a download off
         self.send_response(status)
@@ -97,15 +103,19 @@ class Handler(BaseHTTPRequestHandler):
         self.hub.sent[self.path] += len(body)
 
 
-def lead_client_to(url: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do what HF_ENDPOINT and HF_HOME do: the client reads them once, when it is imported."""
-    from huggingface_hub import close_session, constants
+@contextmanager
+def serving() -> Iterator[Hub]:
+    """A hub that serves while the block runs."""
 
-    template = "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "ENDPOINT", url)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + template)
-    monkeypatch.setattr(constants, "HF_HOME", str(home / "hf"))
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(home / "hf" / "hub"))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    close_session()  # an older one may have read other proxies
+    class OwnHandler(Handler):
+        pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), OwnHandler)
+    OwnHandler.hub = hub = Hub(f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield hub
+    hub.release.set()
+    server.shutdown()
+    server.server_close()
+    thread.join(10)
