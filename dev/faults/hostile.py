@@ -388,7 +388,7 @@ def _folders(bench: Bench) -> Iterator[Outcome]:
     )
     yield Outcome("the name imdb given to own files", "sources.yaml",
                   code == 0 and name == "imdb-changed" and bool(said),
-                  f"exit code {code}; the run is of {name}, which the verdict calls not comparable",
+                  f"exit code {code}; the run is of {name}",
                   said)  # fmt: skip
     shutil.copytree(bench.done / "data/recipe", folder / "data/recipe", dirs_exist_ok=True)
     for stage in ("split", "tokenize"):
