@@ -4,8 +4,8 @@ import time
 
 
 def hold_memory(mib: int) -> dict[str, int]:
-    """Hold some memory for a moment."""
+    """Hold some memory for a second."""
     held = bytearray(mib * 2**20)
     held[::4096] = b"x" * len(held[::4096])
-    time.sleep(0.2)
+    time.sleep(1)  # so that it is seen on a busy machine, too
     return {"bytes": len(held)}
