@@ -1,30 +1,43 @@
 """Change the library in one place after another, and see whether its tests notice.
 
-    python -m dev.mutants                     fifty changes of four rooms, an hour or two
+    python -m dev.mutants                     fifty changes of four rooms, an hour or less
     python -m dev.mutants --count 5 claims    five changes of one room
 
-Each change is made in a copy of the repository, where the room's own quick tests then run. A change
-that they do not notice is a test that is missing, or a place where both ways mean the same.
+Each change is made in a copy of the repository, where the room's own tests then run: those of
+`make test`, and where these notice nothing, the slow ones of `make test-all`. A change that neither
+notices is a test that is missing, or a place where both ways mean the same: `dev/equivalent.csv`
+lists the latter, each with the reason. They count neither for the tests nor against them.
 """
 
 import argparse
 import ast
+import csv
+import json
+import multiprocessing
+import os
 import random
-import subprocess
+import signal
 import sys
+import tokenize
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import pytest
 
 from cardproof.files import write_text_atomic
 from dev.benchmarks.page import table
-from dev.repository import clean_environment, commit_all, copy_files
+from dev.repository import ROOT, clean_environment, commit_all, copy_files
 
 ROOMS = ("claims", "evaluation", "training", "data")
+SUITES = {"make test": "not slow", "make test-all": "slow"}  # tests by their marker
 PATIENCE = 1500  # seconds for a room's tests: a change may make a loop endless
 PAGE = Path("results/mutants.md")
+EQUIVALENT = Path("dev/equivalent.csv")
+QUICK = 2.0  # seconds: tests that take no longer run first
 
 _COMPARED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
@@ -37,13 +50,24 @@ _COMPUTED: dict[type[ast.operator], type[ast.operator]] = {
 
 
 class Mutant(NamedTuple):
-    """A change: the file, the line that it is in, that line before and after, the whole text."""
+    """A change: the file, the line that it is in, what it changes, the whole text after it."""
 
     path: Path
     line: int
+    source: str  # of that line
     before: str
     after: str
     text: str
+
+
+class Row(NamedTuple):
+    """What came of a change: a row of the table."""
+
+    where: str
+    before: str
+    after: str
+    suite: str  # of `SUITES`, "equivalent", or "no"
+    by: str  # the test that noticed it, or the reason why none can
 
 
 def main() -> None:
@@ -57,12 +81,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=50, help="changes (50)")
     parser.add_argument("--seed", type=int, default=0, help="of the draw (0)")
     options = parser.parse_args()
+    _warm_up()
     with TemporaryDirectory(prefix="mutants-") as scratch:
         copy = commit_all(copy_files(Path(scratch)))
-        for room in options.rooms:
-            if not _tests_pass(copy, room):
-                sys.exit(f"the tests of {room} fail without any change")
-        rows = [_try(copy, m) for m in draw(copy, options.rooms, options.count, options.seed)]
+        mutants = draw(copy, options.rooms, options.count, options.seed)
+        times = {room: _times(copy, room) for room in sorted({m.path.parts[1] for m in mutants})}
+        rows = [_try(copy, mutant, times[mutant.path.parts[1]]) for mutant in mutants]
     write_text_atomic(PAGE, render(rows, " ".join(sys.argv[1:])))
 
 
@@ -74,47 +98,152 @@ def draw(folder: Path, rooms: Sequence[str], count: int, seed: int) -> list[Muta
     return [_change(file, n, folder) for file, n in sorted(drawn)]
 
 
-def render(rows: Sequence[tuple[str, str, str, str]], options: str) -> str:
+def render(rows: Sequence[Row], options: str) -> str:
     """The page: how many changes were noticed by room, and each of them."""
-    tried = Counter(row[0].split("/")[1] for row in rows)
-    noticed = Counter(row[0].split("/")[1] for row in rows if row[3] == "yes")
-    shares = [(r, str(n), str(noticed[r]), f"{noticed[r] / n:.0%}") for r, n in tried.items()]
+    rooms = {room: [r for r in rows if r.where.split("/")[1] == room] for room in ROOMS}
+    shares = [_shares(room, found) for room, found in rooms.items() if found]
     parts = (
         "# Changes of the code that its tests notice",
-        f"Written by `python -m dev.mutants {options}`: each change was made alone.",
-        table(("room", "changes", "noticed", "share"), shares),
-        table(("where", "before", "after", "noticed"), rows),
+        f"Written by `python -m dev.mutants {options}`".rstrip(" `")
+        + "`: each change was made alone, and the room's own tests ran, without the real reviews. "
+        "Left out of the draw are texts of errors and of what is printed, type hints, assertions "
+        "and `strict=`. Equivalent changes, judged by hand, count neither way.",
+        table(
+            ("room", "changes", "equivalent", "by make test", "by make test-all", "share"),
+            [*shares, _shares("all", rows)],
+        ),
+        table(("where", "before", "after", "noticed", "by, or why not"), rows),
     )
     return "\n\n".join(parts) + "\n"
 
 
-def _try(copy: Path, mutant: Mutant) -> tuple[str, str, str, str]:
-    """Run the tests of a change's room; a row of the table."""
-    room = mutant.path.parts[1]
+def _shares(name: str, rows: Sequence[Row]) -> tuple[str, ...]:
+    """A row of the first table; `make test-all` runs what `make test` runs, too."""
+    count = Counter(row.suite for row in rows)
+    quick, all_of_them = count["make test"], count["make test"] + count["make test-all"]
+    judged = len(rows) - count["equivalent"]
+    share = f"{all_of_them / judged:.0%}" if judged else ""
+    counts = (len(rows), count["equivalent"], quick, all_of_them)
+    return (name, *map(str, counts), share)
+
+
+def _warm_up() -> None:
+    """Import what the tests import, once: each change's tests run in a fork of this process.
+
+    Nothing of this repository stays loaded in it (`_run_tests`), and one thread is all there is.
+    """
+    settings = clean_environment(OMP_NUM_THREADS="1", PYTHONDONTWRITEBYTECODE="1")
+    os.environ.clear()
+    os.environ.update(settings)
+    sys.dont_write_bytecode = True
+    import datasets  # noqa: F401
+    import scipy.stats
+    import sklearn.metrics
+    import torch
+    import transformers
+
+    torch.set_num_threads(1)
+    assert all((scipy.stats.norm, sklearn.metrics.log_loss, transformers.Trainer))  # they are lazy
+
+
+def _times(copy: Path, room: str) -> dict[str, float]:
+    """Run a room's tests without any change: how many seconds each takes."""
+    failed, times = _fork(copy, room, SUITES["make test"], "", {})
+    if failed:
+        sys.exit(f"the tests of {room} fail without any change: {failed}")
+    return times
+
+
+def _try(copy: Path, mutant: Mutant, times: dict[str, float]) -> Row:
+    """Run the tests of a change's room, the quick ones first."""
+    by = equivalents().get((mutant.path.as_posix(), *mutant[2:5]), "")
+    suite = "equivalent" if by else "no"
     original = (copy / mutant.path).read_text(encoding="utf-8")
     (copy / mutant.path).write_text(mutant.text, encoding="utf-8")
     try:
-        noticed = "no" if _tests_pass(copy, room) else "yes"
+        for name, marker in SUITES.items():
+            if not by:
+                by, _ = _fork(copy, mutant.path.parts[1], marker, mutant.path.stem, times)
+                suite = name if by else "no"
     finally:
         (copy / mutant.path).write_text(original, encoding="utf-8")
-    before, after = (f"`{text.replace('|', chr(92) + '|')}`" for text in mutant[2:4])
-    row = (f"{mutant.path.as_posix()}:{mutant.line}", before, after, noticed)
+    before, after = (f"`{text.replace('|', chr(92) + '|')}`" for text in mutant[3:5])
+    where = f"{mutant.path.as_posix()}:{mutant.line}"
+    row = Row(where, before, after, suite, by)
     print(*row, sep="  ", flush=True)
     return row
 
 
-def _tests_pass(copy: Path, room: str) -> bool:
-    """Whether a room's quick tests pass in the copy; too long counts as failed."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m",
-               "not slow", f"tests/{room}"]  # fmt: skip
-    environment = clean_environment(OMP_NUM_THREADS="1", PYTHONDONTWRITEBYTECODE="1")
-    try:
-        done = subprocess.run(
-            command, cwd=copy, env=environment, timeout=PATIENCE, capture_output=True, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return False
-    return done.returncode == 0
+def equivalents() -> dict[tuple[str, ...], str]:
+    """Changes that mean the same, by file, line, before and after: the reasons, judged by hand."""
+    with (ROOT / EQUIVALENT).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {(r["file"], r["line"], r["before"], r["after"]): r["reason"] for r in rows}
+
+
+def _fork(
+    copy: Path, room: str, marker: str, stem: str, times: dict[str, float]
+) -> tuple[str, dict[str, float]]:
+    """Run a room's tests in a fork: what failed first, empty if nothing did, and their seconds."""
+    report = copy.with_name(f"{copy.name}.json")
+    report.unlink(missing_ok=True)
+    arguments = (copy, room, marker, _Tests(stem, times, report))
+    process = multiprocessing.get_context("fork").Process(target=_run_tests, args=arguments)
+    process.start()
+    process.join(PATIENCE)
+    endless = process.is_alive()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid or 0, signal.SIGKILL)  # it, or what its tests left running
+    process.join()
+    found: dict[str, Any] = {"failed": "", "times": {}}
+    if report.is_file():
+        found = json.loads(report.read_text(encoding="utf-8"))
+    if endless or process.exitcode not in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
+        found["failed"] = "the limit of time" if endless else found["failed"] or "the import"
+    return found["failed"], found["times"]
+
+
+def _run_tests(copy: Path, room: str, marker: str, tests: "_Tests") -> None:
+    """In a fork: run a room's tests in the copy, with the copy's own modules."""
+    os.setsid()
+    os.chdir(copy)
+    ours = ("cardproof", "dev", "sample", "stages", "tests")
+    for name in [name for name in sys.modules if name.partition(".")[0] in ours]:
+        del sys.modules[name]
+    sys.path.insert(0, str(copy))
+    arguments = ["-q", "-x", "-p", "no:cacheprovider", "-m", marker, f"tests/{room}"]
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        code = pytest.main(arguments, plugins=[tests])
+    sys.exit(code)
+
+
+class _Tests:
+    """A plugin of pytest: the quick tests first, the module's own before others; what failed."""
+
+    def __init__(self, stem: str, times: dict[str, float], report: Path) -> None:
+        self._stem, self._known, self._report = stem, times, report
+        self._times: dict[str, float] = {}
+        self._failed = ""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Sort, where the times are known."""
+
+        def place(item: pytest.Item) -> tuple[bool, bool, float]:
+            seconds = self._known.get(item.nodeid, QUICK)
+            return seconds > QUICK, item.path.stem != f"test_{self._stem}", seconds
+
+        if self._known:
+            items.sort(key=place)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note how long it took, and whether it failed."""
+        self._times[report.nodeid] = self._times.get(report.nodeid, 0.0) + report.duration
+        if report.failed:
+            self._failed = self._failed or report.nodeid
+        if report.when == "teardown":
+            text = json.dumps({"failed": self._failed, "times": self._times})
+            self._report.write_text(text, encoding="utf-8")
 
 
 def _parse(file: Path) -> ast.Module:
@@ -122,15 +251,25 @@ def _parse(file: Path) -> ast.Module:
 
 
 def _places(tree: ast.AST) -> Iterator[ast.AST]:
-    """What can be changed, in the order of the text; annotations and texts are left out."""
+    """What can be changed, in the order of the text; what tests need not notice is left out."""
     for name, value in ast.iter_fields(tree):
-        if name in ("annotation", "returns", "decorator_list"):
+        if name in ("annotation", "returns", "decorator_list", "format_spec"):
             continue
         for node in value if isinstance(value, list) else [value]:
-            if isinstance(node, ast.AST):
+            if isinstance(node, ast.AST) and not _means_nothing(node):
                 if _changed(node):
                     yield node
                 yield from _places(node)
+
+
+def _means_nothing(node: ast.AST) -> bool:
+    """Errors' texts, what is printed, and checks of what the code takes for granted."""
+    match node:
+        case ast.Raise() | ast.Assert() | ast.keyword(arg="strict"):
+            return True
+        case ast.Call(ast.Name(id)):
+            return id in ("print", "tqdm") or id.endswith("Error")
+    return False
 
 
 def _changed(node: ast.AST) -> ast.AST | None:
@@ -167,9 +306,12 @@ def _change(file: Path, number: int, folder: Path) -> Mutant:
     node = list(_places(tree))[number]
     new = _changed(node)
     assert new is not None
-    before, line = ast.unparse(node), getattr(node, "lineno", 0)
+    before, line = ast.unparse(node)[:80], getattr(node, "lineno", 0)
+    with tokenize.open(file) as stream:
+        source = stream.readlines()[line - 1].strip()
     text = ast.unparse(ast.fix_missing_locations(_Replace(node, new).visit(tree)))
-    return Mutant(file.relative_to(folder), line, before[:80], ast.unparse(new)[:80], text + "\n")
+    after = ast.unparse(new)[:80]
+    return Mutant(file.relative_to(folder), line, source, before, after, text + "\n")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dev.mutants import draw, render
+import pytest
+
+from dev.mutants import Row, draw, equivalents, render
+from dev.repository import ROOT
 
 CODE = '''"""A room."""
 
@@ -39,10 +42,38 @@ def test_every_change_is_one_that_runs_and_no_text_is_changed(tmp_path: Path) ->
     assert few == draw(tmp_path, ["claims"], 3, seed=3) != draw(tmp_path, ["claims"], 3, seed=4)
 
 
-def test_the_page_counts_by_room() -> None:
-    rows = [("cardproof/claims/a.py:3", "`<`", "`<=`", noticed) for noticed in ("yes", "no")]
-    lines = render(rows, "--count 2").splitlines()
-    assert any("".join(line.split()) == "|claims|2|1|50%|" for line in lines)
+@pytest.mark.parametrize(
+    "code",
+    [
+        "raise ValueError(f'{2} of 3')", "fault = DataError('x', 1)", "print(1 + 1)",
+        "assert right is not None", "x: Literal[1]", "f'{right:{3}}'", "zip(a, strict=True)",
+        "def f(x: Literal[2]) -> Literal[3]: ...",
+    ],
+)  # fmt: skip
+def test_what_tests_need_not_notice_is_left_alone(tmp_path: Path, code: str) -> None:
+    file = tmp_path / "cardproof/data/some.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(code)
+    assert draw(tmp_path, ["data"], 99, seed=0) == []
+
+
+def test_the_page_counts_by_room_and_equivalent_changes_neither_way() -> None:
+    suites = ("make test", "make test", "make test-all", "equivalent", "no")
+    rows = [Row("cardproof/claims/a.py:3", "`<`", "`<=`", suite, "") for suite in suites]
+    lines = ["".join(line.split()) for line in render(rows, "--count 5").splitlines()]
+    assert "|claims|5|1|2|3|75%|" in lines
+    assert "|all|5|1|2|3|75%|" in lines
+
+
+def test_equivalent_changes_are_of_lines_that_are_there_and_have_a_reason() -> None:
+    known = equivalents()
+    for (file, line, before, after), reason in known.items():
+        assert line in [text.strip() for text in (ROOT / file).read_text().splitlines()], file
+        assert before != after
+        assert reason
+    rooms = {file.split("/")[1] for file, *_ in known}
+    made = {(str(m.path), *m[2:5]) for m in draw(ROOT, sorted(rooms), 10_000, seed=0)}
+    assert known.keys() <= made
 
 
 def test_it_says_what_it_does() -> None:
