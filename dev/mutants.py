@@ -4,9 +4,10 @@
     python -m dev.mutants --count 5 claims    five changes of one room
 
 Each change is made in a copy of the repository, where the room's own tests then run: those of
-`make test`, and where these notice nothing, the slow ones of `make test-all`. A change that neither
-notices is a test that is missing, or a place where both ways mean the same: `dev/equivalent.csv`
-lists the latter, each with the reason. They count neither for the tests nor against them.
+`make test`, and where these notice nothing, the slow ones of `make test-all`. The test that noticed
+a change must pass without it. A change that none notices is a test that is missing, or a place
+where both ways mean the same: `dev/equivalent.csv` lists the latter, each with the reason. They
+count neither for the tests nor against them.
 """
 
 import argparse
@@ -38,6 +39,8 @@ PATIENCE = 1500  # seconds for a room's tests: a change may make a loop endless
 PAGE = Path("results/mutants.md")
 EQUIVALENT = Path("dev/equivalent.csv")
 QUICK = 2.0  # seconds: tests that take no longer run first
+TIMES = ROOT / ".dvc/tmp/mutants.json"  # seconds that each test took, by its name
+UNSUPPORTED = "no such operation on these types"  # as where the / of a path becomes a *
 
 _COMPARED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
@@ -66,8 +69,8 @@ class Row(NamedTuple):
     where: str
     before: str
     after: str
-    suite: str  # of `SUITES`, "equivalent", or "no"
-    by: str  # the test that noticed it, or the reason why none can
+    suite: str  # of `SUITES`, "equivalent", "invalid", or "no"
+    by: str  # the test that noticed it, or why the change does not count
 
 
 def main() -> None:
@@ -82,12 +85,19 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the draw (0)")
     options = parser.parse_args()
     _warm_up()
+    rows: dict[Mutant, Row] = {}
     with TemporaryDirectory(prefix="mutants-") as scratch:
         copy = commit_all(copy_files(Path(scratch)))
         mutants = draw(copy, options.rooms, options.count, options.seed)
-        times = {room: _times(copy, room) for room in sorted({m.path.parts[1] for m in mutants})}
-        rows = [_try(copy, mutant, times[mutant.path.parts[1]]) for mutant in mutants]
-    write_text_atomic(PAGE, render(rows, " ".join(sys.argv[1:])))
+        with suppress(KeyboardInterrupt):  # what was tried so far is a fair part of the draw
+            for suite in SUITES:
+                for mutant in mutants:
+                    if mutant not in rows or rows[mutant].suite == "no":
+                        rows[mutant] = _try(copy, mutant, suite)
+        noticing = sorted({row.by for row in rows.values() if "::" in row.by})
+        if failed := noticing and _fork(copy, noticing, "", ""):
+            sys.exit(f"{failed} fails without any change")
+    write_text_atomic(PAGE, render(list(rows.values()), len(mutants), " ".join(sys.argv[1:])))
 
 
 def draw(folder: Path, rooms: Sequence[str], count: int, seed: int) -> list[Mutant]:
@@ -95,24 +105,25 @@ def draw(folder: Path, rooms: Sequence[str], count: int, seed: int) -> list[Muta
     files = sorted(p for room in rooms for p in (folder / "cardproof" / room).rglob("*.py"))
     places = [(file, n) for file in files for n in range(len(list(_places(_parse(file)))))]
     drawn = random.Random(seed).sample(places, min(count, len(places)))
-    return [_change(file, n, folder) for file, n in sorted(drawn)]
+    return [_change(file, n, folder) for file, n in drawn]
 
 
-def render(rows: Sequence[Row], options: str) -> str:
+def render(rows: Sequence[Row], drawn: int, options: str) -> str:
     """The page: how many changes were noticed by room, and each of them."""
     rooms = {room: [r for r in rows if r.where.split("/")[1] == room] for room in ROOMS}
     shares = [_shares(room, found) for room, found in rooms.items() if found]
     parts = (
         "# Changes of the code that its tests notice",
         f"Written by `python -m dev.mutants {options}`".rstrip(" `")
-        + "`: each change was made alone, and the room's own tests ran, without the real reviews. "
-        "Left out of the draw are texts of errors and of what is printed, type hints, assertions "
-        "and `strict=`. Equivalent changes, judged by hand, count neither way.",
+        + f"`: of {drawn} changes drawn, {len(rows)} were tried, each alone, and the room's own "
+        "tests ran, without the real reviews. Left out of the draw are texts of errors and of "
+        "what is printed, type hints, assertions and `strict=`. Changes that mean the same (judged by hand), and those that any run of the "
+        "line fails at (a path times a path), count neither way.",
         table(
-            ("room", "changes", "equivalent", "by make test", "by make test-all", "share"),
+            ("room", "changes", "count", "by make test", "by make test-all", "share"),
             [*shares, _shares("all", rows)],
         ),
-        table(("where", "before", "after", "noticed", "by, or why not"), rows),
+        table(("where", "before", "after", "noticed", "by, or why not"), sorted(rows)),
     )
     return "\n\n".join(parts) + "\n"
 
@@ -121,9 +132,9 @@ def _shares(name: str, rows: Sequence[Row]) -> tuple[str, ...]:
     """A row of the first table; `make test-all` runs what `make test` runs, too."""
     count = Counter(row.suite for row in rows)
     quick, all_of_them = count["make test"], count["make test"] + count["make test-all"]
-    judged = len(rows) - count["equivalent"]
+    judged = len(rows) - count["equivalent"] - count["invalid"]
     share = f"{all_of_them / judged:.0%}" if judged else ""
-    counts = (len(rows), count["equivalent"], quick, all_of_them)
+    counts = (len(rows), judged, quick, all_of_them)
     return (name, *map(str, counts), share)
 
 
@@ -146,30 +157,19 @@ def _warm_up() -> None:
     assert all((scipy.stats.norm, sklearn.metrics.log_loss, transformers.Trainer))  # they are lazy
 
 
-def _times(copy: Path, room: str) -> dict[str, float]:
-    """Run a room's tests without any change: how many seconds each takes."""
-    failed, times = _fork(copy, room, SUITES["make test"], "", {})
-    if failed:
-        sys.exit(f"the tests of {room} fail without any change: {failed}")
-    return times
-
-
-def _try(copy: Path, mutant: Mutant, times: dict[str, float]) -> Row:
+def _try(copy: Path, mutant: Mutant, suite: str) -> Row:
     """Run the tests of a change's room, the quick ones first."""
     by = equivalents().get((mutant.path.as_posix(), *mutant[2:5]), "")
-    suite = "equivalent" if by else "no"
-    original = (copy / mutant.path).read_text(encoding="utf-8")
-    (copy / mutant.path).write_text(mutant.text, encoding="utf-8")
-    try:
-        for name, marker in SUITES.items():
-            if not by:
-                by, _ = _fork(copy, mutant.path.parts[1], marker, mutant.path.stem, times)
-                suite = name if by else "no"
-    finally:
+    found = "equivalent" if by else "no"
+    if not by:
+        room = f"tests/{mutant.path.parts[1]}"
+        original = (copy / mutant.path).read_text(encoding="utf-8")
+        (copy / mutant.path).write_text(mutant.text, encoding="utf-8")
+        by = _fork(copy, [room], SUITES[suite], mutant.path.stem)
         (copy / mutant.path).write_text(original, encoding="utf-8")
+        found = "invalid" if by == UNSUPPORTED else suite if by else "no"
     before, after = (f"`{text.replace('|', chr(92) + '|')}`" for text in mutant[3:5])
-    where = f"{mutant.path.as_posix()}:{mutant.line}"
-    row = Row(where, before, after, suite, by)
+    row = Row(f"{mutant.path.as_posix()}:{mutant.line}", before, after, found, by)
     print(*row, sep="  ", flush=True)
     return row
 
@@ -181,13 +181,12 @@ def equivalents() -> dict[tuple[str, ...], str]:
     return {(r["file"], r["line"], r["before"], r["after"]): r["reason"] for r in rows}
 
 
-def _fork(
-    copy: Path, room: str, marker: str, stem: str, times: dict[str, float]
-) -> tuple[str, dict[str, float]]:
-    """Run a room's tests in a fork: what failed first, empty if nothing did, and their seconds."""
+def _fork(copy: Path, tests: Sequence[str], marker: str, stem: str) -> str:
+    """Run tests in a fork: which failed first; empty if none did."""
     report = copy.with_name(f"{copy.name}.json")
     report.unlink(missing_ok=True)
-    arguments = (copy, room, marker, _Tests(stem, times, report))
+    known = json.loads(TIMES.read_text(encoding="utf-8")) if TIMES.is_file() else {}
+    arguments = (copy, tests, marker, _Tests(stem, known, report))
     process = multiprocessing.get_context("fork").Process(target=_run_tests, args=arguments)
     process.start()
     process.join(PATIENCE)
@@ -198,22 +197,26 @@ def _fork(
     found: dict[str, Any] = {"failed": "", "times": {}}
     if report.is_file():
         found = json.loads(report.read_text(encoding="utf-8"))
-    if endless or process.exitcode not in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
-        found["failed"] = "the limit of time" if endless else found["failed"] or "the import"
-    return found["failed"], found["times"]
+        report.unlink()
+    TIMES.parent.mkdir(parents=True, exist_ok=True)
+    write_text_atomic(TIMES, json.dumps(known | found["times"]))
+    if endless:
+        return "the limit of time"
+    passed = process.exitcode in (0, pytest.ExitCode.NO_TESTS_COLLECTED)
+    return "" if passed else found["failed"] or "the import"
 
 
-def _run_tests(copy: Path, room: str, marker: str, tests: "_Tests") -> None:
-    """In a fork: run a room's tests in the copy, with the copy's own modules."""
+def _run_tests(copy: Path, tests: Sequence[str], marker: str, plugin: "_Tests") -> None:
+    """In a fork: run tests in the copy, with the copy's own modules."""
     os.setsid()
     os.chdir(copy)
     ours = ("cardproof", "dev", "sample", "stages", "tests")
     for name in [name for name in sys.modules if name.partition(".")[0] in ours]:
         del sys.modules[name]
     sys.path.insert(0, str(copy))
-    arguments = ["-q", "-x", "-p", "no:cacheprovider", "-m", marker, f"tests/{room}"]
+    arguments = ["-q", "-x", "-p", "no:cacheprovider", "-m", marker, *tests]
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
-        code = pytest.main(arguments, plugins=[tests])
+        code = pytest.main(arguments, plugins=[plugin])
     sys.exit(code)
 
 
@@ -227,20 +230,20 @@ class _Tests:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Sort, where the times are known."""
+        """Sort by the times of earlier runs; what is not known is taken for quick."""
 
         def place(item: pytest.Item) -> tuple[bool, bool, float]:
-            seconds = self._known.get(item.nodeid, QUICK)
+            seconds = self._known.get(item.nodeid, 0.0)
             return seconds > QUICK, item.path.stem != f"test_{self._stem}", seconds
 
-        if self._known:
-            items.sort(key=place)
+        items.sort(key=place)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note how long it took, and whether it failed."""
         self._times[report.nodeid] = self._times.get(report.nodeid, 0.0) + report.duration
         if report.failed:
-            self._failed = self._failed or report.nodeid
+            invalid = "TypeError: unsupported operand" in report.longreprtext
+            self._failed = self._failed or (UNSUPPORTED if invalid else report.nodeid)
         if report.when == "teardown":
             text = json.dumps({"failed": self._failed, "times": self._times})
             self._report.write_text(text, encoding="utf-8")

@@ -62,14 +62,14 @@ def test_curves_pass_through_the_points_of_every_threshold() -> None:
 
 
 def test_rows_are_binned_by_tenths_of_the_way_from_half_to_sure() -> None:
-    confidence = np.array([0.5, 0.52, 0.56, 0.97, 0.999999, 1.0])
-    logits = np.stack([np.zeros(6), special.logit(np.minimum(confidence, 1 - 1e-16))], axis=1)
+    confidence = np.array([0.5, 0.549, 0.551, 0.949, 0.951, 0.9999, 1.0])
+    logits = np.stack([np.zeros(7), special.logit(np.minimum(confidence, 1 - 1e-16))], axis=1)
     logits[-1, 1] = 800.0  # rounds to 1
-    found = scores.reliability_bins(np.array([0, 1, 0, 1, 1, 0]), logits)
-    assert [b["rows"] for b in found] == [2, 1, 3]
-    assert [b["accuracy"] for b in found] == [1, 0, pytest.approx(2 / 3)]
-    assert found[0]["confidence"] == pytest.approx(0.51)
-    error = (2 * 0.49 + 0.56 + 3 * abs(found[2]["confidence"] - 2 / 3)) / 6
+    found = scores.reliability_bins(np.array([0, 1, 0, 1, 1, 1, 0]), logits)
+    assert [b["rows"] for b in found] == [2, 1, 1, 3]
+    assert [b["accuracy"] for b in found] == [1, 0, 1, pytest.approx(2 / 3)]
+    assert found[0]["confidence"] == pytest.approx(0.5245)
+    error = (2 * 0.4755 + 0.551 + 0.051 + 3 * abs(found[3]["confidence"] - 2 / 3)) / 7
     assert scores.expected_calibration_error(found) == pytest.approx(error)
 
 
