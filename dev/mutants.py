@@ -117,8 +117,9 @@ def render(rows: Sequence[Row], drawn: int, options: str) -> str:
         f"Written by `python -m dev.mutants {options}`".rstrip(" `")
         + f"`: of {drawn} changes drawn, {len(rows)} were tried, each alone, and the room's own "
         "tests ran, without the real reviews. Left out of the draw are texts of errors and of "
-        "what is printed, type hints, assertions and `strict=`. Changes that mean the same (judged by hand), and those that any run of the "
-        "line fails at (a path times a path), count neither way.",
+        "what is printed, type hints, assertions and `strict=`. Changes that mean the same "
+        "(judged by hand), and those that any run of the line fails at (a path times a path), "
+        "count neither way.",
         table(
             ("room", "changes", "count", "by make test", "by make test-all", "share"),
             [*shares, _shares("all", rows)],

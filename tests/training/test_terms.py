@@ -195,22 +195,9 @@ def test_a_save_that_is_due_comes_within_the_epoch_and_not_at_its_end() -> None:
         assert keeper.stopped_at is None
 
 
-def test_numbers_of_a_checkpoint_must_be_finite_and_its_steps_its_own(tmp_path: Path) -> None:
-    extra = tmp_path / "cardproof.json"
-    for text, fine in (("1.5", True), ("NaN", False), ("Infinity", False)):
-        for key in ("seconds", "last_logged_step", "losses"):
-            values = dict.fromkeys(("seconds", "last_logged_step", "losses"), "2") | {key: text}
-            extra.write_text(
-                f'{{"seconds": {values["seconds"]}, "last_logged_step": '
-                f'{values["last_logged_step"]}, "losses_since_log": [{values["losses"]}]}}'
-            )
-            if fine:
-                checkpointing._load_extra(extra)
-            else:
-                with pytest.raises(ValueError, match="not finite"):
-                    checkpointing._load_extra(extra)
-    assert checkpointing._step(tmp_path / "checkpoint-120") == 120
-    assert checkpointing._step(tmp_path / "checkpoint-") == -1
+def test_the_step_of_a_checkpoint_is_in_its_name() -> None:
+    assert checkpointing._step(Path("checkpoint-120")) == 120
+    assert checkpointing._step(Path("checkpoint-")) == -1
 
 
 # -- processes -------------------------------------------------------------------------------------
