@@ -481,7 +481,8 @@ def _checkpoints(bench: Bench) -> Iterator[Outcome]:
         folder = Path(shutil.copytree(killed, bench.scratch / "poisoned-copy", symlinks=True))
         newest = checkpoints(folder)[-1]
         do(newest)
-        sums = {p.name: sha256_of(p) for p in newest.iterdir() if p.name != CHECKSUMS}
+        files = (p for p in newest.iterdir() if p.is_file() and p.name != CHECKSUMS)
+        sums = {p.name: sha256_of(p) for p in files}  # a kill may have left a folder
         (newest / CHECKSUMS).write_text(json.dumps(sums), encoding="utf-8")
         code, text = run(folder, sys.executable, "-m", "stages.train")
         model = "model/model.safetensors"
