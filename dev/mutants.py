@@ -41,6 +41,7 @@ EQUIVALENT = Path("dev/equivalent.csv")
 QUICK = 2.0  # seconds: tests that take no longer run first
 TIMES = ROOT / ".dvc/tmp/mutants.json"  # seconds that each test took, by its name
 UNSUPPORTED = "no such operation on these types"  # as where the / of a path becomes a *
+NO_OPERATION = ("TypeError: unsupported operand", "TypeError: can't multiply sequence")
 
 _COMPARED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
@@ -243,7 +244,7 @@ class _Tests:
         """Note how long it took, and whether it failed."""
         self._times[report.nodeid] = self._times.get(report.nodeid, 0.0) + report.duration
         if report.failed:
-            invalid = "TypeError: unsupported operand" in report.longreprtext
+            invalid = any(words in report.longreprtext for words in NO_OPERATION)
             self._failed = self._failed or (UNSUPPORTED if invalid else report.nodeid)
         if report.when == "teardown":
             text = json.dumps({"failed": self._failed, "times": self._times})

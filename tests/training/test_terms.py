@@ -1,6 +1,9 @@
 """A recipe in the Trainer's terms, and what decides without a training: shares, hosts, seconds."""
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +34,8 @@ from cardproof.training.trainer import (
     curve_interval,
     training_arguments,
 )
-from tests.training.test_trainer import CPU, recipe
+from tests.conftest import ROOT
+from tests.training.test_trainer import CPU, recipe, train
 
 
 def test_a_recipe_is_said_in_the_trainers_terms(tmp_path: Path) -> None:
@@ -114,6 +118,15 @@ def test_accuracy_is_the_share_of_rows_whose_larger_logit_is_their_labels() -> N
         "label_ids": np.array([1, 0, 0, 0]),
     })  # fmt: skip
     assert _accuracy(prediction) == {"accuracy": 0.75}
+
+
+def test_a_training_checks_the_unpadded_path_first_and_gives_way_to_padded_batches(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr("cardproof.training.trainer.why_unlike", lambda *_: "its logits differ")
+    train(tiny_base, tmp_path, recipe(max_steps=1, load_best=False))
+    assert "its logits differ" in capsys.readouterr().out
 
 
 # -- tables ----------------------------------------------------------------------------------------
@@ -241,6 +254,17 @@ def test_processes_are_spread_evenly_over_hosts_and_each_has_a_gpu(
         return
     assert launch._local_processes(processes) == here
     assert os.environ["OMP_NUM_THREADS"] == str(6 // here)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells a process of its parent's end")
+def test_a_process_is_killed_with_its_launcher() -> None:
+    script = (
+        "import ctypes\nfrom cardproof.training.distributed.launch import *\n"
+        "configure_process(Process(0, 0, 2, 0, 1), 2)\nnumber = ctypes.c_int()\n"
+        "ctypes.CDLL(None).prctl(2, ctypes.byref(number))\nprint(number.value)\n"
+    )  # 2 is PR_GET_PDEATHSIG
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, cwd=ROOT, check=True)
+    assert int(told.stdout) == signal.SIGKILL
 
 
 def test_more_processes_than_cores_have_a_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
