@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cardproof.evaluation.metrics import right_rows, score
-from cardproof.evaluation.statistics import Floats, Interval, holm, summarise
+from cardproof.evaluation.statistics import Floats, Interval, Source, holm, summarise
 from cardproof.runs import paired
 from cardproof.runs.groups import Group
 from cardproof.runs.paired import Pair
@@ -20,7 +20,6 @@ EPOCH_COLUMNS = ("training_loss", "validation_loss", "accuracy")
 # Of a small test set, by the keys of `metrics.score`.
 SCORES = {"accuracy": "accuracy", "F1": "f1_binary", "precision": "precision_binary",
           "recall": "recall_binary"}  # fmt: skip
-_RESAMPLES, _SEED = 10_000, 0
 
 
 def compare_with_first(groups: Sequence[Group]) -> list[Pair]:
@@ -48,18 +47,34 @@ def least_shown(pairs: Sequence[Pair]) -> float | None:
     return float(np.mean(halves))
 
 
-def accuracy_spreads(groups: Sequence[Group]) -> tuple[float, float]:
-    """Standard deviations of accuracy, of two sources of it: random effects, by moments.
+class Spreads(NamedTuple):
+    """Standard deviations of accuracy by where they come from; 0 where not beyond the rest."""
 
-    Returns:
-        Between groups, beyond what their seeds make of their means (0 if not more), and between
-        the seeds of one group, pooled. Two groups of two seeds are the least.
+    readings: float
+    seeds: float
+    rest: float
+
+
+def accuracy_spreads(groups: Sequence[Group]) -> Spreads | None:
+    """Readings crossed with seeds: two-way random effects, by moments.
+
+    Searle, Casella & McCulloch 1992, Variance Components, chapter 4. Of each group only the runs of
+    seeds that all groups have count. None of fewer than two groups or two such seeds.
     """
-    values = [np.array(group.values(ACCURACY)) for group in groups]
-    within = sum(((v - v.mean()) ** 2).sum() for v in values) / sum(len(v) - 1 for v in values)
-    of_means = within * np.mean([1 / len(v) for v in values])
-    between = np.var([v.mean() for v in values], ddof=1) - of_means
-    return float(np.sqrt(max(between, 0))), float(np.sqrt(within))
+    shared = sorted(set.intersection(*({r.seed for r in group.runs} for group in groups)))
+    if len(groups) < 2 or len(shared) < 2:
+        return None
+    by_seed = [{r.seed: r.metrics[ACCURACY] for r in group.runs} for group in groups]
+    values = np.array([[of[seed] for seed in shared] for of in by_seed])
+    readings, seeds = values.mean(axis=1), values.mean(axis=0)
+    rest = values - readings[:, None] - seeds + values.mean()
+    noise = np.square(rest).sum() / ((len(readings) - 1) * (len(seeds) - 1))
+    parts = (
+        np.var(readings, ddof=1) - noise / len(seeds),
+        np.var(seeds, ddof=1) - noise / len(readings),
+        noise,
+    )
+    return Spreads(*(float(np.sqrt(max(part, 0))) for part in parts))
 
 
 def optimism_gap(records: Sequence[Record], less: Sequence[Record] = ()) -> tuple[float, Interval]:
@@ -69,29 +84,30 @@ def optimism_gap(records: Sequence[Record], less: Sequence[Record] = ()) -> tupl
 
     Args:
         records: runs of one start, which differ in their seed.
-        less: runs of another start, scored on the same rows; their gap is taken off, row by row.
+        less: runs of another start with the same seeds in the same order, scored on the same rows;
+            their gap is taken off, seed by seed.
 
     Returns:
-        The gap as a share, and 95 % of it by bootstrap: other rows of both sets, these models held
-        fixed.
+        The gap as a share, and its 95 % interval: other rows of both sets and, of several runs,
+        other seeds, whose half-widths are added as squares, as `cardproof.runs.paired` has it.
     """
-    validation, test = (
-        _shares(records, name) - (_shares(less, name) if less else 0)
-        for name in ("validation", "test")
-    )
-    rng = np.random.default_rng(_SEED)
-    drawn = [
-        np.array([rng.choice(values, len(values)).mean() for _ in range(_RESAMPLES)])
-        for values in (validation, test)
-    ]
-    low, high = np.quantile(drawn[0] - drawn[1], [0.025, 0.975])
-    interval = Interval(float(low), float(high), 0.95, "rows")
-    return float(validation.mean() - test.mean()), interval
+    marks = [_marks(records, name) for name in ("validation", "test")]
+    if less:
+        others = [_marks(less, name) for name in ("validation", "test")]
+        marks = [ours - theirs for ours, theirs in zip(marks, others, strict=True)]
+    parts = [paired.Part(float(m.mean(axis=0).var(ddof=1)) / m.shape[1], m.shape[1] - 1)
+             for m in marks]  # fmt: skip
+    gaps = marks[0].mean(axis=1) - marks[1].mean(axis=1)  # by seed
+    if len(gaps) > 1:
+        parts.append(paired.Part(float(gaps.var(ddof=1)) / len(gaps), len(gaps) - 1))
+    gap, half = float(gaps.mean()), paired.half_width(parts, 0.05)
+    source: Source = "seeds and rows" if len(gaps) > 1 else "rows"
+    return gap, Interval(gap - half, gap + half, 0.95, source)
 
 
-def _shares(records: Sequence[Record], name: str) -> Floats:
-    """Per row of a set, the share of the records that have it right; shape (rows,)."""
-    return np.asarray(np.mean([record.right(name) for record in records], axis=0))
+def _marks(records: Sequence[Record], name: str) -> Floats:
+    """Which rows of a set each record has right; shape (records, rows)."""
+    return np.array([record.right(name) for record in records], dtype=float)
 
 
 def epoch_figures(records: Sequence[Record]) -> Floats:

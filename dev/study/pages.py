@@ -1,5 +1,6 @@
 """The page of results: tables and figures from records, and what is still missing."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from dev.study.verdict import render_verdict
 TEMPLATES = Path(__file__).parent / "templates"
 DRAWS, DRAWN_ROWS, SEED = 10_000, 100, 42
 DRAWN_FROM = "recipes/grojeda"  # whose logits the small test sets are drawn from
+PROBES = "probes.json"  # by `python -m dev.study.probes`
 FULL_SIZE = "recipes/llm_project"  # the honest recipe on all rows
 
 Records = Mapping[str, Record]
@@ -43,13 +45,14 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
         "leak": _leak(records),
         "unspecified": _changes("unspecified", READINGS, records),
         "better": _changes("better", VARIANTS, records),
+        "varies": _varies(results, records),
         "small_test_sets": _small_test_sets(records[DRAWN_FROM]),
     }
     environment = make_environment(TEMPLATES)
     environment.filters |= {"interval": points, "mean_and_sd": mean_and_sd}
     environment.filters["points"] = lambda share: f"{100 * share:+.2f}"
     environment.filters["thousands"] = lambda count: f"{count:,.0f}"
-    whole = [r for name, r in records.items() if "/" not in name or name.startswith("recipes/")]
+    whole = [r for name, r in records.items() if "/" not in name or name.startswith(("recipes/", "repeats/"))]
     page = environment.get_template("results.md.j2").render(
         **sections,
         records=whole,
@@ -62,7 +65,7 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
     figures = {
         f"{name.replace('_', '-')}.svg": svg_file(section["figure"])
         for name, section in sections.items()
-        if section
+        if section and "figure" in section
     }
     examples = {name: records[name].run for name in (DRAWN_FROM,)}
     return {"README.md": page} | figures | render_verdict(examples, TEMPLATES), summary
@@ -168,14 +171,13 @@ def _changes(question: str, changes: dict[str, Settings], records: Records) -> S
         return None
     found = _done(question, records)
     pairs = analysis.compare_with_first(groups)
-    several = [group for group in groups if len(group.runs) > 1]
     helps = [pair.a for pair in pairs if analysis.is_shown(pair) and pair.difference > 0]
     return {
         "figure": _drawn(groups),
         "readings": list(zip(groups, [None, *pairs], strict=True)),
         "settings": {change: " ".join(options_of(changes[change])) for change in changes},
         "command": PLAN[question][0].command.rpartition(" -S train.seed=")[0],
-        "spreads": analysis.accuracy_spreads(several) if len(several) > 1 else None,
+        "spreads": analysis.accuracy_spreads(groups),
         "least": analysis.least_shown(pairs),
         "most": max(pairs, key=lambda pair: abs(pair.difference)).a,
         "helps": helps,
@@ -185,6 +187,24 @@ def _changes(question: str, changes: dict[str, Settings], records: Records) -> S
         "most_seeds": max(len(group.runs) for group in groups),
         "first": found[0],
         "where": _where(found),
+    }
+
+
+def _varies(results: Path, records: Records) -> Section | None:
+    """What runs of one recipe differ by: repeats, and probes on frozen embeddings."""
+    probes = results / PROBES
+    if not probes.is_file():
+        return None
+    repeated = [records[DRAWN_FROM], *_done("repeats", records)]
+    runs = [record.run for record in repeated]
+    spreads = {
+        name: summarise([run.metrics[f"evaluate.{name}"] for run in runs])
+        for name in ("accuracy", "loss")
+    }
+    return {
+        "probes": json.loads(probes.read_text(encoding="utf-8")),
+        "repeats": spreads,
+        "command": PLAN["repeats"][0].command,
     }
 
 

@@ -79,6 +79,15 @@ def _recipes() -> list[Planned]:
     ]
 
 
+def _repeats() -> list[Planned]:
+    """grojeda's recipe at full size again, with other seeds and splits."""
+    settings = {"card": "grojeda"} | _BASE
+    return [
+        Planned("repeats", "grojeda", settings | {"split.seed": seed, "train.seed": seed})
+        for seed in ("1", "2")
+    ]
+
+
 def _leak() -> list[Planned]:
     """llm_project's recipe from the base, and from a model that has seen all its rows."""
     card = {"card": "llm_project"} | _BASE | _HELD_OUT
@@ -106,6 +115,7 @@ def _changes(
 
 PLAN = {
     "recipes": _recipes(),
+    "repeats": _repeats(),
     "leak": _leak(),
     "unspecified": _changes("unspecified", "deepaxion", _FEW, READINGS, SEEDS),
     "better": _changes("better", "template", _SHORT, VARIANTS, VARIANT_SEEDS),

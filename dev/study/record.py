@@ -1,8 +1,7 @@
 """Keep a finished run: `python -m dev.study.record NAME` writes results/NAME/.
 
 A record holds the run's files at their own paths: the resolved recipe, metrics, tables and every
-logit of the scored rows. It has the report page, too, without the texts of its mistakes. There is
-no review in it and no weight.
+logit of the scored rows. There is no review in it and no weight.
 """
 
 import argparse
@@ -14,18 +13,16 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cardproof.errors import CardproofError
 from cardproof.evaluation.metrics import Mask, right_rows
-from cardproof.files import working_folder, write_json, write_text_atomic
-from cardproof.pages.figures import draw_figures
-from cardproof.pages.report import render_model_card, render_page
-from cardproof.pages.settings import command_of, label_names
+from cardproof.files import working_folder, write_json
+from cardproof.pages.settings import command_of
 from cardproof.runs import reading
-from cardproof.runs.findings import find, read_outputs
+from cardproof.runs.findings import read_outputs
 from cardproof.runs.reading import Predictions, Rows, Run
 
 RESULTS = Path("results")
@@ -74,10 +71,8 @@ def read_records(results: Path) -> dict[str, Record]:
     return records
 
 
-def write_record(root: Path, target: Path, *, page: bool) -> None:
+def write_record(root: Path, target: Path) -> None:
     """Copy what a run came to from `root` to the folder `target`, without texts and weights.
-
-    With `page` its report and its model card are added, about half a megabyte.
 
     Raises:
         CardproofError: a file of the run is missing.
@@ -96,11 +91,6 @@ def write_record(root: Path, target: Path, *, page: bool) -> None:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             copy(root / path, folder / path)
         (folder / "metrics/.gitignore").unlink(missing_ok=True)  # a record's are Git's to keep
-        if page:
-            found = find(replace(outputs, texts_of=lambda places: [""] * len(places)))
-            labels = label_names(outputs.run.recipe.card)
-            write_text_atomic(folder / "README.md", render_model_card(found, labels))
-            write_text_atomic(folder / "index.html", render_page(found, draw_figures(found)))
         write_json(folder / FILE, made)
 
 
@@ -123,7 +113,7 @@ def main() -> int:
     parser.add_argument("name", metavar="NAME", help="of the folder below results/")
     target = RESULTS / parser.parse_args().name
     try:
-        write_record(Path(), target, page=True)
+        write_record(Path(), target)
     except (CardproofError, OSError, subprocess.CalledProcessError) as error:
         print(f"error: {error}; run `dvc repro` first", file=sys.stderr)
         return 1

@@ -59,7 +59,7 @@ def make_run(run: Planned) -> None:
         with working_folder(MODELS / run.name) as folder:
             for name in BASE_FILES:
                 shutil.copy(clone / "model" / name, folder)
-    write_record(clone, RESULTS / run.name, page=run.question == "recipes")
+    write_record(clone, RESULTS / run.name)
 
 
 def offer_as_base(model: Path, clone: Path, name: str) -> None:
