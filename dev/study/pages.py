@@ -23,7 +23,7 @@ from cardproof.runs.paired import NOT_SHOWN, compare_groups
 from cardproof.runs.reading import Predictions
 from dev.study import analysis
 from dev.study.figures import draw_leak, draw_small_sets
-from dev.study.plan import KEPT, PLAN, READINGS, REMOVED, VARIANTS, Settings, options_of
+from dev.study.plan import AT_512, KEPT, PLAN, READINGS, REMOVED, VARIANTS, Settings, options_of
 from dev.study.record import Record, read_records
 from dev.study.verdict import render_verdict
 
@@ -45,6 +45,7 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
         "leak": _leak(records),
         "unspecified": _changes("unspecified", READINGS, records),
         "better": _changes("better", VARIANTS, records),
+        "better_512": _changes("better-512", AT_512, records),
         "varies": _varies(results, records),
         "small_test_sets": _small_test_sets(records[DRAWN_FROM]),
     }
@@ -52,7 +53,11 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
     environment.filters |= {"interval": points, "mean_and_sd": mean_and_sd}
     environment.filters["points"] = lambda share: f"{100 * share:+.2f}"
     environment.filters["thousands"] = lambda count: f"{count:,.0f}"
-    whole = [r for name, r in records.items() if "/" not in name or name.startswith(("recipes/", "repeats/"))]
+    whole = [
+        r
+        for name, r in records.items()
+        if "/" not in name or name.startswith(("recipes/", "repeats/"))
+    ]
     page = environment.get_template("results.md.j2").render(
         **sections,
         records=whole,

@@ -21,6 +21,7 @@ VARIANTS: dict[str, Settings] = {
     "layer decay 0.9": {"train.layer_decay": "0.9"},
     "cosine": {"train.scheduler": "cosine"},
 }
+AT_512 = {change: VARIANTS[change] for change in ("plain", "head and tail")}
 # Of these, what did nothing and went out of the code again; the records stay.
 REMOVED = ("mean of the last weights", "layer decay 0.9")
 KEPT = {"head and tail": "both_ends"}  # what became a card
@@ -38,6 +39,7 @@ _FAST = {"train.learning_rate": "1.0e-4", "train.logging_steps": "25"}
 _FEW = {"data.limit": "600", "data.test_limit": "2000"}
 _SHORT = {"data.limit": "1000", "data.test_limit": "2000", "split.scored_rows": "all",
           "tokenize.max_length": "128"} | _FAST  # fmt: skip
+_CARDS_LENGTH = {"tokenize.max_length": "512"}
 # Test rows are scored beside the validation rows: they tell having seen the rows from having been
 # trained for longer.
 _HELD_OUT = {"data.limit": "1500", "data.test_limit": "1500"} | _FAST | {"split.scored": "test"}
@@ -119,4 +121,5 @@ PLAN = {
     "leak": _leak(),
     "unspecified": _changes("unspecified", "deepaxion", _FEW, READINGS, SEEDS),
     "better": _changes("better", "template", _SHORT, VARIANTS, VARIANT_SEEDS),
+    "better-512": _changes("better-512", "template", _SHORT | _CARDS_LENGTH, AT_512, VARIANT_SEEDS),
 }

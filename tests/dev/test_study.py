@@ -140,23 +140,28 @@ def test_readings_are_compared_by_seed_with_the_first() -> None:
         assert pair.difference == pytest.approx(np.mean(shares[other]) - 0.81)
         assert pair.by_seed
         assert pair.p_holm >= pair.p
-    between, between_seeds = accuracy_spreads(groups)
-    within = np.mean([np.var(v, ddof=1) for v in shares.values()])
-    assert between_seeds == pytest.approx(np.sqrt(within))
-    assert between == pytest.approx(np.sqrt(np.var([0.81, 0.87, 0.81], ddof=1) - within / 3))
 
 
-def test_seeds_alone_make_no_spread_of_readings() -> None:
-    random, run = np.random.default_rng(0), made_run("a")
-    found = []
-    for _ in range(300):
-        runs = [
-            [replace(run, metrics={ACCURACY: random.normal(0.8, 0.02)}) for _ in range(3)]
-            for _ in range(4)
+def test_readings_and_seeds_are_told_apart() -> None:
+    """Drawn with known spreads, crossed: their squares come out on average; a lone run does not."""
+    random = np.random.default_rng(0)
+    by_seed = [made_run(f"seed-{seed}", train__seed=seed) for seed in range(3)]
+
+    def crossed(*spreads: float) -> list[Group]:
+        readings, seeds, rest = (
+            random.normal(0, sd, size)
+            for sd, size in zip(spreads, ((4, 1), (1, 3), (4, 3)), strict=True)
+        )
+        return [
+            Group("", tuple(replace(run, metrics={ACCURACY: v}) for run, v in pairs))
+            for pairs in (zip(by_seed, of, strict=True) for of in 0.8 + readings + seeds + rest)
         ]
-        found.append(accuracy_spreads([Group("", tuple(of_one)) for of_one in runs]))
-    assert np.mean([seeds**2 for _, seeds in found]) == pytest.approx(0.02**2, rel=0.1)
-    assert np.median([between for between, _ in found]) < 0.005
+
+    for spreads in ((0.03, 0.02, 0.01), (0, 0.02, 0.005), (0.03, 0, 0.005)):
+        found = [accuracy_spreads(crossed(*spreads)) for _ in range(1_500)]
+        squares = np.mean(np.square(np.array(found)), axis=0)
+        assert squares == pytest.approx(np.square(spreads), rel=0.1, abs=1.2e-5), spreads
+    assert accuracy_spreads([Group("", (by_seed[0],)), Group("", (by_seed[0],))]) is None
 
 
 def test_the_least_difference_that_shows_is_where_the_test_turns() -> None:
@@ -197,9 +202,16 @@ def test_the_optimism_gap_is_between_validation_rows_and_test_rows() -> None:
     gap, interval = optimism_gap([seeded(1), seeded(2)])
     assert gap == pytest.approx(0.1)
     assert interval.low < 0.1 < interval.high
-    # Two independent models: half of a single one's variance in each of the two means.
+    # Two independent models of equal accuracies: half of a single one's variance in each mean.
     error = np.sqrt((0.95 * 0.05 / 400 + 0.85 * 0.15 / 1_000) / 2)
     assert interval.high - interval.low == pytest.approx(2 * 1.96 * error, rel=0.15)
+
+    # Seeds whose gaps differ make it wider: 1.96 standard errors by rows, 12.7 by two seeds.
+    apart = [seeded(1), record(validation=marks(0.99, 400, 2), test=marks(0.85, 1_000, 2))]
+    wider = optimism_gap(apart)[1]
+    rows = np.sqrt((0.97 * 0.03 / 400 + 0.85 * 0.15 / 1_000) / 2)
+    half = np.hypot(1.96 * rows, 12.706 * 0.04 / 2)
+    assert wider.high - wider.low == pytest.approx(2 * half, rel=0.02)
 
     # The same rows right in both sets: no leak. More of the validation rows alone: all of it.
     none, interval = optimism_gap([seeded(1)], less=[seeded(1)])

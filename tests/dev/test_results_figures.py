@@ -1,0 +1,118 @@
+"""Figures of results/README.md again, from the records, by other means than the study's own."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from sklearn.metrics import accuracy_score, f1_score, log_loss
+
+from tests.conftest import ROOT
+
+RESULTS = ROOT / "results"
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return " ".join((RESULTS / "README.md").read_text().split())
+
+
+def logits_of(name: str, rows: str = "test") -> tuple[Any, Any]:
+    """Labels and logits of a record's set."""
+    path = RESULTS / name / f"data/predictions/{rows}.parquet"
+    table = pq.ParquetFile(Path(path)).read()
+    logits = np.stack([table["logit_negative"], table["logit_positive"]], axis=1).astype(float)
+    return np.array(table["label"]), logits
+
+
+def accuracy(name: str, rows: str = "test") -> float:
+    labels, logits = logits_of(name, rows)
+    return float(accuracy_score(labels, logits[:, 1] > logits[:, 0]))
+
+
+def probabilities(name: str) -> tuple[Any, Any]:
+    labels, logits = logits_of(name)
+    return labels, 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
+
+
+def crossed(names: list[str], seeds: int) -> Any:
+    """Accuracies; shape (changes, seeds)."""
+    return np.array([[accuracy(f"{n}-seed-{s}") for s in range(1, seeds + 1)] for n in names])
+
+
+def test_full_size_runs(page: str) -> None:
+    for card in ("grojeda", "llm_project"):
+        labels, positive = probabilities(f"recipes/{card}")
+        assert f"| {accuracy(f'recipes/{card}'):.4f} |" in page
+        assert f"| {log_loss(labels, positive):.4f} |" in page
+        assert f"| {f1_score(labels, positive > 0.5):.4f} |" in page
+    difference = accuracy("recipes/grojeda") - accuracy("recipes/llm_project")
+    assert f"| {100 * difference:+.2f} |" in page
+    runs = [accuracy("recipes/grojeda"), accuracy("repeats/grojeda-seed-1")]
+    half = abs(runs[0] - runs[1]) / np.sqrt(2)  # the standard deviation of two
+    assert f"accuracy {np.mean(runs):.4f} ± {half:.4f}" in page
+
+
+def test_the_leak(page: str) -> None:
+    gaps = {}
+    for start in ("honest", "after-tuning-on-all"):
+        names = [f"leak/{start}-seed-{seed}" for seed in (1, 2, 3)]
+        held_out, test = ([accuracy(n, rows) for n in names] for rows in ("validation", "test"))
+        assert f"| {np.mean(held_out):.4f} ± {np.std(held_out, ddof=1):.4f} |" in page
+        gaps[start] = np.subtract(held_out, test)
+        assert f"| {100 * gaps[start].mean():+.2f} |" in page
+    excess = gaps["after-tuning-on-all"] - gaps["honest"]
+    assert f"the model gains {100 * excess.mean():+.2f} points" in page
+
+
+def test_unspecified_values(page: str) -> None:
+    names = sorted(p.name.removesuffix("-seed-1") for p in RESULTS.glob("unspecified/*-seed-1"))
+    values = crossed([f"unspecified/{name}" for name in names], 3)
+    assumed = values[names.index("as-assumed")]
+    assert f"| {assumed.mean():.4f} | {assumed.std(ddof=1):.4f} |" in page
+    faster = values[names.index("learning-rate-5e-5")] - assumed
+    assert f"| {100 * faster.mean():+.2f} |" in page
+    # The mean squares of a table of two ways, by regression on its rows, columns and both.
+    rows, columns = (np.kron(*pair) for pair in ((np.eye(6), np.ones((3, 1))),
+                                                 (np.ones((6, 1)), np.eye(3))))  # fmt: skip
+    left = [
+        float(np.linalg.lstsq(design, values.ravel(), rcond=None)[1].sum())
+        for design in (columns, rows)
+    ]
+    both = np.hstack([rows, columns])
+    fitted = both @ np.linalg.pinv(both) @ values.ravel()
+    rest = float(np.square(values.ravel() - fitted).sum())
+    noise = rest / 10
+    reading, seed = ((left[0] - rest) / 5 - noise) / 3, ((left[1] - rest) / 2 - noise) / 6
+    said = [f"{np.sqrt(part):.4f}" for part in (reading, seed, noise)]
+    assert f"deviation of {said[0]} between readings, of {said[1]} between seeds" in page
+    assert f"and of {said[2]} beyond both" in page
+
+
+def test_small_test_sets(page: str) -> None:
+    labels, logits = logits_of("recipes/grojeda")
+    right = (logits[:, 1] > logits[:, 0]) == labels
+    shares = np.array([right[labels == one].mean() for one in (0, 1)])
+    # Of 50 rows of a label without replacement out of 12,500: hypergeometric.
+    exact = np.sqrt((shares * (1 - shares) / 50 * (12_450 / 12_499)).sum()) / 2
+    row = next(line for line in (RESULTS / "README.md").read_text().splitlines()
+               if line.startswith("| accuracy | "))  # fmt: skip
+    assert float(row.split(" | ")[3]) == pytest.approx(exact, rel=0.02)  # of 10,000 draws
+
+
+def test_a_better_recipe(page: str) -> None:
+    plain, both_ends = crossed(["better/plain", "better/head-and-tail"], 5)
+    assert f"| {100 * (both_ends - plain).mean():+.2f} |" in page
+
+
+def test_what_varies(page: str) -> None:
+    probes = RESULTS / "probes.json"
+    if not probes.is_file():
+        pytest.skip("the probes were not run yet")
+    for size, found in json.loads(probes.read_text())["sizes"].items():
+        of = found["accuracy"]
+        binomial = 100 * np.sqrt(of["mean"] * (1 - of["mean"]) / 25_000)
+        assert 100 * of["row"] / 25_000**0.5 == pytest.approx(binomial, rel=0.01)
+        assert f"| {int(size):,} | {of['mean']:.4f} |" in page
