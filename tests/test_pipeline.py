@@ -298,6 +298,22 @@ def test_transformers_loads_without_what_it_only_may_use_and_leaves_that_to_othe
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+def test_scores_and_model_card_load_neither_pandas_nor_the_client_of_the_hub(run: Run) -> None:
+    script = (
+        "import sys\n"
+        "import numpy as np\n"
+        "import cardproof.pages.report\n"
+        "assert 'huggingface_hub.hf_api' not in sys.modules\n"
+        "from cardproof.evaluation.metrics import score\n"
+        "assert score(np.array([0, 1]), np.eye(2))['accuracy'] == 1\n"
+        "assert 'sklearn.metrics' in sys.modules\n"
+        "assert 'pandas' not in sys.modules\n"
+        "import pandas\n"
+    )
+    done = run("python", "-c", script, cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_each_stage_has_a_help_page_with_an_example(stage: str, run: Run) -> None:
     done = run("python", "-m", f"stages.{stage}", "--help", cwd=ROOT)

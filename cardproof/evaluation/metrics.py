@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from cardproof.imports import import_without
+
 RELIABILITY_BINS = 10
 CURVE_POINTS = 200
 
@@ -70,7 +72,7 @@ def score(labels: Labels, logits: Floats) -> dict[str, float]:
         the averages binary (of class 1), macro and weighted, roc_auc (left out where only one
         class is present), and the counts of the confusion matrix.
     """
-    from sklearn import metrics  # here: it takes half a second
+    metrics = _scikit_learn()
 
     predicted = logits.argmax(axis=1)
     probability = positive_probability(logits)
@@ -95,7 +97,7 @@ def score(labels: Labels, logits: Floats) -> dict[str, float]:
 
 def roc_points(labels: Labels, logits: Floats) -> list[dict[str, float]]:
     """The ROC curve, thinned to at most 200 points: rows of fpr and tpr."""
-    from sklearn import metrics
+    metrics = _scikit_learn()
 
     if len(np.unique(labels)) < 2:
         return []
@@ -105,7 +107,7 @@ def roc_points(labels: Labels, logits: Floats) -> list[dict[str, float]]:
 
 def precision_recall_points(labels: Labels, logits: Floats) -> list[dict[str, float]]:
     """The precision-recall curve, thinned to at most 200 points: rows of recall and precision."""
-    from sklearn import metrics
+    metrics = _scikit_learn()
 
     if len(np.unique(labels)) < 2:
         return []
@@ -138,6 +140,11 @@ def expected_calibration_error(bins: list[dict[str, float]]) -> float:
     """Mean distance of confidence from accuracy, weighted by rows (Naeini et al., AAAI 2015)."""
     rows = sum(b["rows"] for b in bins)
     return sum(b["rows"] * abs(b["confidence"] - b["accuracy"]) for b in bins) / rows
+
+
+def _scikit_learn() -> Any:
+    """Its metrics, imported late for its second of time, and without pandas, a fifth of it."""
+    return import_without(["pandas"], "sklearn.metrics")
 
 
 def _thin(columns: dict[str, Floats]) -> list[dict[str, float]]:

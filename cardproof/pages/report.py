@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub import EvalResult, ModelCardData  # not ModelCard: the hub's client with it
 from markupsafe import Markup
 
 from cardproof.claims.judge import JudgedClaim
@@ -71,8 +71,7 @@ def render_model_card(findings: Findings, labels: Sequence[str]) -> str:
         scores=tables.scores_table(findings),
         epochs=tables.epochs_table(findings, with_card=False),
     )
-    card = ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}")
-    return str(card.content).rstrip() + "\n"
+    return f"---\n{data.to_yaml()}\n---\n\n{text}".rstrip() + "\n"
 
 
 def _license(stated: str | None) -> str | None:

@@ -1,6 +1,7 @@
 """README.md of a set of results: every figure in it is one of results.json."""
 
 import csv
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from tabulate import tabulate
 HERE = Path(__file__).parent
 # What is asked for, how much of it, in which unit, and the figure that shows it.
 GOALS = list(csv.DictReader((HERE / "goals.csv").read_text(encoding="utf-8").splitlines()))
+
+# What `stages` measured of imports when they were last taken away: to be shown beside today's.
+IMPORTS_BEFORE = json.loads((HERE / "imports_before.json").read_text(encoding="utf-8"))
 
 
 def render(results: Mapping[str, Any]) -> str:
@@ -37,6 +41,8 @@ def render(results: Mapping[str, Any]) -> str:
         shares=[(g, show(share, percent)) for g, share in profile.items() if g != "step_seconds"],
         growth_table=_growth(results.get("growth")),
         stage_names={s: s for s in results.get("stages", {}).get("settings", {}).get("stages", [])},
+        imports_table=_imports(results.get("stages")),
+        imports_before=IMPORTS_BEFORE,
         table=table,
         variants=_variants,
     )
@@ -92,6 +98,20 @@ def _growth(section: Mapping[str, Any] | None) -> str:
             cells = map(show, found[what].values())
             rows.append([f"{step.replace('_', ' ')}, {unit}", *cells, f"{found[exponent]:.2f}"])
     return table(["", *(f"{m}x" for m in section["settings"]["multiples"]), "exponent"], rows)
+
+
+def _imports(section: Mapping[str, Any] | None) -> str:
+    """A row for each stage: seconds of its imports before and now, and the largest of them."""
+    if section is None:
+        return ""
+    rows = []
+    for stage in section["settings"]["stages"]:
+        found = section["figures"][stage]
+        before = IMPORTS_BEFORE["import_seconds"].get(stage)
+        largest = [f"{n} {show(s)}" for n, s in found.get("largest_imports", {}).items()]
+        cells = (show(before) if before else "", show(found["import_seconds"]), ", ".join(largest))
+        rows.append((stage, *cells))
+    return table(["", "before, s", "now, s", "most of it, s"], rows)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def measure(bench: Bench) -> dict[str, Any]:
         figures[stage] = {
             "seconds": spread([run[stage] for run in runs]),
             "import_seconds": spread([sum(modules.values()) for modules in found]),
+            "largest_imports": largest_imports(found),
             "loads_torch": "torch" in found[0],
         }
     needless = [s for s in stages if figures[s]["loads_torch"] and s not in NEED_TORCH]
@@ -71,6 +73,25 @@ def time_repro(folder: Path, last: str = "", **extra: str) -> dict[str, float]:
         raise BenchmarkError("dvc repro failed:\n" + "".join(lines[-15:]))
     ends = [*(at for _, at in marks[1:]), time.perf_counter()]
     return {name: end - at for (name, at), end in zip(marks, ends, strict=True)}
+
+
+def largest_imports(
+    found: Sequence[Mapping[str, float]], count: int = 4
+) -> dict[str, dict[str, float]]:
+    """The packages that an import spends most seconds in, each with its spread over repeats.
+
+    Args:
+        found: of each repeat, seconds by module, as `time_imports` returns them.
+        count: of packages.
+    """
+    seconds: dict[str, list[float]] = {}
+    for i, modules in enumerate(found):
+        for module, taken in modules.items():
+            name = module.partition(".")[0]
+            seconds.setdefault(name, [0.0] * len(found))[i] += taken
+    spreads = {name: spread(taken) for name, taken in seconds.items()}
+    ranked = sorted(spreads, key=lambda name: spreads[name]["median"], reverse=True)
+    return {name: spreads[name] for name in ranked[:count]}
 
 
 def time_imports(stage: str, folder: Path) -> dict[str, float]:

@@ -82,6 +82,12 @@ def test_every_section_runs_and_is_written(tiny: Path) -> None:
     assert results["stages"]["figures"]["split"]["import_seconds"]["median"] > 0.1
 
 
+def test_the_largest_imports_are_summed_by_package_over_repeats() -> None:
+    found = [{"a": 1.0, "a.b": 2.0, "c": 2.5}, {"a": 2.0, "c": 0.5, "d": 0.1}]
+    largest = stages.largest_imports(found, 2)
+    assert largest == {"a": spread([3.0, 2.0]), "c": spread([2.5, 0.5])}
+
+
 def test_what_is_committed_is_what_is_measured(tiny: Path) -> None:
     committed, now = read_results(FOLDER), read_results(tiny)
     assert committed.keys() == now.keys()
