@@ -1,12 +1,15 @@
 """Shared fixtures: copies of this repository, tiny checkpoints, and the real files if at hand."""
 
 import gc
+import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryFile
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from dev.repository import ROOT as ROOT  # noqa: PLC0414 - tests take it from here
@@ -26,6 +29,17 @@ PATIENCE = 1500.0
 SLOW_FIXTURES = {"alone", "bench", "hosts", "pair", "queue", "queued", "team", "tiny"}
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+# What `finished` sets in params.yaml.
+SHORTENED = {"data": {"limit": 200}, "train": {"max_steps": 12}}
+
+# Each stage's command in turn. One process: torch and transformers are imported once.
+ALL_STAGES = """
+import runpy, sys
+for stage in ("download", "split", "tokenize", "train", "evaluate", "report"):
+    sys.argv = [f"stages.{stage}"]
+    runpy.run_module(f"stages.{stage}", run_name="__main__")
+"""
 
 # The modules that take longest begin first: at the end no worker is left alone with one of them.
 LONGEST = ("cards_in_miniature", "traffic", "faults", "pipeline", "add", "distributed", "share",
@@ -92,6 +106,35 @@ def run() -> Run:
             return subprocess.CompletedProcess(command, done.returncode, out.read(), err.read())
 
     return run_command
+
+
+@pytest.fixture(scope="session")
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, make_repository: Callable[[], Path], run: Run
+) -> Path:
+    """A copy of this repository in which `dvc repro` has run, on a shortened sample; to be read.
+
+    One for all workers of a session: the first that needs it makes it, the others wait.
+    """
+    from dev.faults.copies import edit_params
+
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    with FileLock(shared / "finished.lock"):
+        if not (shared / "finished").is_dir():
+            made = make_repository()
+            edit_params(made, SHORTENED)
+            done = run("dvc", "repro", cwd=made)
+            assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+            made.rename(shared / "finished")
+    return shared / "finished"
+
+
+@pytest.fixture(scope="module")
+def repository(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the finished repository for the tests of a module."""
+    folder = tmp_path_factory.mktemp("module") / "repository"
+    return Path(shutil.copytree(finished, folder, symlinks=True))
 
 
 @pytest.fixture(scope="session")
