@@ -26,7 +26,17 @@ settings.load_profile("suite")
 PATIENCE = 1500.0
 
 # What these fixtures make takes many seconds: so do the tests that begin with it.
-SLOW_FIXTURES = {"alone", "bench", "hosts", "pair", "queue", "queued", "team", "tiny"}
+SLOW_FIXTURES = {
+    "alone",
+    "bench",
+    "compared_runs",
+    "hosts",
+    "kept",
+    "pair",
+    "queue",
+    "team",
+    "tiny",
+}
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

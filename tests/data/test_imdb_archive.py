@@ -270,6 +270,7 @@ def test_the_pinned_checksums_over_rows_are_those_of_the_hubs_files(
         assert (written.rows, written.positive, written.empty) == (25_000, 12_500, 0)
 
 
+@pytest.mark.slow
 def test_the_archive_gives_the_same_bytes_downstream_as_the_hubs_files(
     make_repository: Callable[[], Path], run: Run, mirror: Path, tmp_path: Path
 ) -> None:

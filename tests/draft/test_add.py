@@ -18,7 +18,8 @@ from ruamel.yaml import YAML
 
 from cardproof import cli
 from cardproof.cli.add import main
-from tests.conftest import ROOT, Run
+from dev.faults.copies import edit_params
+from tests.conftest import ALL_STAGES, ROOT, Run
 from tests.draft.cards import SHARED, TRAINER, a_plain_distilbert_card
 
 HEAVY = ("torch", "transformers", "datasets", "dvc", "sklearn", "matplotlib", "pyarrow")
@@ -237,11 +238,13 @@ SAMPLE = (
 )
 
 
-def run_in_miniature(folder: Path, run: Run, name: str, *sets: str, mirror: Path | None) -> Any:
-    """Run a card for four steps; the metrics of the run."""
-    changes = (f"card={name}", *sets, "train.max_steps=4")
-    flags = [flag for change in changes for flag in ("-S", change)]
-    done = run("dvc", "exp", "run", *flags, cwd=folder, mirror=mirror)
+def run_in_miniature(
+    folder: Path, run: Run, changes: dict[str, Any], mirror: Path | None = None
+) -> Any:
+    """Run the drafted card for four steps on 120 rows; the metrics of the run."""
+    few: dict[str, Any] = {"card": "drafted", "train": {"max_steps": 4}, "data": {"limit": 120}}
+    edit_params(folder, few | changes)
+    done = run("python", "-c", ALL_STAGES, cwd=folder, mirror=mirror)
     assert done.returncode == 0, done.stderr + done.stdout
     assert (folder / "report/index.html").is_file()
     return json.loads((folder / "metrics/evaluate.json").read_text())
@@ -256,7 +259,7 @@ def test_a_drafted_card_runs_on_the_sample(
     command = [sys.executable, "-m", "cardproof", "add", str(tmp_path / "card.md")]
     added = run(*command, "--name", "drafted", cwd=folder)
     assert added.returncode == 0, added.stderr + added.stdout
-    figures = run_in_miniature(folder, run, "drafted", "data.limit=120", mirror=None)
+    figures = run_in_miniature(folder, run, {})
     assert figures["rows"] == 120
     assert "made-up-model" in (folder / "report/index.html").read_text()
 
@@ -271,8 +274,8 @@ def test_a_real_card_that_nobody_wrote_by_hand_runs(
     command = [sys.executable, "-m", "cardproof", "add", str(tmp_path / "card.md")]
     added = run(*command, "--name", "drafted", cwd=folder)
     assert added.returncode == 0, added.stderr + added.stdout
-    sets = ("model.base=minilm", "data.limit=120", "tokenize.max_length=48")
-    run_in_miniature(folder, run, "drafted", *sets, mirror=mirror)
+    changes = {"model": {"base": "minilm"}, "tokenize": {"max_length": 48}}
+    run_in_miniature(folder, run, changes, mirror)
 
 
 def test_the_audit_takes_a_card_of_the_hub_by_its_id_and_by_its_page(clone: Path, hub: str) -> None:

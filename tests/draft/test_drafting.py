@@ -471,6 +471,7 @@ NASTY = {
 
 
 @pytest.mark.parametrize("name", NASTY)
+@pytest.mark.slow
 def test_a_hostile_card_is_drafted_in_time(name: str) -> None:
     start = time.process_time()
     assert as_yaml(draft_card(NASTY[name], SOURCES))

@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -564,21 +563,29 @@ def drawn(group: Group) -> str:
 # The command
 
 
-MINIATURE = ("-S", "train.max_steps=6", "-S", "data.limit=60", "-S", "tokenize.max_length=32")
+# Runs and saves one experiment after another. DVC runs nothing here: it keeps what ran.
+EXPERIMENTS = """
+import runpy, subprocess, sys
+from pathlib import Path
+from dev.faults.copies import edit_params
+for name, rate, seed in (("slow-1", 0.0001, 1), ("slow-2", 0.0001, 2), ("fast-1", 0.002, 1)):
+    edit_params(Path(), {"train": {"learning_rate": rate, "seed": seed}})
+    for stage in ("download", "train", "evaluate"):  # the report of each is not what is compared
+        sys.argv = [f"stages.{stage}"]
+        runpy.run_module(f"stages.{stage}", run_name="__main__")
+    subprocess.run(["dvc", "commit", "--quiet", "--force"], check=True)
+    subprocess.run(["dvc", "exp", "save", "--quiet", "--name", name], check=True)
+"""
 
 
 @pytest.fixture(scope="module")
-def repository(make_repository: Callable[[], Path], run: RunCommand) -> Path:
+def compared_runs(repository: Path, run: RunCommand) -> Path:
     """A copy with three finished experiments, two of one setting, and one that waits."""
-    folder = make_repository()
-    for name, rate, seed in (("slow-1", 0.0001, 1), ("slow-2", 0.0001, 2), ("fast-1", 0.002, 1)):
-        settings = (*MINIATURE, "-S", f"train.learning_rate={rate}", "-S", f"train.seed={seed}")
-        # up to evaluate: the report of each run is not what is compared
-        done = run("dvc", "exp", "run", "-n", name, *settings, "evaluate", cwd=folder)
-        assert done.returncode == 0, done.stderr[-3000:]
+    done = run("python", "-c", EXPERIMENTS, cwd=repository)
+    assert done.returncode == 0, done.stderr[-3000:]
     waiting = ("dvc", "exp", "run", "--queue", "-n", "waiting", "-S", "train.seed=3")
-    assert run(*waiting, cwd=folder).returncode == 0
-    return folder
+    assert run(*waiting, cwd=repository).returncode == 0
+    return repository
 
 
 def state(folder: Path, run: RunCommand) -> list[str]:
@@ -594,24 +601,25 @@ def state(folder: Path, run: RunCommand) -> list[str]:
 
 @pytest.mark.slow
 def test_experiments_are_compared_without_touching_the_workspace(
-    repository: Path, run: RunCommand
+    compared_runs: Path, run: RunCommand
 ) -> None:
-    before = state(repository, run)
-    done = run("python", "-m", "cardproof", "compare", cwd=repository)
+    before = state(compared_runs, run)
+    done = run("python", "-m", "cardproof", "compare", cwd=compared_runs)
     assert done.returncode == 0, done.stderr
-    assert state(repository, run) == before
-    folder = repository / "comparison"
+    assert state(compared_runs, run) == before
+    folder = compared_runs / "comparison"
     assert done.stdout.startswith((folder / "comparison.md").read_text())
     with (folder / "comparison.csv").open() as file:
         groups = {row["group"]: row for row in csv.DictReader(file) if row["figure"] == "accuracy"}
-    small = "data.limit=60, tokenize.max_length=32"
-    slow = groups[f"Embedded sample, {small}, train.learning_rate=0.0001, train.max_steps=6"]
-    fast = groups[f"Embedded sample, {small}, train.learning_rate=0.002, train.max_steps=6"]
+    slow, fast = (
+        groups[f"Embedded sample, data.limit=200, train.learning_rate={rate}, train.max_steps=12"]
+        for rate in (0.0001, 0.002)
+    )
     assert (slow["seeds"], fast["seeds"]) == ("1 2", "1")
     with (folder / "pairs.csv").open() as file:
         pairs = list(csv.DictReader(file))
     (tested,) = [pair for pair in pairs if pair["shown"] != "not tested"]
-    assert tested["rows"] == "60 test rows of sample"
+    assert tested["rows"] == "200 test rows of sample"
     assert {tested["runs_a"], tested["runs_b"]} == {"1", "2"}
     difference = abs(float(fast["mean"]) - float(slow["mean"]))
     assert abs(float(tested["difference"])) == pytest.approx(difference)
@@ -625,10 +633,10 @@ def test_experiments_are_compared_without_touching_the_workspace(
 
 @pytest.mark.slow
 def test_names_are_taken_and_unknown_ones_refused_with_a_suggestion(
-    repository: Path, run: RunCommand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    compared_runs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.chdir(repository)
+    monkeypatch.chdir(compared_runs)
     folder = ["--out", str(tmp_path / "out")]
     assert main([*folder, "slow-1", "fast-1"]) == 0
     assert "these" in (text := capsys.readouterr().out) or "not shown" in text

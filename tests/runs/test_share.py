@@ -3,14 +3,13 @@
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import PATIENCE, Run
 
-MINIATURE = ("-S", "train.max_steps=6", "-S", "data.limit=100", "-S", "data.test_limit=60")
 STAGES = 6
 
 
@@ -23,23 +22,17 @@ def must(run: Run, *command: str, cwd: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def team(
-    make_repository: Callable[[], Path], run: Run, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def team(finished: Path, run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bare Git repository; `first`, a clone that ran and committed the pipeline in miniature.
 
-    It also ran an experiment with another seed and pushed it to the bare repository alone.
+    It also ran an experiment with another seed.
     """
     folder = tmp_path_factory.mktemp("team")
-    made = make_repository()
-    must(run, "git", "clone", "--quiet", "--bare", str(made), "bare.git", cwd=folder)
-    shutil.rmtree(made)
-    must(run, "git", "clone", "--quiet", "bare.git", "first", cwd=folder)
-    first = folder / "first"
-    must(run, "dvc", "exp", "run", *MINIATURE, cwd=first)
+    first = Path(shutil.copytree(finished, folder / "first", symlinks=True))
     must(run, "git", "add", "--all", cwd=first)
     must(run, "git", "commit", "--quiet", "--message", "results in miniature", cwd=first)
-    must(run, "git", "push", "--quiet", "origin", "HEAD", cwd=first)
+    must(run, "git", "clone", "--quiet", "--bare", "first", "bare.git", cwd=folder)
+    must(run, "git", "remote", "add", "origin", "../bare.git", cwd=first)
     said = must(run, "dvc", "exp", "run", "-S", "train.seed=7", "--name", "seed-7", cwd=first)
     assert "Running stage 'train'" in said
     must(run, "git", "checkout", "--quiet", ".", cwd=first)
