@@ -35,6 +35,7 @@ from transformers import (
     TrainingArguments,
 )
 from transformers.trainer_pt_utils import safe_globals
+from transformers.trainer_utils import rotate_checkpoints
 
 from cardproof.errors import CardproofError
 from cardproof.files import CHECKSUMS, disk_errors, sha256_of, write_text_atomic
@@ -46,6 +47,7 @@ from cardproof.training.distributed.process_group import all_gather, any_process
 FIRST_SAVE = 5.0  # seconds after the start; a shorter run is as soon done again
 SAVE_SHARE = 0.02  # of the time at most is spent on saving
 KEPT_RUNS = 8  # unfinished runs whose checkpoints are kept
+KEPT_CHECKPOINTS = 3  # of a run: the best, the newest, and one before it in case it is damaged
 EXTRA, LOCK = "cardproof.json", "lock"
 FINISHED = "finished"  # in the folder of a run that came to its end: the workspace of its model
 
@@ -472,6 +474,8 @@ class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
         barrier()  # for the random states of every process
         if args.should_save:
             self._complete(checkpoint, losses)
+            # Not before: a run killed as it saves is resumed from an older one, and needs its best.
+            rotate_checkpoints(args.output_dir, KEPT_CHECKPOINTS, state.best_model_checkpoint)
         now = time.monotonic()
         if self._saving_since is not None:  # else the Trainer saved of its own, after an epoch
             self._spent = now - self._saving_since

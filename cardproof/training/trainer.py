@@ -95,7 +95,6 @@ def training_arguments(
         logging_steps=curve_interval(train.logging_steps),
         eval_strategy="epoch" if validates else "no",
         save_strategy="epoch" if train.load_best else "no",  # CheckpointKeeper saves, too
-        save_total_limit=3,  # the best, the newest, and one before it until that is complete
         load_best_model_at_end=train.load_best,
         metric_for_best_model="loss",
         logging_nan_inf_filter=False,  # a loss that is not finite must show

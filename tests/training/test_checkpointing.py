@@ -106,16 +106,14 @@ def whole(
 
 
 @pytest.mark.parametrize(
-    ("load_best", "cuts", "resumed"),
+    ("load_best", "cuts"),
     [
-        (True, [(2, "step")], 1),
-        (True, [(4, "save"), (4, "step"), (12, "evaluate")], 3),
-        (True, [(6, "save"), (7, "step")], 2),
-        # The Trainer removes the old best before the new one is complete: a run that is cut off
-        # between the two begins again.
-        (True, [(6, "evaluate"), (12, "save"), (18, "evaluate")], 2),
-        (True, [(17, "step"), (18, "save")], 1),
-        (False, [(6, "step"), (8, "save"), (18, "step")], 3),
+        (True, [(2, "step")]),
+        (True, [(4, "save"), (4, "step"), (12, "evaluate")]),
+        (True, [(6, "save"), (7, "step")]),
+        (True, [(6, "evaluate"), (12, "save"), (18, "evaluate")]),
+        (True, [(17, "step"), (18, "save")]),
+        (False, [(6, "step"), (8, "save"), (18, "step")]),
     ],
     ids=str,
 )
@@ -125,7 +123,6 @@ def test_a_run_cut_off_ends_with_the_bytes_of_an_undisturbed_one(
     whole: dict[bool, dict[str, bytes]],
     load_best: bool,
     cuts: list[tuple[int, str]],
-    resumed: int,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for cut in cuts:
@@ -133,7 +130,7 @@ def test_a_run_cut_off_ends_with_the_bytes_of_an_undisturbed_one(
             train(tiny_base, tmp_path, CutOff(*cut), **WAYS[load_best])
         assert 1 <= len(list((tmp_path / "checkpoints/key").glob("checkpoint-*"))) <= 4
     assert train(tiny_base, tmp_path, **WAYS[load_best]) == whole[load_best]
-    assert capsys.readouterr().out.count("resuming from checkpoint-") == resumed
+    assert capsys.readouterr().out.count("resuming from checkpoint-") == len(cuts)
 
 
 def cut_at(base: Path, folder: Path, step: int, **changes: Any) -> list[Path]:
