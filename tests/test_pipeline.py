@@ -21,8 +21,8 @@ from tests.conftest import ALL_STAGES, PATIENCE, ROOT, Run
 
 STAGES = ("download", "split", "tokenize", "train", "evaluate", "report")
 # What decides nothing that a stage's outputs hold: it reads the recipe, which is an input of its
-# own, writes files and prints errors.
-PLUMBING = {"recipe", "stage", "errors", "files", "tables"}
+# own, writes files and prints errors, and imports packages.
+PLUMBING = {"recipe", "stage", "errors", "files", "tables", "imports"}
 
 
 def outputs(folder: Path) -> dict[str, str]:
@@ -298,6 +298,7 @@ def test_only_the_stages_that_compute_with_torch_import_it(
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+@pytest.mark.slow
 def test_transformers_loads_without_what_it_only_may_use_and_leaves_that_to_others(
     run: Run,
 ) -> None:
@@ -313,6 +314,7 @@ def test_transformers_loads_without_what_it_only_may_use_and_leaves_that_to_othe
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+@pytest.mark.slow
 def test_scores_and_model_card_load_neither_pandas_nor_the_client_of_the_hub(run: Run) -> None:
     script = (
         "import sys\n"
