@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from cardproof.files import checksummed_folder, write_json
 from cardproof.model.loading import load_tokenizer
+from cardproof.recipe.identity import ORIGIN
 from cardproof.recipe.load import read_files, resolve
 from cardproof.recipe.stages import FOLDER, write_stage_recipes
 from dev.benchmarks.bench import SMALL, TINY, Bench, random_classifier, write_reviews
@@ -28,6 +30,7 @@ def measure(bench: Bench) -> dict[str, Any]:
     scale = bench.scale
     repeats = min(scale.repeats, REPEATS)
     random_classifier(SMALL).save_pretrained(bench.folder / "model")
+    write_json(bench.folder / "model" / ORIGIN, {})  # it was made from nothing
     load_tokenizer(bench.tokenizer).save_pretrained(bench.folder / "model")
     warm = _prepare(bench, "warm", TINY.base_rows)
     folders = {m: _prepare(bench, f"{m}x", m * scale.base_rows) for m in scale.multiples}
@@ -55,7 +58,8 @@ def _prepare(bench: Bench, name: str, rows: int, characters: int | None = None) 
     (folder / "data/reviews").mkdir(parents=True)
     for part, source in (("train", bench.train), ("test", bench.test)):
         write_reviews(source, rows, folder / f"data/reviews/{part}.parquet", characters)
-    (folder / "data/base").symlink_to(bench.tokenizer)
+    with checksummed_folder(folder / "data/base") as base:
+        shutil.copytree(bench.tokenizer, base, dirs_exist_ok=True)
     (folder / "model").symlink_to(bench.folder / "model")
     files = read_files(ROOT)
     files.params["card"] = "grojeda"  # it has a validation set, and scores test rows
