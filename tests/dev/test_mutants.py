@@ -65,6 +65,7 @@ def test_the_page_counts_by_room_and_equivalent_changes_neither_way() -> None:
     assert "|all|6|4|2|3|75%|" in lines
 
 
+@pytest.mark.slow
 def test_equivalent_changes_are_of_lines_that_are_there_and_have_a_reason() -> None:
     known = equivalents()
     for (file, line, before, after), reason in known.items():

@@ -63,7 +63,6 @@ def test_what_no_recipe_says_is_fixed(tmp_path: Path) -> None:
     assert not found.remove_unused_columns  # by the signature of a forward that is replaced
     assert not found.disable_tqdm
     assert found.report_to == []
-    assert found.save_total_limit == 3
     assert (found.bf16, found.fp16, found.use_cpu) == (False, False, True)
     assert found.n_gpu <= 1
     half = training_arguments(recipe(), 8, Device("cpu", "bf16", "bf16", ""), True, tmp_path)
