@@ -16,7 +16,7 @@ from cardproof.evaluation.intervals import score_intervals
 from cardproof.evaluation.metrics import Floats, logit_gap, right_rows
 from cardproof.evaluation.statistics import Interval
 from cardproof.files import sha256_of
-from cardproof.recipe.identity import common_origin, origin_of, read_origin
+from cardproof.recipe.identity import IdentityError, common_origin, origin_of, read_origin
 from cardproof.recipe.schema import Recipe
 from cardproof.runs.reading import (
     RECIPE,
@@ -29,6 +29,14 @@ from cardproof.runs.reading import (
     read_run,
 )
 from cardproof.runs.reviews import ScoredReviews, read_reviews, read_texts
+
+# What each folder's identity.json says it was made from.
+_MADE_FROM = {
+    "data/predictions": ("reviews", "base", "model"),
+    "data/split": ("reviews",),
+    "data/tokens": ("reviews", "base"),
+    "model": ("reviews", "base"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +111,13 @@ def read_outputs(root: Path = Path()) -> Outputs:
 
 def _check_origins(root: Path, recipe: Recipe) -> None:
     """Whether what is read was all made from the reviews, the base and the model that are named."""
-    folders = ("data/predictions", "data/split", "data/tokens", "model")
-    origins = {folder: read_origin(root / folder) for folder in folders}
+    origins = {folder: read_origin(root / folder) for folder in _MADE_FROM}
+    for folder, things in _MADE_FROM.items():
+        if missing := set(things) - origins[folder].keys():
+            raise IdentityError(
+                f"{folder} does not say of which {' and '.join(sorted(missing))} it was made; "
+                "`dvc repro` makes it again"
+            )
     weights = {"model": sha256_of(root / "model/model.safetensors")}
     common_origin({**origins, "model/model.safetensors": weights, RECIPE: origin_of(recipe)})
 

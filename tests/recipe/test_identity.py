@@ -187,6 +187,15 @@ def test_a_folder_made_from_something_else_reaches_no_verdict(
         read_outputs(tmp_path)
 
 
+def test_a_folder_that_leaves_a_thing_unsaid_reaches_no_verdict(tmp_path: Path) -> None:
+    recipe = identified(recipe_of("grojeda"), published("imdb", "distilbert"))
+    texts = {name: [f"film {i}" for i in range(100)] for name in ("train", "validation", "test")}
+    write_outputs(tmp_path, outputs_of(recipe), texts)
+    write_json(tmp_path / "model" / ORIGIN, {"reviews": read_origin(tmp_path / "model")["reviews"]})
+    with pytest.raises(IdentityError, match=r"model does not say of which base it was made"):
+        read_outputs(tmp_path)
+
+
 def test_predictions_of_other_reviews_are_not_taken_for_the_recipes(tmp_path: Path) -> None:
     recipe = identified(recipe_of("grojeda"), published("imdb", "distilbert"))
     write_outputs(tmp_path, outputs_of(recipe), {"test": ["film"] * 100})
