@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cardproof.evaluation.metrics import expected_calibration_error, reliability_bins, score
-from cardproof.files import write_json
+from cardproof.files import sha256_of, write_json
 from cardproof.recipe.identity import ORIGIN, origin_of
 from cardproof.recipe.schema import Recipe
 from cardproof.runs.findings import Outputs
@@ -78,10 +78,12 @@ def write_outputs(folder: Path, outputs: Outputs, texts: Mapping[str, Sequence[s
     for name in ("config", "tokenizer_config"):
         write_json(folder / f"model/{name}.json", {})
     (folder / "data/recipe/report.json").write_text(outputs.run.recipe.model_dump_json())
-    origin = dict(origin_of(outputs.run.recipe))
+    origin = {"reviews": "made", "base": "made", **origin_of(outputs.run.recipe)}
     for path in ("model", "data/split", "data/tokens", "data/predictions"):
         write_json(folder / path / ORIGIN, origin)
-    (folder / "model/model.safetensors").write_bytes(b"")
+    weights = folder / "model/model.safetensors"
+    weights.write_bytes(b"")
+    write_json(folder / "data/predictions" / ORIGIN, origin | {"model": sha256_of(weights)})
     for name, table in {"epochs": outputs.epochs, "training_curve": outputs.curve}.items():
         write_csv(folder / f"plots/{name}.csv", list(table[0]), table)
     predicted: dict[str, Predictions | None] = {"validation": outputs.validation}
