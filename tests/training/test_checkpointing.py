@@ -370,6 +370,7 @@ def test_the_key_is_of_settings_inputs_and_code(tmp_path: Path) -> None:
     key = run_key({"seed": 1}, [tmp_path / "a"])
     assert key == run_key({"seed": 1}, [tmp_path / "a"])
     assert key != run_key({"seed": 2}, [tmp_path / "a"])
+    assert run_key({"a": 1, "b": 2}, []) == run_key({"b": 2, "a": 1}, [])
     (tmp_path / "a/x").write_text("2")
     assert key != run_key({"seed": 1}, [tmp_path / "a"])
 
@@ -398,6 +399,10 @@ def test_checkpoints_of_a_finished_run_stay_until_dvc_has_saved_its_model(
         with checkpoint_folder(root, place):
             pass
     with checkpoint_folder(root, "c"):  # in the workspace of b, whose model DVC could not save
+        assert names(root) == ["a", "b", "c"]
+    same = (root / "a" / checkpointing.FINISHED).stat().st_mtime_ns
+    os.utime(tmp_path / "a/dvc.lock", ns=(same, same))  # not later: not known to be saved
+    with checkpoint_folder(root, "c"):
         assert names(root) == ["a", "b", "c"]
     later = (root / "a" / checkpointing.FINISHED).stat().st_mtime + 1
     os.utime(tmp_path / "a/dvc.lock", (later, later))

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from transformers import TrainerControl
 from cardproof.model.devices import Device
 from cardproof.training import checkpointing
 from cardproof.training.distributed import launch
-from cardproof.training.distributed.batches import share_of, take_rows
+from cardproof.training.distributed.batches import share_of, sharing_rows, take_rows
 from cardproof.training.distributed.launch import (
     SINGLE_PROCESS,
     Process,
@@ -299,3 +300,38 @@ def test_shares_are_in_the_order_of_the_ranks() -> None:
     taken = take_rows(batch, slice(1, 3))
     assert taken["input_ids"].tolist() == [1, 2, 3, 4, 5]
     assert taken["cu_seqlens"].tolist() == [0, 3, 5]
+
+
+class Doubling(torch.nn.Module):
+    """Two logits of each row: its two inputs, doubled by a weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, inputs: torch.Tensor) -> SimpleNamespace:
+        return SimpleNamespace(logits=inputs * self.weight)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 6])
+def test_losses_of_the_shares_have_the_mean_and_the_gradient_of_the_whole_batch(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = torch.randn(rows, 2, generator=torch.Generator().manual_seed(rows))
+    labels = torch.arange(rows) % 2
+    whole = Doubling()
+    loss = torch.nn.functional.cross_entropy(whole(inputs).logits, labels)
+    loss.backward()  # type: ignore[no-untyped-call]
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 3)
+    shares, gradients = [], []
+    for rank in range(3):
+        monkeypatch.setattr(torch.distributed, "get_rank", lambda rank=rank: rank)
+        model: Any = Doubling().train()
+        with sharing_rows(model):
+            share = model.forward(labels=labels, inputs=inputs, num_items_in_batch=rows)
+        share.loss.backward()
+        shares.append(share.loss.item())
+        gradients.append(model.weight.grad.item())
+    assert np.mean(shares) == pytest.approx(loss.item(), rel=1e-6)
+    assert whole.weight.grad is not None
+    assert np.mean(gradients) == pytest.approx(whole.weight.grad.item(), rel=1e-5)
