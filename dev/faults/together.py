@@ -14,8 +14,13 @@ from dev.faults.copies import Bench, Outcome, Running, last_error, run, run_stag
 SEEDS = ("1", "2", "3", "4")
 REAL = {"card": "grojeda", "model": {"base": "minilm"}, "tokenize": {"max_length": 48},
         "data": {"limit": 120, "test_limit": 60}, "train": {"max_steps": 4}}  # fmt: skip
-THREADS = {"model/training.json", f"model/{CHECKSUMS}"}  # name the number of threads on purpose
+# What names the number of threads on purpose.
+THREADS = {f"{folder}/{file}" for folder, of_one in
+           (("model", "training.json"), ("data/predictions", "evaluation.json"))
+           for file in (of_one, CHECKSUMS)}  # fmt: skip
 WITH_WORKERS = """
+from cardproof.model.loading import import_transformers
+import_transformers()
 from transformers import TrainingArguments
 finish = TrainingArguments.__post_init__
 def with_workers(self):
