@@ -393,7 +393,7 @@ class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
         """Set aside the checkpoint that was resumed from if no step can be taken from it.
 
         Raises:
-            ResumeError: so it was; another run goes on from the one before.
+            ResumeError: so it was; another run resumes from the checkpoint before it.
         """
         try:
             yield
@@ -405,7 +405,7 @@ class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
             why = f"no step can be taken from it ({_in_a_line(error)})"
             if self._trainer.args.should_save:
                 why = _set_aside(checkpoint, why)
-            raise ResumeError(f"{why}. `dvc repro` goes on from the one before it.") from error
+            raise ResumeError(f"{why}. `dvc repro` resumes from the checkpoint before it.") from error
 
     @contextmanager
     def stopping_at_signals(self) -> Iterator[None]:

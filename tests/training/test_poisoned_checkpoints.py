@@ -173,5 +173,5 @@ def test_any_value_of_any_key_is_gone_on_from_or_set_aside(
         train(tiny_base, folder, load_best=False, max_steps=7)
     except CardproofError as error:
         assert "checkpoint-4 cannot be used: " in str(error)
-        assert "`dvc repro` goes on from the one before" in str(error)
+        assert "`dvc repro` resumes from the checkpoint before" in str(error)
         train(tiny_base, folder, load_best=False, max_steps=7)
