@@ -18,6 +18,7 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
 import sys
 import tokenize
 from collections import Counter
@@ -96,8 +97,8 @@ def main() -> None:
                     if mutant not in rows or rows[mutant].suite == "no":
                         rows[mutant] = _try(copy, mutant, suite)
         noticing = sorted({row.by for row in rows.values() if "::" in row.by})
-        if failed := noticing and _fork(copy, noticing, "", ""):
-            sys.exit(f"{failed} fails without any change")
+        if noticing:  # in a process of their own, as anyone runs them
+            subprocess.run([sys.executable, "-m", "pytest", "-q", *noticing], cwd=copy, check=True)
     write_text_atomic(PAGE, render(list(rows.values()), len(mutants), " ".join(sys.argv[1:])))
 
 

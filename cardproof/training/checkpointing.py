@@ -405,7 +405,8 @@ class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]
             why = f"no step can be taken from it ({_in_a_line(error)})"
             if self._trainer.args.should_save:
                 why = _set_aside(checkpoint, why)
-            raise ResumeError(f"{why}. `dvc repro` resumes from the checkpoint before it.") from error
+            remedy = "`dvc repro` resumes from the checkpoint before it."
+            raise ResumeError(f"{why}. {remedy}") from error
 
     @contextmanager
     def stopping_at_signals(self) -> Iterator[None]:
