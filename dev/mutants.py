@@ -1,9 +1,9 @@
 """Change the library in one place after another, and see whether its tests notice.
 
-    python -m dev.mutants                     fifty changes of four rooms, an hour or less
-    python -m dev.mutants --count 5 claims    five changes of one room
+    python -m dev.mutants                     fifty changes of four packages, an hour or less
+    python -m dev.mutants --count 5 claims    five changes of one package
 
-Each change is made in a copy of the repository, where the room's own tests then run: those of
+Each change is made in a copy of the repository, where the package's own tests then run: those of
 `make test`, and where these notice nothing, the slow ones of `make test-all`. The test that noticed
 a change must pass without it. A change that none notices is a test that is missing, or a place
 where both ways mean the same: `dev/equivalent.csv` lists the latter, each with the reason. They
@@ -34,9 +34,9 @@ from cardproof.files import write_text_atomic
 from dev.benchmarks.page import table
 from dev.repository import ROOT, clean_environment, commit_all, copy_files
 
-ROOMS = ("claims", "evaluation", "training", "data")
+PACKAGES = ("claims", "evaluation", "training", "data")
 SUITES = {"make test": "not slow", "make test-all": "slow"}  # tests by their marker
-PATIENCE = 1500  # seconds for a room's tests: a change may make a loop endless
+PATIENCE = 1500  # seconds for a package's tests: a change may make a loop endless
 PAGE = Path("results/mutants.md")
 EQUIVALENT = Path("dev/equivalent.csv")
 QUICK = 2.0  # seconds: tests that take no longer run first
@@ -82,7 +82,7 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("rooms", nargs="*", default=ROOMS, help="all four by default")
+    parser.add_argument("packages", nargs="*", default=PACKAGES, help="all four by default")
     parser.add_argument("--count", type=int, default=50, help="changes (50)")
     parser.add_argument("--seed", type=int, default=0, help="of the draw (0)")
     options = parser.parse_args()
@@ -90,7 +90,7 @@ def main() -> None:
     rows: dict[Mutant, Row] = {}
     with TemporaryDirectory(prefix="mutants-") as scratch:
         copy = commit_all(copy_files(Path(scratch)))
-        mutants = draw(copy, options.rooms, options.count, options.seed)
+        mutants = draw(copy, options.packages, options.count, options.seed)
         with suppress(KeyboardInterrupt):  # what was tried so far is a fair part of the draw
             for suite in SUITES:
                 for mutant in mutants:
@@ -102,28 +102,29 @@ def main() -> None:
     write_text_atomic(PAGE, render(list(rows.values()), len(mutants), " ".join(sys.argv[1:])))
 
 
-def draw(folder: Path, rooms: Sequence[str], count: int, seed: int) -> list[Mutant]:
+def draw(folder: Path, packages: Sequence[str], count: int, seed: int) -> list[Mutant]:
     """Draw changes out of all that there are, so that each place is as likely as another."""
-    files = sorted(p for room in rooms for p in (folder / "cardproof" / room).rglob("*.py"))
+    library = folder / "cardproof"
+    files = sorted(file for package in packages for file in (library / package).rglob("*.py"))
     places = [(file, n) for file in files for n in range(len(list(_places(_parse(file)))))]
     drawn = random.Random(seed).sample(places, min(count, len(places)))
     return [_change(file, n, folder) for file, n in drawn]
 
 
 def render(rows: Sequence[Row], drawn: int, options: str) -> str:
-    """The page: how many changes were noticed by room, and each of them."""
-    rooms = {room: [r for r in rows if r.where.split("/")[1] == room] for room in ROOMS}
-    shares = [_shares(room, found) for room, found in rooms.items() if found]
+    """The page: how many changes were noticed by package, and each of them."""
+    found = {name: [r for r in rows if r.where.split("/")[1] == name] for name in PACKAGES}
+    shares = [_shares(name, of_one) for name, of_one in found.items() if of_one]
     parts = (
         "# Changes of the code that its tests notice",
         f"Written by `python -m dev.mutants {options}`".rstrip(" `")
-        + f"`: of {drawn} changes drawn, {len(rows)} were tried, each alone, and the room's own "
+        + f"`: of {drawn} changes drawn, {len(rows)} were tried, each alone, and the package's own "
         "tests ran, without the real reviews. Left out of the draw are texts of errors and of "
         "what is printed, type hints, assertions and `strict=`. Changes that mean the same "
         "(judged by hand), and those that any run of the line fails at (a path times a path), "
         "count neither way.",
         table(
-            ("room", "changes", "count", "by make test", "by make test-all", "share"),
+            ("package", "changes", "count", "by make test", "by make test-all", "share"),
             [*shares, _shares("all", rows)],
         ),
         table(("where", "before", "after", "noticed", "by, or why not"), sorted(rows)),
@@ -161,14 +162,14 @@ def _warm_up() -> None:
 
 
 def _try(copy: Path, mutant: Mutant, suite: str) -> Row:
-    """Run the tests of a change's room, the quick ones first."""
+    """Run the tests of a change's package, the quick ones first."""
     by = equivalents().get((mutant.path.as_posix(), *mutant[2:5]), "")
     found = "equivalent" if by else "no"
     if not by:
-        room = f"tests/{mutant.path.parts[1]}"
+        package = f"tests/{mutant.path.parts[1]}"
         original = (copy / mutant.path).read_text(encoding="utf-8")
         (copy / mutant.path).write_text(mutant.text, encoding="utf-8")
-        by = _fork(copy, [room], SUITES[suite], mutant.path.stem)
+        by = _fork(copy, [package], SUITES[suite], mutant.path.stem)
         (copy / mutant.path).write_text(original, encoding="utf-8")
         found = "invalid" if by == UNSUPPORTED else suite if by else "no"
     before, after = (f"`{text.replace('|', chr(92) + '|')}`" for text in mutant[3:5])

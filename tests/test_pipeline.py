@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -252,16 +253,16 @@ def test_what_if_and_what_changed(repository: Path, run: Run) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_each_stage_depends_on_the_rooms_whose_code_it_runs(stage: str) -> None:
+def test_each_stage_depends_on_the_packages_whose_code_it_runs(stage: str) -> None:
     deps = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"][stage]["deps"]
     listed = {d for d in deps if d.startswith(("cardproof", "stages"))}
-    found = {room_of(path) for path in imports_of(ROOT / f"stages/{stage}.py")}
+    found = {package_of(path) for path in imports_of(ROOT / f"stages/{stage}.py")}
     plumbing = {"cardproof/recipe"} if stage != "download" else set()  # which writes it
-    assert listed == {room for room in found if room} - plumbing
+    assert listed == {package for package in found if package} - plumbing
 
 
-def room_of(path: Path) -> str:
-    """What dvc.yaml lists for a module: its room, or itself if it is a stage's."""
+def package_of(path: Path) -> str:
+    """What dvc.yaml lists for a module: its package, or itself if it is a stage's."""
     parts = path.relative_to(ROOT).parts
     if parts[0] == "stages":
         return "/".join(parts)
@@ -298,36 +299,33 @@ def test_only_the_stages_that_compute_with_torch_import_it(
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-@pytest.mark.slow
-def test_transformers_loads_without_what_it_only_may_use_and_leaves_that_to_others(
-    run: Run,
-) -> None:
-    script = (
-        "import sys\n"
-        "from cardproof.model.loading import import_transformers\n"
-        "import_transformers()\n"
-        "assert 'transformers.trainer' in sys.modules\n"
-        "assert not {'datasets', 'scipy', 'pandas', 'sklearn', 'boto3'} & sys.modules.keys()\n"
-        "import datasets, scipy.special\n"
-    )
-    done = run("python", "-c", script, cwd=ROOT)
-    assert done.returncode == 0, done.stderr[-2000:]
+LIGHT = {
+    "models": """
+        from cardproof.model.loading import import_transformers
+        import_transformers()
+        assert 'transformers.trainer' in sys.modules
+        assert not {'datasets', 'scipy', 'pandas', 'sklearn', 'boto3'} & sys.modules.keys()
+        import datasets, scipy.special  # others may
+    """,
+    "pages": """
+        import cardproof.pages.report
+        assert 'huggingface_hub.hf_api' not in sys.modules
+    """,
+    "scores": """
+        import numpy as np
+        from cardproof.evaluation.metrics import score
+        assert score(np.array([0, 1]), np.eye(2))['accuracy'] == 1
+        assert 'sklearn.metrics' in sys.modules
+        assert 'pandas' not in sys.modules
+        import pandas
+    """,
+}
 
 
 @pytest.mark.slow
-def test_scores_and_model_card_load_neither_pandas_nor_the_client_of_the_hub(run: Run) -> None:
-    script = (
-        "import sys\n"
-        "import numpy as np\n"
-        "import cardproof.pages.report\n"
-        "assert 'huggingface_hub.hf_api' not in sys.modules\n"
-        "from cardproof.evaluation.metrics import score\n"
-        "assert score(np.array([0, 1]), np.eye(2))['accuracy'] == 1\n"
-        "assert 'sklearn.metrics' in sys.modules\n"
-        "assert 'pandas' not in sys.modules\n"
-        "import pandas\n"
-    )
-    done = run("python", "-c", script, cwd=ROOT)
+@pytest.mark.parametrize("what", LIGHT)
+def test_what_is_imported_leaves_out_what_it_need_not_use(what: str, run: Run) -> None:
+    done = run("python", "-c", "import sys\n" + dedent(LIGHT[what]), cwd=ROOT)
     assert done.returncode == 0, done.stderr[-2000:]
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from cardproof.evaluation.metrics import right_rows, score
 from cardproof.evaluation.statistics import Floats, Interval, Source, holm, summarise
@@ -75,6 +76,29 @@ def accuracy_spreads(groups: Sequence[Group]) -> Spreads | None:
         noise,
     )
     return Spreads(*(float(np.sqrt(max(part, 0))) for part in parts))
+
+
+class Difference(NamedTuple):
+    """Mean of one group's accuracy minus that of another, on draws of their own."""
+
+    a: str
+    b: str
+    mean: float
+    interval: Interval  # 95 %, over draws: seeds, rows trained on and rows tested on
+    p: float  # Holm-corrected over the pairs that were asked for
+
+
+def compare_draws(
+    accuracies: Mapping[str, Sequence[float]], pairs: Sequence[tuple[str, str]]
+) -> list[Difference]:
+    """Paired t-tests over draws that a pair shares, in the same order; of two draws and more."""
+    tests = [stats.ttest_rel(accuracies[a], accuracies[b]) for a, b in pairs]
+    found = []
+    for (a, b), test, p in zip(pairs, tests, holm([t.pvalue for t in tests]), strict=True):
+        low, high = test.confidence_interval(0.95)
+        mean = float(np.mean(np.subtract(accuracies[a], accuracies[b])))
+        found.append(Difference(a, b, mean, Interval(low, high, 0.95, "seeds and rows"), float(p)))
+    return found
 
 
 def optimism_gap(records: Sequence[Record], less: Sequence[Record] = ()) -> tuple[float, Interval]:

@@ -1,6 +1,7 @@
 """The page of results: tables and figures from records, and what is still missing."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from cardproof.claims.published import published_runs
 from cardproof.evaluation.intervals import score_intervals
 from cardproof.evaluation.metrics import right_rows, row_losses
 from cardproof.evaluation.statistics import Interval, design_effect, summarise
@@ -23,7 +25,16 @@ from cardproof.runs.paired import NOT_SHOWN, compare_groups
 from cardproof.runs.reading import Predictions
 from dev.study import analysis
 from dev.study.figures import draw_leak, draw_small_sets
-from dev.study.plan import AT_512, KEPT, PLAN, READINGS, REMOVED, VARIANTS, Settings, options_of
+from dev.study.plan import (
+    KEPT,
+    PLAN,
+    READINGS,
+    REMOVED,
+    TRUNCATIONS,
+    VARIANTS,
+    Settings,
+    options_of,
+)
 from dev.study.record import Record, read_records
 from dev.study.verdict import render_verdict
 
@@ -31,6 +42,11 @@ TEMPLATES = Path(__file__).parent / "templates"
 DRAWS, DRAWN_ROWS, SEED = 10_000, 100, 42
 DRAWN_FROM = "recipes/grojeda"  # whose logits the small test sets are drawn from
 PROBES = "probes.json"  # by `python -m dev.study.probes`
+COMPARED_TRUNCATIONS = (
+    ("both ends at 128", "start at 128"),
+    ("both ends at 512", "start at 512"),
+    ("both ends at 128", "start at 512"),
+)
 FULL_SIZE = "recipes/llm_project"  # the honest recipe on all rows
 
 Records = Mapping[str, Record]
@@ -45,7 +61,7 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
         "leak": _leak(records),
         "unspecified": _changes("unspecified", READINGS, records),
         "better": _changes("better", VARIANTS, records),
-        "better_512": _changes("better-512", AT_512, records),
+        "truncation": _truncation(records),
         "varies": _varies(results, records),
         "small_test_sets": _small_test_sets(records[DRAWN_FROM]),
     }
@@ -61,6 +77,7 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
     page = environment.get_template("results.md.j2").render(
         **sections,
         records=whole,
+        rates=Counter(run["learning_rate"] for run in published_runs()).most_common(),
         bases=sorted({r.run.recipe.base.repository for r in records.values()}),
         intervals={r.run.name: _intervals(r.scored) for r in whole},
         alike={r.run.name: _design_effects(r.scored) for r in whole},
@@ -192,6 +209,39 @@ def _changes(question: str, changes: dict[str, Settings], records: Records) -> S
         "most_seeds": max(len(group.runs) for group in groups),
         "first": found[0],
         "where": _where(found),
+    }
+
+
+def _truncation(records: Records) -> Section | None:
+    """Start or both ends of a long review, at two lengths, by draws that all four have."""
+    arms = {name: {r.run.seed: r for r in _done("truncation", records, name)}
+            for name in TRUNCATIONS}  # fmt: skip
+    draws = sorted(set.intersection(*(set(arm) for arm in arms.values())))
+    if len(draws) < 2:
+        return None
+    found = {name: [arm[draw] for draw in draws] for name, arm in arms.items()}
+    accuracies = {
+        name: [record.run.metrics[analysis.ACCURACY] for record in arm]
+        for name, arm in found.items()
+    }
+    return {
+        "arms": {
+            name: {
+                "accuracy": summarise(accuracies[name]),
+                "loss": summarise([r.run.metrics["evaluate.loss"] for r in arm]),
+                **{
+                    key: np.mean([r.run.metrics[f"tokenize.{key}"] for r in arm])
+                    for key in ("train_tokens", "test_reviews_truncated", "test_tokens_truncated")
+                },
+            }
+            for name, arm in found.items()
+        },
+        "differences": analysis.compare_draws(accuracies, COMPARED_TRUNCATIONS),
+        "draws": len(draws),
+        "rows": len(found["start at 128"][0].scored.labels),
+        "train_rows": found["start at 128"][0].run.metrics["split.train_rows"],
+        "command": PLAN["truncation"][0].command,
+        "where": _where([record for arm in found.values() for record in arm]),
     }
 
 

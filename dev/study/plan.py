@@ -21,7 +21,12 @@ VARIANTS: dict[str, Settings] = {
     "layer decay 0.9": {"train.layer_decay": "0.9"},
     "cosine": {"train.scheduler": "cosine"},
 }
-AT_512 = {change: VARIANTS[change] for change in ("plain", "head and tail")}
+# Which part of a long review is kept, at a short length and at the cards' own.
+TRUNCATIONS: dict[str, Settings] = {
+    f"{part} at {length}": {"tokenize.max_length": length} | VARIANTS[variant]
+    for length in ("128", "512")
+    for part, variant in (("start", "plain"), ("both ends", "head and tail"))
+}
 # Of these, what did nothing and went out of the code again; the records stay.
 REMOVED = ("mean of the last weights", "layer decay 0.9")
 KEPT = {"head and tail": "both_ends"}  # what became a card
@@ -39,7 +44,6 @@ _FAST = {"train.learning_rate": "1.0e-4", "train.logging_steps": "25"}
 _FEW = {"data.limit": "600", "data.test_limit": "2000"}
 _SHORT = {"data.limit": "1000", "data.test_limit": "2000", "split.scored_rows": "all",
           "tokenize.max_length": "128"} | _FAST  # fmt: skip
-_CARDS_LENGTH = {"tokenize.max_length": "512"}
 # Test rows are scored beside the validation rows: they tell having seen the rows from having been
 # trained for longer.
 _HELD_OUT = {"data.limit": "1500", "data.test_limit": "1500"} | _FAST | {"split.scored": "test"}
@@ -115,11 +119,19 @@ def _changes(
     ]
 
 
+def _truncation() -> list[Planned]:
+    """template's recipe: each seed also draws its own rows, to train on and to test on."""
+    return [
+        Planned(run.question, run.change, run.settings | {"split.seed": run.settings["train.seed"]})
+        for run in _changes("truncation", "template", _SHORT, TRUNCATIONS, VARIANT_SEEDS)
+    ]
+
+
 PLAN = {
     "recipes": _recipes(),
     "repeats": _repeats(),
     "leak": _leak(),
     "unspecified": _changes("unspecified", "deepaxion", _FEW, READINGS, SEEDS),
     "better": _changes("better", "template", _SHORT, VARIANTS, VARIANT_SEEDS),
-    "better-512": _changes("better-512", "template", _SHORT | _CARDS_LENGTH, AT_512, VARIANT_SEEDS),
+    "truncation": _truncation(),
 }

@@ -1,4 +1,4 @@
-"""A hub on loopback for the tests of this room."""
+"""A hub on loopback for the tests of this package."""
 
 import time
 from collections.abc import Iterator

@@ -10,7 +10,7 @@ import pytest
 from dev.mutants import Row, draw, equivalents, render
 from dev.repository import ROOT
 
-CODE = '''"""A room."""
+CODE = '''"""A package."""
 
 def share(right: int, rows: int = 2) -> float:
     """Of what is right, 1 at most."""
@@ -57,7 +57,7 @@ def test_what_tests_need_not_notice_is_left_alone(tmp_path: Path, code: str) -> 
     assert draw(tmp_path, ["data"], 99, seed=0) == []
 
 
-def test_the_page_counts_by_room_and_equivalent_changes_neither_way() -> None:
+def test_the_page_counts_by_package_and_equivalent_changes_neither_way() -> None:
     suites = ("make test", "make test", "make test-all", "equivalent", "invalid", "no")
     rows = [Row("cardproof/claims/a.py:3", "`<`", "`<=`", suite, "") for suite in suites]
     lines = ["".join(line.split()) for line in render(rows, 6, "--count 6").splitlines()]
@@ -72,12 +72,12 @@ def test_equivalent_changes_are_of_lines_that_are_there_and_have_a_reason() -> N
         assert line in [text.strip() for text in (ROOT / file).read_text().splitlines()], file
         assert before != after
         assert reason
-    rooms = {file.split("/")[1] for file, *_ in known}
-    made = {(str(m.path), *m[2:5]) for m in draw(ROOT, sorted(rooms), 10_000, seed=0)}
+    packages = {file.split("/")[1] for file, *_ in known}
+    made = {(str(m.path), *m[2:5]) for m in draw(ROOT, sorted(packages), 10_000, seed=0)}
     assert known.keys() <= made
 
 
 def test_it_says_what_it_does() -> None:
     command = [sys.executable, "-m", "dev.mutants", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "fifty changes of four rooms" in done.stdout
+    assert "fifty changes of four packages" in done.stdout

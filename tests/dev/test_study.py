@@ -21,6 +21,7 @@ from dev.study import __main__ as command
 from dev.study.analysis import (
     ACCURACY,
     accuracy_spreads,
+    compare_draws,
     compare_with_first,
     describe_draws,
     draw_scores,
@@ -220,6 +221,18 @@ def test_the_optimism_gap_is_between_validation_rows_and_test_rows() -> None:
     excess, interval = optimism_gap([leaky], less=[seeded(1)])
     assert excess == pytest.approx(0.05)
     assert 0 < interval.low < 0.05 < interval.high
+
+
+def test_draws_are_compared_in_pairs() -> None:
+    """Differences of 1, 2, 3 points: their standard error is 1/√3, and t of 2 df is 4.3027."""
+    shares = {"a": [0.81, 0.72, 0.93], "b": [0.80, 0.70, 0.90], "c": [0.70, 0.72, 0.85]}
+    first, other = compare_draws(shares, [("a", "b"), ("c", "b")])
+    assert (first.a, first.b) == ("a", "b")
+    assert first.mean == pytest.approx(0.02)
+    assert first.interval.low == pytest.approx(0.02 - 4.3027 * 0.01 / 3**0.5, abs=1e-6)
+    assert first.interval.high == pytest.approx(0.02 + 4.3027 * 0.01 / 3**0.5, abs=1e-6)
+    assert first.p == pytest.approx(2 * 0.07418, abs=1e-4)  # t of 3.4641, twice for two pairs
+    assert other.p >= first.p
 
 
 def test_a_trained_model_becomes_a_base(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def use_remote(run: Run, folder: Path, url: str, **options: str) -> None:
 def second_clone_computes_nothing(
     run: Run, team: Path, second: Path, url: str, **options: str
 ) -> None:
-    """Share from the first clone; reproduce, and experiment, in a fresh second one."""
+    """Share from the first clone; reproduce in a fresh second one."""
     first = team / "first"
     use_remote(run, first, url, **options)
     must(run, "dvc", "push", "--run-cache", cwd=first)
@@ -64,6 +64,11 @@ def second_clone_computes_nothing(
         assert (second / name).read_bytes() == (first / name).read_bytes(), name
     assert must(run, "git", "status", "--short", cwd=second) == ""
 
+
+def test_through_a_folder(team: Path, tmp_path: Path, run: Run) -> None:
+    first, second = team / "first", tmp_path / "second"
+    second_clone_computes_nothing(run, team, second, str(tmp_path / "store"))
+
     # A run that the first clone never committed comes out of the run cache.
     said = must(run, "python", "-m", "cardproof", "share", cwd=first)
     assert "runs are in the remote" in said
@@ -76,10 +81,6 @@ def second_clone_computes_nothing(
     revision = must(run, "dvc", "exp", "list", "--sha-only", cwd=first).split()[-1]
     lock = must(run, "git", "show", f"{revision}:dvc.lock", cwd=first)
     assert (second / "dvc.lock").read_text() == lock
-
-
-def test_through_a_folder(team: Path, tmp_path: Path, run: Run) -> None:
-    second_clone_computes_nothing(run, team, tmp_path / "second", str(tmp_path / "store"))
 
 
 @pytest.fixture

@@ -427,6 +427,25 @@ def test_unfinished_runs_that_nobody_resumed_are_bounded(tmp_path: Path) -> None
         assert names(tmp_path) == sorted([*(f"old{i:02}" for i in range(5, 12)), "key"])
 
 
+def test_a_folder_that_cannot_be_removed_stops_no_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpointing, "KEPT_RUNS", 0)
+    (tmp_path / "another's").mkdir()
+    (tmp_path / "another's/checkpoint").touch()
+
+    unlink = os.unlink
+
+    def refuse(path: Any, **options: Any) -> None:
+        if Path(path).name == "checkpoint":
+            raise PermissionError(13, "Permission denied", path)
+        unlink(path, **options)
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    with checkpoint_folder(tmp_path, "key"):
+        assert names(tmp_path) == ["another's", "key"]
+
+
 def train_for_a_moment(root: Path, seed: int) -> None:
     """Runs one after the other, a third of them cut off; each has its folder to itself."""
     random = np.random.default_rng(seed)
