@@ -29,6 +29,8 @@ class Scenario:
         factor: how many times `sd` the earlier repeats' true spread is; 1 where they are of the
             same kind.
         row_variance: of claim minus ours by their test rows; 0 if these are the same.
+        training_sd: of claim minus ours by which rows were trained on, of which the verdict's model
+            knows nothing; 0 if these are the same.
     """
 
     sd: float
@@ -37,6 +39,7 @@ class Scenario:
     earlier_df: float = 2
     factor: float = 1
     row_variance: float = 0.0
+    training_sd: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ def _draw(
     mean = difference + sd / n**0.5 * rng.standard_normal(draws) + rows
     own = Spread(_estimated(sd, n - 1, rng, draws), n - 1) if n > 1 else None
     earlier = Spread(_estimated(scenario.factor * sd, df, rng, draws), df) if df else None
+    mean += scenario.training_sd * rng.standard_normal(draws)
     return claimed, mean, pooled([earlier, own])
 
 

@@ -90,7 +90,8 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
         if section and "figure" in section
     }
     examples = {name: records[name].run for name in (DRAWN_FROM,)}
-    return {"README.md": page} | figures | render_verdict(examples, TEMPLATES), summary
+    verdict = render_verdict(examples, _split_spreads(sections["varies"]), TEMPLATES)
+    return {"README.md": page} | figures | verdict, summary
 
 
 def _intervals(scored: Predictions) -> dict[str, Interval]:
@@ -261,6 +262,12 @@ def _varies(results: Path, records: Records) -> Section | None:
         "repeats": spreads,
         "command": PLAN["repeats"][0].command,
     }
+
+
+def _split_spreads(varies: Section | None) -> dict[int, float]:
+    """Standard deviations of accuracy by which rows are trained on, by their number."""
+    sizes = varies["probes"]["sizes"] if varies else {}
+    return {int(rows): found["accuracy"]["split"] for rows, found in sizes.items()}
 
 
 def _small_test_sets(source: Record) -> Section:

@@ -22,6 +22,7 @@ RUNS = (1, 2, 3, 5, 10)
 DRAWS = 20_000
 # A recipe on all of IMDb: 25,000 test rows, or a claim on 100 others.
 ACCURACY_SD, LOSS_SD, F1_SD = 0.0015, 0.012, 0.0020
+LEAST_ROWS = 10_000  # to train on: of fewer, seeds spread more than the above
 ROW_SD = (0.93 * 0.07 / 100) ** 0.5
 
 
@@ -63,11 +64,14 @@ def cases() -> list[Case]:
     ]
 
 
-def render_verdict(runs: Mapping[str, Run], templates: Path) -> dict[str, str]:
+def render_verdict(
+    runs: Mapping[str, Run], splits: Mapping[int, float], templates: Path
+) -> dict[str, str]:
     """The page and its figure, by name below results/.
 
     Args:
         runs: records by name, for the worked examples.
+        splits: standard deviations of accuracy by which rows are trained on, by their number.
         templates: the folder of the template.
     """
     tables = [{"name": case.name, "rows": list(_rows(case.scenario))} for case in cases()]
@@ -81,6 +85,7 @@ def render_verdict(runs: Mapping[str, Run], templates: Path) -> dict[str, str]:
     page = make_environment(templates).get_template("verdict.md.j2").render(
         tables=tables, runs=RUNS, draws=DRAWS, examples=list(_examples(runs)),
         sds=(ACCURACY_SD, LOSS_SD, F1_SD), row_sd=ROW_SD,
+        splits={rows: (sd, list(_denied(sd))) for rows, sd in splits.items() if rows >= LEAST_ROWS},
     )  # fmt: skip
     return {"verdict.md": page, "verdict.svg": svg_file(draw_words(differences, stacked, WORDS))}
 
@@ -90,6 +95,15 @@ def _rows(scenario: Scenario) -> Iterator[tuple[float, list[Shares]]]:
     for margins in (0, 0.5, 1, 1.5, 2, 4):
         difference = -margins * scenario.rule.margin
         yield margins, [simulate(scenario, n, difference, DRAWS) for n in RUNS]
+
+
+def _denied(split_sd: float) -> Iterator[float]:
+    """Of true claims that had a split of their own, the share called higher or lower, by runs."""
+    for n in RUNS:
+        # The claim's draw and ours: twice the variance of one.
+        scenario = Scenario(ACCURACY_SD, Rule(0.005), training_sd=2**0.5 * split_sd)
+        words = simulate(scenario, n, 0.0, DRAWS).words
+        yield words["higher"] + words["lower"]
 
 
 def _examples(runs: Mapping[str, Run]) -> Iterator[tuple[str, int, str, str, str]]:

@@ -2,6 +2,7 @@
 
 import bz2
 import csv
+import errno
 import gzip
 import json
 import lzma
@@ -328,6 +329,19 @@ def test_bad_parquet_is_refused_with_place_value_and_remedy(
     with pytest.raises(ReviewsError) as caught:
         import_reviews(tmp_path / "r.parquet", tmp_path / "out.parquet")
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, None])
+def test_a_fault_of_the_disk_is_not_one_of_the_parquet_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int | None
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, "no more") if number else OSError("a page is corrupt")
+
+    path = write(tmp_path / "r.parquet", ROWS)
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", fail)
+    with pytest.raises(OSError if number else ReviewsError, match=r"no more|corrupt\. Write it"):
+        import_reviews(path, tmp_path / "out.parquet")
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
