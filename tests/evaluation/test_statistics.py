@@ -4,6 +4,7 @@ All simulations have fixed seeds; limits are three binomial standard errors.
 """
 
 import math
+import statistics
 import tracemalloc
 from collections.abc import Callable
 
@@ -28,7 +29,8 @@ def three_errors(chance: float, studies: int = STUDIES) -> float:
     return 3 * math.sqrt(chance * (1 - chance) / studies)
 
 
-def test_equal_figures_have_no_spread() -> None:
+def test_a_spread_is_that_of_a_sample_and_none_of_equal_figures() -> None:
+    assert summarise([1, 2, 6]) == (3, 3.0, statistics.stdev([1, 2, 6]))
     assert summarise([0.1, 0.1, 0.1]) == (3, 0.1, 0.0)  # their sum over 3 is not 0.1 in floats
 
 
