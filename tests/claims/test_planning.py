@@ -1,8 +1,11 @@
 """Plans of seeds: what is known, what is not, and the command."""
 
+from dataclasses import replace
+
 import pytest
 
 from cardproof.claims.planning import plan_claims, scored_rows, train_rows
+from cardproof.claims.simulation import WORDS, Shares
 from cardproof.cli import main
 from tests.recipe.files import recipe_of
 
@@ -20,6 +23,15 @@ def test_a_plan_takes_the_spread_of_earlier_repeats_of_its_size() -> None:
     assert accuracy.enough == next(n for n, s in accuracy.if_true.items()
                                    if s.words["reproduced"] >= 0.8)  # fmt: skip
     assert all(1 - s.consistent < 0.05 for s in accuracy.if_true.values())
+
+
+def test_the_fewest_seeds_with_the_power_are_enough() -> None:
+    (planned, _) = plan_claims(recipe_of("grojeda"))
+    shown = {
+        n: Shares(dict.fromkeys(WORDS, 0.0) | {"reproduced": share}, 1.0)
+        for n, share in ((2, 0.79), (3, 0.8), (5, 0.9))
+    }
+    assert replace(planned, if_true=shown).enough == 3
 
 
 def test_a_wider_margin_takes_fewer_seeds_and_a_wider_spread_more() -> None:

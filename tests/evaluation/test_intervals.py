@@ -27,8 +27,8 @@ def test_scores_of_a_confusion_matrix_are_those_of_scikit_learn() -> None:
             assert values[0] == pytest.approx(expected[key]), (cells, key)
 
 
-def test_standard_errors_are_those_of_the_plain_jackknife() -> None:
-    cells = [20, 4, 3, 13]
+@pytest.mark.parametrize("cells", [[20, 4, 3, 13], [22, 1, 0, 17]])
+def test_standard_errors_are_those_of_the_plain_jackknife(cells: list[int]) -> None:
     labels, logits = logits_of(np.array(cells))
     found = confusion_errors(cells)
     for key in ("accuracy", "f1_binary", "precision_macro", "recall_weighted"):
@@ -37,7 +37,8 @@ def test_standard_errors_are_those_of_the_plain_jackknife() -> None:
         )
         expected = np.sqrt(39 / 40 * np.square(left - left.mean()).sum())
         assert found[key] == pytest.approx(expected), key
-    assert found["accuracy"] == pytest.approx(np.sqrt(33 / 40 * 7 / 40 / 39))
+    share = (cells[0] + cells[3]) / 40
+    assert found["accuracy"] == pytest.approx(np.sqrt(share * (1 - share) / 39))
 
 
 def test_averages_over_classes_have_the_bca_interval_of_scipy() -> None:

@@ -419,12 +419,15 @@ def test_checkpoints_of_a_finished_run_stay_until_dvc_has_saved_its_model(
         assert names(root) == ["e"]
 
 
-def test_unfinished_runs_that_nobody_resumed_are_bounded(tmp_path: Path) -> None:
+def test_unfinished_runs_that_nobody_resumed_are_bounded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for i in range(12):
         (tmp_path / f"old{i:02}").mkdir()
         os.utime(tmp_path / f"old{i:02}", (i, i))
     with checkpoint_folder(tmp_path, "key"):
         assert names(tmp_path) == sorted([*(f"old{i:02}" for i in range(5, 12)), "key"])
+    assert capsys.readouterr().out.count("removing the checkpoints of an unfinished run") == 5
 
 
 def test_a_folder_that_cannot_be_removed_stops_no_training(

@@ -90,6 +90,7 @@ def test_a_tiny_run_has_the_pinned_losses(run: tuple[TrainingResult, Path]) -> N
     assert [e["training_loss"] for e in epochs] == pytest.approx(PINNED_TRAINING, rel=1e-3)
     best = int(np.argmin(PINNED_VALIDATION)) + 1
     assert result.best_epoch == best
+    assert not torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
 
 
 PINNED_VALIDATION = [0.72402, 0.66867, 0.65618]
