@@ -135,6 +135,10 @@ def test_one_run_takes_its_spread_from_earlier_repeats() -> None:
     assert found.interval
     # t(4) = 2.7764
     assert found.interval.high == pytest.approx(0.91 + 2.7764 * 0.005 * 2**0.5, abs=1e-6)
+    assert found.interval.source == "seeds"
+    other_rows = verdict("0.9200", [0.91], earlier=Spread(0.005, 4), row_variance=1e-6).interval
+    assert other_rows
+    assert other_rows.source == "seeds and rows"
     assert verdict("0.9400", [0.91], earlier=Spread(0.005, 4)).word == "lower"
     assert verdict("0.9105", [0.91], earlier=Spread(0.0005, 4)).word == "reproduced"
 

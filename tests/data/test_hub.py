@@ -587,6 +587,10 @@ def test_a_cache_on_a_disk_without_links_holds_the_file_itself(
     fetched = fetch(repository(train=TRAIN), folder, mirrors=[])
     assert fetched == {"train.parquet": "the hub's cache"}
     assert hub.gets(at_hub("train")) == [None]
+    cached(tmp_path, "train").write_bytes(b"damaged")
+    with pytest.raises(SourceError, match="It was removed"):
+        fetch(repository(train=TRAIN), folder, mirrors=[])
+    assert not cached(tmp_path, "train").exists()
 
 
 def test_a_wrong_pin_costs_no_file_of_the_hubs_cache(

@@ -164,8 +164,10 @@ def test_a_resumed_download_asks_for_the_rest_alone(queue: Path, hub: Hub, tmp_p
 
 @pytest.mark.parametrize("each", [MIB, 4 * MIB, 16 * MIB])
 def test_a_hub_that_cuts_every_connection_serves_each_byte_once(
-    hub: Hub, tmp_path: Path, each: int
+    hub: Hub, tmp_path: Path, each: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("cardproof.data.receive.time.sleep", pauses.append)
     path, data = f"/some/base/resolve/{REVISION}/model.safetensors", bytes(18 * MIB)
     hub.files = {path: data}
     hub.cuts = chain(range(each, len(data), each), repeat(len(data)))
@@ -175,3 +177,4 @@ def test_a_hub_that_cuts_every_connection_serves_each_byte_once(
     assert (tmp_path / "base/model.safetensors").stat().st_size == len(data)
     assert hub.sent[path] == len(data)
     assert len(hub.gets(path)) == -(-len(data) // each)
+    assert set(pauses) == {0.1}  # what moves on need not wait

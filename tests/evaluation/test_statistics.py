@@ -30,6 +30,7 @@ def three_errors(chance: float, studies: int = STUDIES) -> float:
 
 
 def test_a_spread_is_that_of_a_sample_and_none_of_equal_figures() -> None:
+    assert summarise([4]) == (1, 4.0, None)
     assert summarise([1, 2, 6]) == (3, 3.0, statistics.stdev([1, 2, 6]))
     assert summarise([0.1, 0.1, 0.1]) == (3, 0.1, 0.0)  # their sum over 3 is not 0.1 in floats
 

@@ -157,6 +157,12 @@ def newest(cut_at_9: list[Path], tmp_path: Path) -> Path:
     return Path(shutil.copytree(cut_at_9[0].parent, tmp_path / "key")) / names[-1]
 
 
+def test_the_seconds_of_the_steps_before_are_kept(cut_at_9: list[Path]) -> None:
+    seconds = [json.loads((path / "cardproof.json").read_text())["seconds"] for path in cut_at_9]
+    assert seconds == sorted(seconds)
+    assert 0 < seconds[-1] < PATIENCE
+
+
 @pytest.mark.parametrize("file", ["model.safetensors", "optimizer.pt", "cardproof.json"])
 @pytest.mark.parametrize("damage", ["truncated", "one bit", "missing"])
 def test_a_damaged_checkpoint_is_named_and_never_used(

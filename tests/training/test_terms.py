@@ -208,6 +208,19 @@ def test_a_save_that_is_due_comes_within_the_epoch_and_not_at_its_end() -> None:
         assert keeper.stopped_at is None
 
 
+def test_checkpoints_of_a_copy_lie_in_the_original_repository(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    assert checkpointing.checkpoint_root() == Path(".dvc/tmp/cardproof")
+    monkeypatch.setenv("DVC_ROOT", "/original")
+    assert checkpointing.checkpoint_root() == Path("/original/.dvc/tmp/cardproof")
+
+
+def test_an_error_is_said_in_its_first_line() -> None:
+    assert checkpointing._in_a_line(ValueError("\nfirst\nsecond")) == "ValueError: first"
+
+
 def test_the_step_of_a_checkpoint_is_in_its_name() -> None:
     assert checkpointing._step(Path("checkpoint-120")) == 120
     assert checkpointing._step(Path("checkpoint-")) == -1
