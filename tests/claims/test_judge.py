@@ -76,6 +76,7 @@ def test_a_deviation_bars_only_the_claims_that_it_concerns() -> None:
 
 def test_the_claims_rows_are_ours_only_where_all_or_the_draw_is_stated() -> None:
     assert scores_our_rows(recipe_of("grojeda"))  # all test rows
+    assert scores_our_rows(recipe_of("deepaxion"))  # likewise, and no seed is needed
     assert not scores_our_rows(recipe_of("llm_project"))  # held out by a seed that it does not say
     assert not scores_our_rows(recipe_of("template"))  # some 100
 

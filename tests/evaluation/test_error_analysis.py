@@ -216,6 +216,12 @@ def test_planted_label_errors_are_found() -> None:
     assert planted[issues].mean() > 0.9
 
 
+def test_a_row_that_is_as_likely_to_be_either_keeps_its_label() -> None:
+    labels, positive = np.array([0, 1, 0]), np.array([0.5, 0.4, 0.6])  # 0.45 and 0.4 on average
+    logits = np.stack([np.zeros(3), np.log(positive / (1 - positive))], axis=1)
+    assert analysis.find_label_issues(labels, logits).rows.tolist() == [False, True, True]
+
+
 def test_label_issues_are_the_off_diagonal_of_the_confident_joint() -> None:
     labels, logits = simulated(500, seed=8)
     logits += [0.7, 0]  # a model with a leaning: the thresholds differ

@@ -16,7 +16,12 @@ from transformers import TrainerControl
 from cardproof.model.devices import Device
 from cardproof.training import checkpointing
 from cardproof.training.distributed import launch
-from cardproof.training.distributed.batches import share_of, sharing_rows, take_rows
+from cardproof.training.distributed.batches import (
+    PerRankDropout,
+    share_of,
+    sharing_rows,
+    take_rows,
+)
 from cardproof.training.distributed.launch import (
     SINGLE_PROCESS,
     Process,
@@ -25,7 +30,7 @@ from cardproof.training.distributed.launch import (
     this_process,
 )
 from cardproof.training.distributed.process_group import all_gather, any_process, barrier
-from cardproof.training.logs import curve_rows, epoch_rows
+from cardproof.training.logs import QuietProgress, curve_rows, epoch_rows
 from cardproof.training.trainer import (
     TrainingError,
     _accuracy,
@@ -147,6 +152,22 @@ def test_a_curve_has_a_row_for_each_loss_and_nan_for_what_is_not_logged() -> Non
     (row,) = curve_rows(log)
     assert (row["step"], row["training_loss"]) == (1, 0.5)
     assert np.isnan(float(row["gradient_norm"] or 0))
+
+
+def test_the_newest_loss_stands_at_the_progress_bar() -> None:
+    shown: list[str] = []
+
+    def set_postfix(loss: str) -> None:
+        shown.append(loss)
+
+    progress, unused = QuietProgress(), [None] * 3
+    first: Any = (*unused, {"loss": 0.51234})
+    scores: Any = (*unused, {"eval_loss": 0.4})
+    progress.on_log(*first)  # this process has no bar
+    progress.training_bar = SimpleNamespace(set_postfix=set_postfix)
+    progress.on_log(*first)
+    progress.on_log(*scores)
+    assert shown == ["0.5123"]
 
 
 # -- checkpoints -----------------------------------------------------------------------------------
@@ -304,6 +325,15 @@ def test_a_single_process_only_hears_itself() -> None:
     assert all_gather("x") == ["x"]
     assert any_process(True, False, device=torch.device("cpu")) == [True, False]
     barrier()
+
+
+@pytest.mark.parametrize(("rank", "seed"), [(0, 3), (1, 12), (2, 13)])
+def test_each_further_process_has_dropout_masks_of_its_own(rank: int, seed: int) -> None:
+    torch.manual_seed(3)
+    arguments: Any = SimpleNamespace(process_index=rank, seed=11)
+    state: Any = None
+    PerRankDropout().on_train_begin(arguments, state, TrainerControl())
+    assert torch.initial_seed() == seed
 
 
 def test_shares_are_in_the_order_of_the_ranks() -> None:
