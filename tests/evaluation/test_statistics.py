@@ -15,6 +15,7 @@ from scipy import stats
 
 from cardproof.evaluation.statistics import (
     StatisticsError,
+    _resampled_means,
     bootstrap_interval,
     design_effect,
     holm,
@@ -33,6 +34,14 @@ def test_a_spread_is_that_of_a_sample_and_none_of_equal_figures() -> None:
     assert summarise([4]) == (1, 4.0, None)
     assert summarise([1, 2, 6]) == (3, 3.0, statistics.stdev([1, 2, 6]))
     assert summarise([0.1, 0.1, 0.1]) == (3, 0.1, 0.0)  # their sum over 3 is not 0.1 in floats
+
+
+def test_resampled_means_of_many_values_are_means_of_these() -> None:
+    values = 1e6 + np.arange(1_000.0)  # in chunks, the last of which is shorter
+    means = _resampled_means(values, np.random.default_rng(0), 9_999)
+    assert means.shape == (9_999,)
+    assert values.min() < means.min() < means.mean() < means.max() < values.max()
+    assert means.std() == pytest.approx(values.std() / 1_000**0.5, rel=0.05)
 
 
 # -- proportions ---------------------------------------------------------------------------------

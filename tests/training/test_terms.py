@@ -183,6 +183,15 @@ def test_saving_takes_a_fiftieth_of_the_time(
     assert checkpointing._seconds_to_next_save(spent) == 0
 
 
+def test_the_first_save_waits_as_long_as_one_that_takes_no_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CARDPROOF_SAVE_SECONDS", raising=False)
+    monkeypatch.setattr(checkpointing.time, "monotonic", lambda: 100.0)
+    keeper = checkpointing.CheckpointKeeper(Any, 10)
+    assert (keeper.seconds_before, keeper._spent, keeper._save_due) == (0, 0, 105)
+
+
 def keeper_of(steps: int) -> tuple[checkpointing.CheckpointKeeper, Any]:
     keeper = checkpointing.CheckpointKeeper(Any, steps)
     keeper._save_due = float("inf")
