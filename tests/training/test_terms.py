@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -187,7 +188,7 @@ def test_the_first_save_waits_as_long_as_one_that_takes_no_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("CARDPROOF_SAVE_SECONDS", raising=False)
-    monkeypatch.setattr(checkpointing.time, "monotonic", lambda: 100.0)
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
     keeper = checkpointing.CheckpointKeeper(Any, 10)
     assert (keeper.seconds_before, keeper._spent, keeper._save_due) == (0, 0, 105)
 
