@@ -436,6 +436,11 @@ def test_unfinished_runs_that_nobody_resumed_are_bounded(
     assert capsys.readouterr().out.count("removing the checkpoints of an unfinished run") == 5
 
 
+def test_the_folder_of_checkpoints_is_made_with_those_above_it(tmp_path: Path) -> None:
+    with checkpoint_folder(tmp_path / "new/checkpoints", "key") as folder:
+        assert folder.is_dir()
+
+
 def test_a_folder_that_cannot_be_removed_stops_no_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
