@@ -462,6 +462,7 @@ def test_a_hub_that_has_nothing_to_resume_from_is_asked_afresh_next_time(
     [
         (500, "", "HTTP 500, failed; try again later", 6),
         (429, "", "HTTP 429, too many requests", 6),
+        (404, "", "HTTP 404, not found; check HF_ENDPOINT", 1),
         (404, "EntryNotFound", "HTTP 404, no such file at the revision", 1),
         (404, "RevisionNotFound", "HTTP 404, no such revision", 1),
         (404, "RepoNotFound", "HTTP 404, no such repository, or log in", 1),

@@ -63,6 +63,10 @@ def test_logits_are_those_of_each_review_alone_in_the_order_of_the_store(
     np.testing.assert_allclose(found, np.stack(alone), atol=1e-5)
     assert len(sizes) > 1
     assert max(sizes) <= 40
-    monkeypatch.setattr(inference, "why_padded", lambda *_: "as a test wants it")
-    padded = predict_logits(model, store, 4, CPU, tokenizer.pad_token_id)
-    np.testing.assert_allclose(padded, np.stack(alone), atol=1e-5)
+    before = len(sizes)
+    for name in ("why_padded", "why_unlike"):  # either of them is enough
+        with monkeypatch.context() as patch:
+            patch.setattr(inference, name, lambda *_, **__: "as a test wants it")
+            padded = predict_logits(model, store, 4, CPU, tokenizer.pad_token_id)
+        np.testing.assert_allclose(padded, np.stack(alone), atol=1e-5)
+    assert len(sizes) == before

@@ -30,7 +30,13 @@ from cardproof.training.distributed.launch import (
     configure_process,
     this_process,
 )
-from cardproof.training.distributed.process_group import all_gather, any_process, barrier
+from cardproof.training.distributed.process_group import (
+    all_gather,
+    any_process,
+    barrier,
+    is_distributed,
+    process_group,
+)
 from cardproof.training.logs import QuietProgress, curve_rows, epoch_rows
 from cardproof.training.trainer import (
     TrainingError,
@@ -329,6 +335,15 @@ def test_a_process_that_was_killed_and_one_that_failed_are_told_apart() -> None:
     assert "process 1 of 2 was ended by SIGKILL" in launch._why_failed(error(-9), 2)
     assert "process 1 of 2 failed with exit code 3" in launch._why_failed(error(3), 2)
     assert "failed with exit code 0" in launch._why_failed(error(0), 2)
+
+
+def test_a_device_that_knows_no_other_processes_trains_in_one() -> None:
+    with process_group(SINGLE_PROCESS, "mps"):
+        assert not is_distributed()
+    pair = Process(rank=0, local_rank=0, count=2, node=0, nodes=1)
+    message = r"mps trains in one process; set train\.processes=1"
+    with pytest.raises(ProcessesError, match=message), process_group(pair, "mps"):
+        pass
 
 
 def test_a_single_process_only_hears_itself() -> None:
