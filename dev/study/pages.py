@@ -47,7 +47,16 @@ COMPARED_TRUNCATIONS = (
     ("both ends at 512", "start at 512"),
     ("both ends at 128", "start at 512"),
 )
-FULL_SIZE = "recipes/llm_project"  # the honest recipe on all rows
+STARTS = {  # of llm_project's recipe: the question and the change of the plan
+    "the base": ("leak", "honest"),
+    "the base, for twice the epochs": ("placebo", "twice the epochs"),
+    "tuned on other rows before": ("placebo", "after tuning on others"),
+    "tuned on these rows before": ("placebo", "after tuning on these"),
+}
+FULL_SIZE = {  # on all rows
+    "the base": "recipes/llm_project",
+    "a model tuned on all rows": "leak-full/after-tuning-on-all",
+}
 
 Records = Mapping[str, Record]
 Section = dict[str, Any]  # what the templates print, and its figure
@@ -59,6 +68,7 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
     sections = {
         "recipes": _recipes(records),
         "leak": _leak(records),
+        "placebo": _placebo(records),
         "unspecified": _changes("unspecified", READINGS, records),
         "better": _changes("better", VARIANTS, records),
         "truncation": _truncation(records),
@@ -175,7 +185,29 @@ def _leak(records: Records) -> Section | None:
         "commands": [PLAN["leak"][i].command for i in (1, 0)],
         "distance": abs(accuracy[1] - card[:, -1]).mean(),
         "where": _where([*honest, *leaky]),
-        "full": records.get(FULL_SIZE),
+        "full": {start: records[of] for start, of in FULL_SIZE.items() if of in records},
+    }
+
+
+def _placebo(records: Records) -> Section | None:
+    """The leak beside tuning on other rows and beside longer training, by seeds that all have."""
+    arms = {start: _done(question, records, of) for start, (question, of) in STARTS.items()}
+    shared = set.intersection(*({r.run.seed for r in of_one} for of_one in arms.values()))
+    if not shared:
+        return None
+    arms = {start: [r for r in found if r.run.seed in shared] for start, found in arms.items()}
+    honest, _, others, these = arms.values()
+    return {
+        "starts": {start: _start(found) for start, found in arms.items()},
+        "beyond": {
+            start: analysis.optimism_gap(found, less=honest)
+            for start, found in arms.items()
+            if found is not honest
+        },
+        "excess_gap": analysis.optimism_gap(these, less=others),
+        "seeds": len(shared),
+        "commands": [planned.command for planned in PLAN["placebo"][:5]],
+        "where": _where([record for arm in arms.values() for record in arm]),
     }
 
 

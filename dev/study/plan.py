@@ -44,6 +44,9 @@ _FAST = {"train.learning_rate": "1.0e-4", "train.logging_steps": "25"}
 _FEW = {"data.limit": "600", "data.test_limit": "2000"}
 _SHORT = {"data.limit": "1000", "data.test_limit": "2000", "split.scored_rows": "all",
           "tokenize.max_length": "128"} | _FAST  # fmt: skip
+# What a model is tuned with before: all rows, those included that are held out afterwards.
+ON_ALL = {"split.validation": "none", "train.load_best": "false"}
+OTHER_ROWS = {"split.seed": "7"}  # another draw: of 1,500 out of 25,000 rows some 90 are in both
 # Test rows are scored beside the validation rows: they tell having seen the rows from having been
 # trained for longer.
 _HELD_OUT = {"data.limit": "1500", "data.test_limit": "1500"} | _FAST | {"split.scored": "test"}
@@ -97,14 +100,39 @@ def _repeats() -> list[Planned]:
 def _leak() -> list[Planned]:
     """llm_project's recipe from the base, and from a model that has seen all its rows."""
     card = {"card": "llm_project"} | _BASE | _HELD_OUT
-    on_all = {"split.validation": "none", "train.load_best": "false"}
-    runs = [tuned := Planned("leak", "tuned-on-all", card | on_all)]
+    runs = [tuned := Planned("leak", "tuned-on-all", card | ON_ALL)]
     for seed in map(str, SEEDS):
         honest = card | {"train.seed": seed}
         leaky = honest | {"model.base": "tuned-on-all"}
         runs.append(Planned("leak", "honest", honest))
         runs.append(Planned("leak", "after-tuning-on-all", leaky, base_from=tuned.name))
     return runs
+
+
+def _placebo() -> list[Planned]:
+    """llm_project's recipe from models tuned on its rows and on others, and for twice as long.
+
+    Each seed has tuned models of its own. The other rows tell what tuning does of itself; twice
+    the epochs, what training for longer does.
+    """
+    card = {"card": "llm_project"} | _BASE | _HELD_OUT
+    runs = []
+    for seed in map(str, SEEDS):
+        seeded = card | {"train.seed": seed}
+        runs.append(Planned("placebo", "twice the epochs", seeded | {"train.epochs": "6"}))
+        for rows, split in (("these", {}), ("others", OTHER_ROWS)):
+            tuned = Planned("placebo", f"tuned on {rows}", seeded | split | ON_ALL)
+            after = seeded | {"model.base": f"tuned-on-{rows}"}
+            runs += [tuned, Planned("placebo", f"after tuning on {rows}", after, tuned.name)]
+    return runs
+
+
+def _leak_at_full_size() -> list[Planned]:
+    """The leak once on all rows, at the card's own learning rate."""
+    card = {"card": "llm_project"} | _BASE | {"split.scored": "test"}
+    tuned = Planned("leak-full", "tuned on all", card | ON_ALL)
+    after = card | {"model.base": "tuned-on-all"}
+    return [tuned, Planned("leak-full", "after tuning on all", after, tuned.name)]
 
 
 def _changes(
@@ -131,6 +159,8 @@ PLAN = {
     "recipes": _recipes(),
     "repeats": _repeats(),
     "leak": _leak(),
+    "placebo": _placebo(),
+    "leak-full": _leak_at_full_size(),
     "unspecified": _changes("unspecified", "deepaxion", _FEW, READINGS, SEEDS),
     "better": _changes("better", "template", _SHORT, VARIANTS, VARIANT_SEEDS),
     "truncation": _truncation(),

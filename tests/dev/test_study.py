@@ -1,5 +1,7 @@
 """The study: what is computed from records, and that the pages say what the records hold."""
 
+import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -86,6 +88,40 @@ def test_a_study_half_run_has_its_pages_too(tmp_path: Path) -> None:
     waiting = [run.name for run in PLAN["leak"] if run.name != "leak/honest-seed-1"]
     assert f"Missing: {', '.join(waiting)}." in pages["README.md"]
     assert "not comparable" in pages["README.md"]  # its base is not the card's
+
+
+def test_what_waits_for_its_runs_has_its_page_when_they_are_there(tmp_path: Path) -> None:
+    """By records of other runs, lent: tuned on others is the honest start, so all is gained."""
+    results, lent = ROOT / "results", tmp_path / "results"
+    shutil.copytree(results / "recipes/grojeda", lent / "recipes/grojeda")
+    for path in results.glob("leak/*-seed-*"):
+        shutil.copytree(path, lent / "leak" / path.name)
+    for change, source in (
+        ("twice-the-epochs", "honest"),
+        ("after-tuning-on-others", "honest"),
+        ("after-tuning-on-these", "after-tuning-on-all"),
+    ):
+        for seed in (1, 2, 3):
+            copy = lent / f"placebo/{change}-seed-{seed}"
+            shutil.copytree(results / f"leak/{source}-seed-{seed}", copy)
+    for length in (128, 512):
+        for part, source in (("start", "plain"), ("both-ends", "head-and-tail")):
+            for seed in (1, 2, 4):
+                copy = lent / f"truncation/{part}-at-{length}-seed-{seed}"
+                shutil.copytree(results / f"better/{source}-seed-{seed}", copy)
+                tokens = json.loads((copy / "metrics/tokenize.json").read_text())
+                renamed = {key.replace("_cut", "_truncated"): v for key, v in tokens.items()}
+                (copy / "metrics/tokenize.json").write_text(json.dumps(renamed))
+    pages, summary = render_results(lent)
+    leaked = re.search(r"the model gains (\S+) points\n\((.*) over seeds", pages["README.md"])
+    beside = re.search(r"a model gains (\S+) points \((.*) over seeds", pages["README.md"])
+    assert leaked
+    assert beside
+    assert leaked.groups() == beside.groups()
+    assert f"accuracy gains {beside[1]} points more on them" in summary
+    assert "| both ends at 512 − start at 512 |" in pages["README.md"]
+    assert "| both ends at 128 tokens | " in pages["README.md"]
+    assert "truncation/both-ends-at-512-seed-3" in pages["README.md"]  # it is missing
 
 
 ALL_PLANNED = [run for runs in PLAN.values() for run in runs]
