@@ -177,4 +177,5 @@ def test_a_hub_that_cuts_every_connection_serves_each_byte_once(
     assert (tmp_path / "base/model.safetensors").stat().st_size == len(data)
     assert hub.sent[path] == len(data)
     assert len(hub.gets(path)) == -(-len(data) // each)
-    assert set(pauses) == {0.1}  # what moves on need not wait
+    # What moves on need not wait; threads of others may sleep, too.
+    assert pauses.count(0.1) == len(hub.gets(path)) - 1
