@@ -136,6 +136,8 @@ def test_one_run_takes_its_spread_from_earlier_repeats() -> None:
     # t(4) = 2.7764
     assert found.interval.high == pytest.approx(0.91 + 2.7764 * 0.005 * 2**0.5, abs=1e-6)
     assert found.interval.source == "seeds"
+    assert "0.9100 is our one run; runs vary" in found.reason
+    assert "0.9101 is the mean of our 5 runs; runs vary" in verdict("0.9200").reason
     other_rows = verdict("0.9200", [0.91], earlier=Spread(0.005, 4), row_variance=1e-6).interval
     assert other_rows
     assert other_rows.source == "seeds and rows"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from scipy.stats import t
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 from tests.conftest import ROOT
@@ -105,6 +106,20 @@ def test_small_test_sets(page: str) -> None:
 def test_a_better_recipe(page: str) -> None:
     plain, both_ends = crossed(["better/plain", "better/head-and-tail"], 5)
     assert f"| {100 * (both_ends - plain).mean():+.2f} |" in page
+
+
+def test_truncation(page: str) -> None:
+    """Draws that all four have; the interval of a mean of differences, by Student's t."""
+    arms = ("start-at-128", "both-ends-at-128", "start-at-512", "both-ends-at-512")
+    seeds = [
+        s for s in range(1, 6) if all((RESULTS / f"truncation/{a}-seed-{s}").is_dir() for a in arms)
+    ]
+    found = {arm: np.array([accuracy(f"truncation/{arm}-seed-{s}") for s in seeds]) for arm in arms}
+    for a, b in ((arms[1], arms[0]), (arms[3], arms[2]), (arms[1], arms[2])):
+        differences = 100 * (found[a] - found[b])
+        half = t.isf(0.025, len(seeds) - 1) * differences.std(ddof=1) / len(seeds) ** 0.5
+        low, high = differences.mean() - half, differences.mean() + half
+        assert f"| {differences.mean():+.2f} | {low:+.2f} to {high:+.2f} |" in page
 
 
 def test_what_varies(page: str) -> None:

@@ -37,7 +37,7 @@ from cardproof.training.distributed.process_group import (
     is_distributed,
     process_group,
 )
-from cardproof.training.logs import QuietProgress, curve_rows, epoch_rows
+from cardproof.training.logs import QuietProgress, TrainingTables, curve_rows, epoch_rows
 from cardproof.training.trainer import (
     TrainingError,
     _accuracy,
@@ -175,6 +175,16 @@ def test_the_newest_loss_stands_at_the_progress_bar() -> None:
     progress.on_log(*first)
     progress.on_log(*scores)
     assert shown == ["0.5123"]
+
+
+def test_the_row_of_an_epoch_is_there_as_soon_as_the_next_begins(tmp_path: Path) -> None:
+    tables = TrainingTables(tmp_path / "curve.csv", tmp_path / "epochs.csv", 4, 8)
+    log = [{"loss": 0.5, "step": step} for step in range(1, 9)]
+    nothing: Any = None
+    for step, rows in ((7, 0), (8, 1)):
+        state: Any = SimpleNamespace(global_step=step, max_steps=24, log_history=log)
+        tables.on_epoch_begin(nothing, state, nothing)
+        assert len((tmp_path / "epochs.csv").read_text().splitlines()) == 1 + rows
 
 
 # -- checkpoints -----------------------------------------------------------------------------------
