@@ -125,7 +125,7 @@ def test_blanks_and_figures_that_nothing_measured() -> None:
     assert (blank.word, blank.n) == ("left blank", 5)
     assert blank.mean == pytest.approx(0.9101)
     unmeasured = verdict("0.93", [])
-    assert (unmeasured.word, unmeasured.mean) == ("not measured", None)
+    assert (unmeasured.word, unmeasured.n, unmeasured.mean) == ("not measured", 0, None)
     assert unmeasured.reason == "No run of ours measured the claimed 0.93."
 
 

@@ -20,7 +20,7 @@ def logits_of(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_scores_of_a_confusion_matrix_are_those_of_scikit_learn() -> None:
-    for cells in ([40, 5, 7, 48], [0, 3, 0, 9], [5, 0, 0, 0]):
+    for cells in ([40, 5, 7, 48], [0, 3, 0, 9], [5, 0, 0, 0], [5, 0, 0, 1]):
         labels, logits = logits_of(np.array(cells))
         expected, found = score(labels, logits), confusion_scores(np.array([cells]))
         for key, values in found.items():

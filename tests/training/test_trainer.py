@@ -30,6 +30,7 @@ from cardproof.training.trainer import (
     train_classifier,
     training_arguments,
 )
+from tests.conftest import PATIENCE
 
 CPU = Device("cpu", "fp32", "fp32", "")
 
@@ -90,6 +91,7 @@ def test_a_tiny_run_has_the_pinned_losses(run: tuple[TrainingResult, Path]) -> N
     assert [e["training_loss"] for e in epochs] == pytest.approx(PINNED_TRAINING, rel=1e-3)
     best = int(np.argmin(PINNED_VALIDATION)) + 1
     assert result.best_epoch == best
+    assert 0 < result.seconds < PATIENCE
     assert not torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
 
 
