@@ -36,7 +36,7 @@ from dev.repository import ROOT, clean_environment, commit_all, copy_files
 
 PACKAGES = ("claims", "evaluation", "training", "data")
 SUITES = {"make test": "not slow", "make test-all": "slow"}  # tests by their marker
-PATIENCE = 1500  # seconds for a package's tests: a change may make a loop endless
+PATIENCE = 600  # seconds for a package's tests: a change may make a loop endless
 PAGE = Path("results/mutants.md")
 EQUIVALENT = Path("dev/equivalent.csv")
 QUICK = 2.0  # seconds: tests that take no longer run first
@@ -207,7 +207,8 @@ def _fork(copy: Path, tests: Sequence[str], marker: str, stem: str) -> str:
     if endless:
         return "the limit of time"
     passed = process.exitcode in (0, pytest.ExitCode.NO_TESTS_COLLECTED)
-    return "" if passed else found["failed"] or "the import"
+    crashed = (process.exitcode or 0) < 0
+    return "" if passed else found["failed"] or ("a crash" if crashed else "the import")
 
 
 def _run_tests(copy: Path, tests: Sequence[str], marker: str, plugin: "_Tests") -> None:
