@@ -217,6 +217,7 @@ def test_the_queue_in_another_folder_gives_the_same_bytes(
     assert list(found.values()) == [output_checksums(repository)]
 
 
+@pytest.mark.slow
 def test_a_second_run_without_dvc_gives_the_same_bytes(
     repository: Path, make_repository: Callable[[], Path], run: Run
 ) -> None:
@@ -285,6 +286,7 @@ def imports_of(path: Path, seen: set[Path] | None = None) -> Iterator[Path]:
                 yield from imports_of(name, seen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["download", "split", "tokenize", "report"])
 def test_only_the_stages_that_compute_with_torch_import_it(
     repository: Path, run: Run, stage: str

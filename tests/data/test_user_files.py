@@ -442,6 +442,7 @@ def test_a_file_that_is_not_the_named_one_is_refused(tmp_path: Path) -> None:
     assert sha256_of(source) in str(caught.value)
 
 
+@pytest.mark.slow
 def test_more_reviews_take_no_more_memory(tmp_path: Path, run: Run) -> None:
     if not Path("/proc/self/status").exists():
         pytest.skip("needs Linux's account of the most memory that a process had")

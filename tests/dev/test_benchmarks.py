@@ -203,6 +203,7 @@ def test_a_task_that_fails_says_why(tmp_path: Path) -> None:
         run_tasks([task])
 
 
+@pytest.mark.slow
 def test_variants_take_turns_in_processes_of_their_own(tmp_path: Path) -> None:
     little, much = (
         Task(hold_memory, {"mib": 1}, tmp_path),

@@ -68,6 +68,7 @@ def test_drawn_scores_are_those_of_rows_really_drawn() -> None:
     assert low < found["accuracy"]["whole"] < high
 
 
+@pytest.mark.slow
 def test_the_pages_of_results_say_what_the_records_hold(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -76,6 +77,7 @@ def test_the_pages_of_results_say_what_the_records_hold(
     assert command.main() == 0, capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_study_half_run_has_its_pages_too(tmp_path: Path) -> None:
     """Of two readings one seed each, and of the leak one start."""
     results = ROOT / "results"
@@ -90,6 +92,7 @@ def test_a_study_half_run_has_its_pages_too(tmp_path: Path) -> None:
     assert "not comparable" in pages["README.md"]  # its base is not the card's
 
 
+@pytest.mark.slow
 def test_what_waits_for_its_runs_has_its_page_when_they_are_there(tmp_path: Path) -> None:
     """By records of other runs, lent: tuned on others is the honest start, so all is gained."""
     results, lent = ROOT / "results", tmp_path / "results"

@@ -297,6 +297,7 @@ def test_processes_that_are_set_up_differently_are_an_error(
     assert not saved_steps(folders[0])
 
 
+@pytest.mark.slow
 def test_hosts_that_do_not_meet_are_an_error(tiny_base: Path, tmp_path: Path) -> None:
     folder = workplace(tmp_path / "lonely", tiny_base, **LONG)
     lonely = {"PET_NNODES": "2", "PET_NODE_RANK": "1", "PET_MASTER_ADDR": "127.0.0.1"}
