@@ -1,5 +1,6 @@
 """What is computed from the records: what a change does, what a leak does, what few rows tell."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -86,6 +87,26 @@ class Difference(NamedTuple):
     mean: float
     interval: Interval  # 95 %, over draws: seeds, rows trained on and rows tested on
     p: float  # Holm-corrected over the pairs that were asked for
+    draws_for_a_point: int  # that show a difference of 0.01, by the spread of these
+
+
+def draws_needed(sd: float, difference: float, level: float = 0.05, power: float = 0.8) -> int:
+    """The fewest draws of which a paired t-test shows a difference.
+
+    By the noncentral t distribution: Cohen 1988, Statistical Power Analysis, chapter 2.
+
+    Args:
+        sd: of the difference over draws, as if known.
+        difference: that there is.
+        level: of the test, two-sided.
+        power: how often it is to be shown.
+    """
+
+    def shown(draws: int) -> float:
+        limit, shift = stats.t.isf(level / 2, draws - 1), difference * draws**0.5 / sd
+        return float(stats.nct.sf(limit, draws - 1, shift))
+
+    return next(draws for draws in itertools.count(2) if shown(draws) >= power)
 
 
 def compare_draws(
@@ -95,9 +116,10 @@ def compare_draws(
     tests = [stats.ttest_rel(accuracies[a], accuracies[b]) for a, b in pairs]
     found = []
     for (a, b), test, p in zip(pairs, tests, holm([t.pvalue for t in tests]), strict=True):
-        low, high = test.confidence_interval(0.95)
-        mean = float(np.mean(np.subtract(accuracies[a], accuracies[b])))
-        found.append(Difference(a, b, mean, Interval(low, high, 0.95, "seeds and rows"), float(p)))
+        interval = Interval(*test.confidence_interval(0.95), 0.95, "seeds and rows")
+        differences = np.subtract(accuracies[a], accuracies[b])
+        needed = draws_needed(float(differences.std(ddof=1)), 0.01)
+        found.append(Difference(a, b, float(differences.mean()), interval, float(p), needed))
     return found
 
 

@@ -27,6 +27,7 @@ from dev.study.analysis import (
     compare_with_first,
     describe_draws,
     draw_scores,
+    draws_needed,
     is_shown,
     least_shown,
     optimism_gap,
@@ -272,6 +273,13 @@ def test_draws_are_compared_in_pairs() -> None:
     assert first.interval.high == pytest.approx(0.02 + 4.3027 * 0.01 / 3**0.5, abs=1e-6)
     assert first.p == pytest.approx(2 * 0.07418, abs=1e-4)  # t of 3.4641, twice for two pairs
     assert other.p >= first.p
+    assert first.draws_for_a_point == 10  # as for a spread of as much
+
+
+@pytest.mark.parametrize(("effect", "draws"), [(1.0, 10), (0.5, 34), (0.2, 199)])
+def test_the_draws_that_a_power_of_four_in_five_needs(effect: float, draws: int) -> None:
+    """Published sample sizes of a two-sided paired t-test at 0.05 (G*Power's, too)."""
+    assert draws_needed(0.03, effect * 0.03) == draws
 
 
 def test_a_trained_model_becomes_a_base(tmp_path: Path) -> None:
