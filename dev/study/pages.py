@@ -190,20 +190,27 @@ def _leak(records: Records) -> Section | None:
 
 
 def _placebo(records: Records) -> Section | None:
-    """The leak beside tuning on other rows and beside longer training, by seeds that all have."""
+    """The leak beside tuning on other rows and beside longer training.
+
+    The base and both tuned starts have the same seeds; longer training, those of them that ran.
+    """
     arms = {start: _done(question, records, of) for start, (question, of) in STARTS.items()}
-    shared = set.intersection(*({r.run.seed for r in of_one} for of_one in arms.values()))
+    base, longer, *tuned = STARTS
+    shared = set.intersection(*({r.run.seed for r in arms[start]} for start in (base, *tuned)))
     if not shared:
         return None
     arms = {start: [r for r in found if r.run.seed in shared] for start, found in arms.items()}
-    honest, _, others, these = arms.values()
+    if not arms[longer]:
+        del arms[longer]
+    beyond: dict[str, tuple[float, Interval]] = {}
+    for start in arms.keys() - {base}:
+        seeds = {r.run.seed for r in arms[start]}
+        less = [r for r in arms[base] if r.run.seed in seeds]
+        beyond[start] = analysis.optimism_gap(arms[start], less=less)
+    others, these = (arms[start] for start in tuned)
     return {
         "starts": {start: _start(found) for start, found in arms.items()},
-        "beyond": {
-            start: analysis.optimism_gap(found, less=honest)
-            for start, found in arms.items()
-            if found is not honest
-        },
+        "beyond": beyond,
         "excess_gap": analysis.optimism_gap(these, less=others),
         "seeds": len(shared),
         "commands": [planned.command for planned in PLAN["placebo"][:5]],

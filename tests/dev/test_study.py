@@ -108,6 +108,7 @@ def test_what_waits_for_its_runs_has_its_page_when_they_are_there(tmp_path: Path
         for seed in (1, 2, 3):
             copy = lent / f"placebo/{change}-seed-{seed}"
             shutil.copytree(results / f"leak/{source}-seed-{seed}", copy)
+    shutil.rmtree(lent / "placebo/twice-the-epochs-seed-3")
     for length in (128, 512):
         for part, source in (("start", "plain"), ("both-ends", "head-and-tail")):
             for seed in (1, 2, 4):
@@ -123,6 +124,8 @@ def test_what_waits_for_its_runs_has_its_page_when_they_are_there(tmp_path: Path
     assert beside
     assert leaked.groups() == beside.groups()
     assert f"accuracy gains {beside[1]} points more on them" in summary
+    assert "| the base, for twice the epochs | 2 |" in pages["README.md"]
+    assert "| tuned on these rows before | 3 |" in pages["README.md"]
     assert "| both ends at 512 − start at 512 |" in pages["README.md"]
     assert "| both ends at 128 tokens | " in pages["README.md"]
     assert "truncation/both-ends-at-512-seed-3" in pages["README.md"]  # it is missing
