@@ -116,7 +116,8 @@ def compare_draws(
     tests = [stats.ttest_rel(accuracies[a], accuracies[b]) for a, b in pairs]
     found = []
     for (a, b), test, p in zip(pairs, tests, holm([t.pvalue for t in tests]), strict=True):
-        interval = Interval(*test.confidence_interval(0.95), 0.95, "seeds and rows")
+        low, high = test.confidence_interval(0.95)
+        interval = Interval(low, high, 0.95, "seeds and rows")
         differences = np.subtract(accuracies[a], accuracies[b])
         needed = draws_needed(float(differences.std(ddof=1)), 0.01)
         found.append(Difference(a, b, float(differences.mean()), interval, float(p), needed))
