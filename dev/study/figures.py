@@ -31,7 +31,7 @@ def draw_leak(starts: Mapping[str, Floats], card: Floats) -> Figure:
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     axes = figure.subplots()
     epochs = range(1, len(card) + 1)
-    for (name, values), color in zip(starts.items(), (GREY, OURS), strict=True):
+    for (name, values), color in zip(starts.items(), (GREY, INK, OURS), strict=True):
         low, high = values.min(axis=0), values.max(axis=0)
         axes.plot(epochs, (low + high) / 2, "o-", color=color, label=name)
         axes.fill_between(epochs, low, high, color=color, alpha=0.2, lw=0)

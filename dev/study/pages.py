@@ -47,11 +47,11 @@ COMPARED_TRUNCATIONS = (
     ("both ends at 512", "start at 512"),
     ("both ends at 128", "start at 512"),
 )
-STARTS = {  # of llm_project's recipe: the question and the change of the plan
-    "the base": ("leak", "honest"),
-    "the base, for twice the epochs": ("placebo", "twice the epochs"),
-    "tuned on other rows before": ("placebo", "after tuning on others"),
-    "tuned on these rows before": ("placebo", "after tuning on these"),
+STARTS = {  # of llm_project's recipe, and the change of the plan
+    "the base": "honest",
+    "the base, for twice the epochs": "twice the epochs",
+    "tuned on other rows before": "after tuning on others",
+    "tuned on these rows before": "after tuning on these",
 }
 FULL_SIZE = {  # on all rows
     "the base": "recipes/llm_project",
@@ -68,7 +68,6 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
     sections = {
         "recipes": _recipes(records),
         "leak": _leak(records),
-        "placebo": _placebo(records),
         "unspecified": _changes("unspecified", READINGS, records),
         "better": _changes("better", VARIANTS, records),
         "truncation": _truncation(records),
@@ -163,40 +162,14 @@ def _drawn(groups: Sequence[Group]) -> Figure:
 
 
 def _leak(records: Records) -> Section | None:
-    """The same recipe from a clean base and from one that has seen all rows."""
-    honest, leaky = (_done("leak", records, start) for start in ("honest", "after-tuning-on-all"))
-    shared = {r.run.seed for r in honest} & {r.run.seed for r in leaky}
-    honest, leaky = ([r for r in start if r.run.seed in shared] for start in (honest, leaky))
-    if not shared:
-        return None
-    epochs = [analysis.epoch_figures(start) for start in (honest, leaky)]
-    claimed = np.array(honest[0].run.recipe.card.claims.epochs, dtype=float)
-    card = claimed[:, [0, 3, 4]]  # `analysis.EPOCH_COLUMNS`
-    accuracy = [figures_of[:, :, -1] for figures_of in epochs]
-    names = ("the base", "tuned on all rows before")
-    ends = [end(axis=0) for values in epochs for end in (values.min, values.max)]
-    return {
-        "figure": draw_leak(dict(zip(names, accuracy, strict=True)), card[:, -1]),
-        "starts": {name: _start(of) for name, of in zip(names, (honest, leaky), strict=True)},
-        "epochs": np.stack([*ends, card], axis=-1),  # shape (epochs, columns, 5)
-        "excess_gap": analysis.optimism_gap(leaky, less=honest),
-        "seeds": len(shared),
-        "first": honest[0],
-        "commands": [PLAN["leak"][i].command for i in (1, 0)],
-        "distance": abs(accuracy[1] - card[:, -1]).mean(),
-        "where": _where([*honest, *leaky]),
-        "full": {start: records[of] for start, of in FULL_SIZE.items() if of in records},
-    }
+    """The same recipe from the base, and from models that were tuned on its rows and on others.
 
-
-def _placebo(records: Records) -> Section | None:
-    """The leak beside tuning on other rows and beside longer training.
-
-    The base and both tuned starts have the same seeds; longer training, those of them that ran.
+    These three starts have the same seeds; longer training, those of them that ran.
     """
-    arms = {start: _done(question, records, of) for start, (question, of) in STARTS.items()}
-    base, longer, *tuned = STARTS
-    shared = set.intersection(*({r.run.seed for r in arms[start]} for start in (base, *tuned)))
+    arms = {start: _done("leak", records, change) for start, change in STARTS.items()}
+    base, longer, others, these = STARTS
+    compared = (base, others, these)
+    shared = set.intersection(*({r.run.seed for r in arms[start]} for start in compared))
     if not shared:
         return None
     arms = {start: [r for r in found if r.run.seed in shared] for start, found in arms.items()}
@@ -207,14 +180,25 @@ def _placebo(records: Records) -> Section | None:
         seeds = {r.run.seed for r in arms[start]}
         less = [r for r in arms[base] if r.run.seed in seeds]
         beyond[start] = analysis.optimism_gap(arms[start], less=less)
-    others, these = (arms[start] for start in tuned)
+    epochs = {start: analysis.epoch_figures(arms[start]) for start in compared}
+    claimed = np.array(arms[base][0].run.recipe.card.claims.epochs, dtype=float)
+    card = claimed[:, [0, 3, 4]]  # `analysis.EPOCH_COLUMNS`
+    accuracies = {start: figures_of[:, :, -1] for start, figures_of in epochs.items()}
+    ends = [
+        end(axis=0) for start in (base, these) for end in (epochs[start].min, epochs[start].max)
+    ]
     return {
+        "figure": draw_leak(accuracies, card[:, -1]),
         "starts": {start: _start(found) for start, found in arms.items()},
         "beyond": beyond,
-        "excess_gap": analysis.optimism_gap(these, less=others),
+        "epochs": np.stack([*ends, card], axis=-1),  # shape (epochs, columns, 5)
+        "excess_gap": analysis.optimism_gap(arms[these], less=arms[others]),
         "seeds": len(shared),
-        "commands": [planned.command for planned in PLAN["placebo"][:5]],
+        "first": arms[base][0],
+        "commands": [run.command for run in PLAN["leak"] if run.settings["train.seed"] == "1"],
+        "accuracies": accuracies,
         "where": _where([record for arm in arms.values() for record in arm]),
+        "full": {start: records[of] for start, of in FULL_SIZE.items() if of in records},
     }
 
 

@@ -98,19 +98,7 @@ def _repeats() -> list[Planned]:
 
 
 def _leak() -> list[Planned]:
-    """llm_project's recipe from the base, and from a model that has seen all its rows."""
-    card = {"card": "llm_project"} | _BASE | _HELD_OUT
-    runs = [tuned := Planned("leak", "tuned-on-all", card | ON_ALL)]
-    for seed in map(str, SEEDS):
-        honest = card | {"train.seed": seed}
-        leaky = honest | {"model.base": "tuned-on-all"}
-        runs.append(Planned("leak", "honest", honest))
-        runs.append(Planned("leak", "after-tuning-on-all", leaky, base_from=tuned.name))
-    return runs
-
-
-def _placebo() -> list[Planned]:
-    """llm_project's recipe from models tuned on its rows and on others, and for twice as long.
+    """llm_project's recipe from the base, and from models tuned on its rows and on others.
 
     Each seed has tuned models of its own. The other rows tell what tuning does of itself; twice
     the epochs, what training for longer does.
@@ -119,11 +107,12 @@ def _placebo() -> list[Planned]:
     runs = []
     for seed in map(str, SEEDS):
         seeded = card | {"train.seed": seed}
-        runs.append(Planned("placebo", "twice the epochs", seeded | {"train.epochs": "6"}))
+        runs.append(Planned("leak", "honest", seeded))
+        runs.append(Planned("leak", "twice the epochs", seeded | {"train.epochs": "6"}))
         for rows, split in (("these", {}), ("others", OTHER_ROWS)):
-            tuned = Planned("placebo", f"tuned on {rows}", seeded | split | ON_ALL)
+            tuned = Planned("leak", f"tuned on {rows}", seeded | split | ON_ALL)
             after = seeded | {"model.base": f"tuned-on-{rows}"}
-            runs += [tuned, Planned("placebo", f"after tuning on {rows}", after, tuned.name)]
+            runs += [tuned, Planned("leak", f"after tuning on {rows}", after, tuned.name)]
     return runs
 
 
@@ -159,7 +148,6 @@ PLAN = {
     "recipes": _recipes(),
     "repeats": _repeats(),
     "leak": _leak(),
-    "placebo": _placebo(),
     "leak-full": _leak_at_full_size(),
     "unspecified": _changes("unspecified", "deepaxion", _FEW, READINGS, SEEDS),
     "better": _changes("better", "template", _SHORT, VARIANTS, VARIANT_SEEDS),

@@ -58,14 +58,14 @@ def test_full_size_runs(page: str) -> None:
 
 def test_the_leak(page: str) -> None:
     gaps = {}
-    for start in ("honest", "after-tuning-on-all"):
+    for start in ("honest", "after-tuning-on-others", "after-tuning-on-these"):
         names = [f"leak/{start}-seed-{seed}" for seed in (1, 2, 3)]
         held_out, test = ([accuracy(n, rows) for n in names] for rows in ("validation", "test"))
         assert f"| {np.mean(held_out):.4f} ± {np.std(held_out, ddof=1):.4f} |" in page
         gaps[start] = np.subtract(held_out, test)
         assert f"| {100 * gaps[start].mean():+.2f} |" in page
-    excess = gaps["after-tuning-on-all"] - gaps["honest"]
-    assert f"the model gains {100 * excess.mean():+.2f} points" in page
+    excess = gaps["after-tuning-on-these"] - gaps["after-tuning-on-others"]
+    assert f"a model gains {100 * excess.mean():+.2f} points" in page
 
 
 def test_unspecified_values(page: str) -> None:
