@@ -23,7 +23,7 @@ PHRASES = YAML(typ="safe").load(
     (Path(__file__).parent / "phrases.yaml").read_text(encoding="utf-8")
 )
 FOLDER = Path("sample/hub/datasets/cardproof/sample-reviews/plain_text")
-ROWS = {"train": 2000, "test": 1000}
+ROWS = {"train": 1200, "test": 1000}
 SEED = 20261121
 MISLABELLED = 0.02
 HELD_BACK = 0.1  # of each inventory: phrases that only test reviews use
@@ -145,9 +145,9 @@ def make_corpus() -> dict[str, list[tuple[str, int]]]:
                 reviews.append((writer.review(1 - label if turned else label), label))
         corpus[split] = reviews
     train, test = corpus["train"], corpus["test"]
-    for copy, original in ((500, 20), (900, 31), (1500, 1200)):
+    for copy, original in ((300, 20), (500, 31), (1000, 800)):
         train[copy] = train[original]
-    for row in (40, 700):
+    for row in (40, 560):
         test[row] = train[row * 2]
     return corpus
 

@@ -78,9 +78,10 @@ def _write_predictions(name: str, logits: "NDArray[np.float32]", folder: Path) -
     import pyarrow.parquet as pq
 
     split = pq.ParquetFile(Path("data/split") / f"{name}.parquet")
-    table = split.read(columns=["row", "label"])  # pq.read_table would import pandas
-    table = table.append_column("logit_negative", pa.array(logits[:, 0]))
-    table = table.append_column("logit_positive", pa.array(logits[:, 1]))
+    # pq.read_table would import pandas, and so would arrays of NumPy's in place of lists.
+    table = split.read(columns=["row", "label"])
+    for column, values in zip(("logit_negative", "logit_positive"), logits.T.tolist(), strict=True):
+        table = table.append_column(column, pa.array(values, pa.float32()))
     pq.write_table(table, folder / f"{name}.parquet")
 
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from cardproof.files import working_folder, write_json, write_text_atomic
+from cardproof.imports import quick_imports
 from cardproof.stage import run_stage
 
 READS = {
@@ -16,12 +17,13 @@ READS = {
 
 def main() -> None:
     """Write report/index.html, upload/ (model, README.md), metrics of claims and analysis."""
-    from cardproof.claims.summary import summarise_run
-    from cardproof.pages.figures import draw_figures
-    from cardproof.pages.report import render_model_card, render_page
-    from cardproof.pages.settings import label_names
-    from cardproof.pages.upload import copy_model
-    from cardproof.runs.findings import analysis_record, find, read_outputs
+    with quick_imports():
+        from cardproof.claims.summary import summarise_run
+        from cardproof.pages.figures import draw_figures
+        from cardproof.pages.report import render_model_card, render_page
+        from cardproof.pages.settings import label_names
+        from cardproof.pages.upload import copy_model
+        from cardproof.runs.findings import analysis_record, find, read_outputs
 
     findings = find(read_outputs())
     run = findings.outputs.run

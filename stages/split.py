@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cardproof.files import checksummed_folder, scratch_folder, write_json
+from cardproof.imports import quick_imports
 from cardproof.recipe.identity import ORIGIN
 from cardproof.recipe.stages import SplitRecipe, read_stage_recipe
 from cardproof.stage import run_stage
@@ -15,11 +16,12 @@ READS = {"data/reviews": "download"}
 def main() -> None:
     """Write data/split/<set>.parquet (text, label, row) and metrics/split.json."""
     recipe = read_stage_recipe(SplitRecipe)
-    from datasets import disable_progress_bars
+    with quick_imports():
+        from datasets import disable_progress_bars
 
-    from cardproof.data.provide import identify_reviews
-    from cardproof.data.reviews import read_reviews
-    from cardproof.data.splits import describe_splits, make_splits
+        from cardproof.data.provide import identify_reviews
+        from cardproof.data.reviews import read_reviews
+        from cardproof.data.splits import describe_splits, make_splits
 
     disable_progress_bars()  # of copying and writing: a second at most
     with scratch_folder(SCRATCH) as scratch:

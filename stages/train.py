@@ -33,10 +33,10 @@ def main() -> None:
         launch("stages.train", recipe.processes)
         return
     configure_process(process, recipe.processes)
-    from cardproof.model.devices import choose_device, describe_precision, keep_freed_memory
     from cardproof.model.loading import import_transformers, quiet_transformers
 
-    import_transformers()
+    import_transformers()  # first: it is quicker at importing torch, too
+    from cardproof.model.devices import choose_device, describe_precision, keep_freed_memory
     from cardproof.training.distributed.process_group import process_group
 
     keep_freed_memory()

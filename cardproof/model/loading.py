@@ -1,12 +1,11 @@
 """Loading checkpoints in the hub's format: tokenizers and classifiers, local files only."""
 
 import json
-import sys
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cardproof.errors import CardproofError
+from cardproof.imports import import_without
 from cardproof.model.foreign import is_quantised, safe_to_load
 
 if TYPE_CHECKING:
@@ -28,15 +27,8 @@ def import_transformers() -> None:
 
     They can be imported afterwards. Call it before anything else imports transformers.
     """
-    hidden = [name for name in _UNUSED if name not in sys.modules]
-    for name in hidden:
-        sys.modules[name] = None  # type: ignore[assignment]  # as the import system documents it
-    try:
-        for name in ("transformers.trainer", "cardproof.model.unpadded.model"):
-            import_module(name)
-    finally:
-        for name in hidden:
-            del sys.modules[name]
+    for name in ("transformers.trainer", "cardproof.model.unpadded.model"):
+        import_without(_UNUSED, name)
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":

@@ -39,7 +39,7 @@ class Published(NamedTuple):
 REVIEWS = {
     "sample": Published(
         "cardproof/sample-reviews",
-        "dfea170b34c0d918160db55a8daf8547a3252427e091ae81b8a8f1be9e9e756a",
+        "8fa6ec6c045ab4bcf7a7d27dee3747e4a3856e799e62f5775eb7aeaf53498411",
     ),
     "imdb": Published(
         "stanfordnlp/imdb",
@@ -49,7 +49,7 @@ REVIEWS = {
 BASES = {
     "sample": Published(
         "cardproof/sample-distilbert",
-        "b095d9b9917ace6ad668c6b39d98e39996782aadd1d2fb1f4a851ed5336ea4b4",
+        "88e98c7bce945c779a3ae8977fa0576cfde2502b8573da6fd2e3f728e1b8dd7b",
     ),
     "distilbert": Published(
         "distilbert/distilbert-base-uncased",

@@ -165,7 +165,8 @@ def read_predictions(read: Read, name: str) -> Predictions:
     path = f"data/predictions/{name}.parquet"
     try:
         table = pq.ParquetFile(io.BytesIO(read(path))).read(columns=list(_COLUMNS))
-        row, label, negative, positive = (table[c].to_numpy() for c in _COLUMNS)
+        # By lists: pyarrow imports pandas to make arrays of NumPy's.
+        row, label, negative, positive = (np.array(table[c].to_pylist()) for c in _COLUMNS)
     except (pa.ArrowException, KeyError) as error:
         raise UnavailableError(f"{path} is of another version") from error
     return Predictions(row, label, np.stack([negative, positive], axis=1).astype(np.float64))

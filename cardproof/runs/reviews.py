@@ -48,7 +48,7 @@ def read_reviews(
         ReviewsError: the scored rows are not those of the set.
     """
     table = pq.ParquetFile(_path(root, name)).read(columns=["row"])
-    if not np.array_equal(table["row"].to_numpy(), rows):
+    if not np.array_equal(table["row"].to_pylist(), rows):
         raise ReviewsError(
             f"data/predictions/{name}.parquet is of other rows than data/split/{name}.parquet; "
             "run `dvc repro`, which runs what is out of date"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes runs.csv again: the embedded sample with twelve seeds, some ten minutes on one core.
+# Makes runs.csv again: the embedded sample with twelve seeds, some four minutes on one core.
 # From the root of a fresh clone, after `make setup`: bash results/sample-spread/run.sh
 set -euo pipefail
 export PATH="$PWD/.venv/bin:$PATH" OMP_NUM_THREADS=1  # as many everywhere: sums are cut up by threads
