@@ -198,7 +198,7 @@ def test_every_key_has_a_default_and_there_are_no_others(raw: RawFiles) -> None:
         ),
         ({"split__scored_rows": 7}, "scored_rows: 7 must be all, or even"),
         ({"train__max_steps": 0}, "max_steps: 0 trains nothing"),
-        ({"train__processes": 3}, "train.processes: 3 cannot share a batch of 8 evenly"),
+        ({"train__processes": 3}, "train.processes: 3 cannot share a batch of 16 evenly"),
         ({"verdict__share_margin": -0.1}, "verdict.share_margin: -0.1 must be at least 0"),
         ({"verdict__level": 95}, "verdict.level: 95 must be less than 1"),
         ({"data__reviews": "imbd"}, "data.reviews: 'imbd' is not in reviews of sources.yaml"),
