@@ -1,4 +1,4 @@
-"""Imports of large packages, quicker than they come."""
+"""Imports of large packages without what makes them slow."""
 
 import gc
 import sys
@@ -10,9 +10,9 @@ from types import ModuleType
 
 @contextmanager
 def quick_imports() -> Iterator[None]:
-    """Import without a search for garbage: torch and transformers take a quarter less time.
+    """Import without garbage collection: torch and transformers take a quarter less time.
 
-    What was imported stays out of later searches too, the one at the end of the process included.
+    What was imported is left out of later collections, the one at the end of the process included.
     """
     enabled = gc.isenabled()
     gc.disable()

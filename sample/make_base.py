@@ -16,7 +16,7 @@ from cardproof.files import sha256_of, working_folder
 from sample.make_reviews import SEED, Writer, make_corpus
 
 FOLDER = Path("sample/hub/cardproof/sample-distilbert")
-WORD_PIECES = 3000
+WORD_PIECES = 3000  # at most: these texts give fewer
 UNLABELLED = 8000  # further reviews of the same grammar
 INITIALIZER_RANGE = 0.04  # the usual 0.02 is for width 768; some seeds learn nothing from it
 

@@ -111,7 +111,7 @@ def damage_checkpoint(bench: Bench) -> Iterator[Outcome]:
     copies.kill_all_in(folder)
     running.end()
     # The kill may have left one more, half saved.
-    newest = [saved for saved in checkpoints(folder) if (saved / "sums.json").is_file()][-1]
+    newest = [saved for saved in checkpoints(folder) if (saved / CHECKSUMS).is_file()][-1]
     os.truncate(newest / "optimizer.pt", 1000)
     wrong, text = bench.repeat(folder)
     refused = f"{newest.name} cannot be used: optimizer.pt"
