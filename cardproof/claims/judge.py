@@ -163,7 +163,12 @@ def _judge(
 ) -> Verdict:
     rule = rule_of(recipe.verdict, claim.key, together)
     sizes = [run.get(key, 0.0) for run in runs[:1] for key in ("split.train_rows", "evaluate.rows")]
-    earlier = earlier_spread(claim.key, recipe.reviews_name, *sizes) if sizes else None
+    earlier = None
+    if sizes:
+        claimed_by = recipe.card.published_as
+        earlier = earlier_spread(
+            claim.key, recipe.reviews_name, *sizes, claimed_by=claimed_by, ours=runs
+        )
     return judge(
         claim.claimed,
         claim.values,

@@ -70,7 +70,10 @@ def _scenario(
     recipe: Recipe, key: str, claimed: PrintedFigure, together: int, sd: float | None
 ) -> Scenario | None:
     rows = scored_rows(recipe)
-    earlier = earlier_spread(key, recipe.reviews_name, train_rows(recipe), rows)
+    claimed_by = recipe.card.published_as
+    earlier = earlier_spread(
+        key, recipe.reviews_name, train_rows(recipe), rows, claimed_by=claimed_by
+    )
     if sd is None:
         if earlier is None:
             return None

@@ -9,8 +9,8 @@ differ by their seeds. If the recipe is the card's, then
   and from earlier repeats of a recipe (`repeats.csv`: published and our own), each weighted by its
   degrees of freedom, figure by figure: the pooled variance, whose t distribution has as many
   degrees of freedom as both together (Box, Hunter & Hunter 2005, Statistics for Experimenters,
-  section 4.2). The earlier repeats ran on several machines and library versions: that much of
-  these is in σ.
+  section 4.2). The published repeats of IMDb ran on several machines and library versions, with one
+  seed: that much of these is in their σ, and what other seeds add is not.
 - *Test rows*: nothing if the claim was scored on our rows. Else both are draws from one
   population, whose two sampling variances are added, normal. The half-widths of seeds and of rows
   are added as squares (Zou & Donner 2008, Stat. Med. 27): never too narrow, as Satterthwaite's
@@ -27,7 +27,7 @@ that judges.
 
 import csv
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -39,7 +39,8 @@ from cardproof.evaluation.statistics import summarise
 
 NOT_MODELLED = (
     "Not modelled: another draw of the training rows, other hardware and other library versions, "
-    "beyond what the repeated runs that the spread is taken from had of them."
+    "beyond what the repeated runs that the spread is taken from had of them. Those published for "
+    "IMDb all have seed 42, so that other seeds may vary more than they do."
 )
 NEAR = 1.5  # repeats tell the spread of runs on as many rows, up to this factor
 _GROUP = ("reviews", "recipe", "train_rows", "scored_rows")
@@ -67,7 +68,15 @@ class Widths(NamedTuple):
     mean: Number
 
 
-def earlier_spread(figure: str, reviews: str, train_rows: float, rows: float) -> Spread | None:
+def earlier_spread(
+    figure: str,
+    reviews: str,
+    train_rows: float,
+    rows: float,
+    *,
+    claimed_by: str,
+    ours: Sequence[Mapping[str, float]] = (),
+) -> Spread | None:
     """The spread of a figure over earlier repeats of runs of about this size.
 
     Args:
@@ -75,17 +84,19 @@ def earlier_spread(figure: str, reviews: str, train_rows: float, rows: float) ->
         reviews: the name of their entry in sources.yaml.
         train_rows: of our runs; repeats on up to `NEAR` times more or fewer count.
         rows: that are scored, likewise.
+        claimed_by: the card whose claim is judged; its own run is no repeat of itself.
+        ours: metrics of the runs that are judged; they do not count as earlier ones, too.
 
     Returns:
         Pooled over the groups of repeats; None where there are none.
     """
-    values = [
-        summarise([float(run[figure]) for run in runs if run[figure]])
-        for (of, _, trained, scored), runs in _repeats().items()
-        if of == reviews and _is_near(trained, train_rows) and _is_near(scored, rows)
-        if sum(bool(run[figure]) for run in runs) > 1
-    ]
-    return pooled([Spread(found.sd, found.n - 1) for found in values if found.sd is not None])
+    spreads = []
+    for (of, _, trained, scored), runs in _repeats().items():
+        if of == reviews and _is_near(trained, train_rows) and _is_near(scored, rows):
+            others = [r for r in runs if r["source"] != claimed_by and not _is_among(r, ours)]
+            values = [float(run[figure]) for run in others if run[figure]]
+            spreads.append(own_spread(values) if values else None)
+    return pooled(spreads)
 
 
 @cache
@@ -96,6 +107,15 @@ def _repeats() -> dict[tuple[str, ...], list[dict[str, str]]]:
     for run in csv.DictReader(text.splitlines()):
         groups[tuple(run[key] for key in _GROUP)].append(run)
     return groups
+
+
+def _is_among(run: Mapping[str, str], ours: Sequence[Mapping[str, float]]) -> bool:
+    """Whether it is one of our runs: the same accuracy and loss, to the digits on record."""
+    known = {name: float(run[name]) for name in ("accuracy", "loss")}
+    return any(
+        all(round(one.get(f"evaluate.{name}", np.nan), 5) == known[name] for name in known)
+        for one in ours
+    )
 
 
 def _is_near(rows: str, ours: float) -> bool:

@@ -111,16 +111,19 @@ def judge(
     if not n:
         return replace(found, reason=f"No run of ours measured the claimed {_claimed(claim)}.")
     spread = pooled([earlier, own_spread(measured)])
-    if spread is None or row_variance is None:
+    if spread is None:
         lacking = (
             "one run has no spread over seeds, and no earlier repeats of such runs are known; run "
             "two seeds or more"
-            if spread is None
-            else "how far it lies apart on other test rows than ours is not on record"
         )
-        reason = f"{_ours(claim, found)} beside the claimed {_claimed(claim)}: {lacking}."
-        return replace(found, word="undecided", reason=reason)
-    return _decide(claim, replace(found, spread=spread), rule, row_variance)
+    elif spread.sd == 0:
+        lacking = "they are equal, which does not show that runs never vary; run more seeds"
+    elif row_variance is None:
+        lacking = "how far it lies apart on other test rows than ours is not on record"
+    else:
+        return _decide(claim, replace(found, spread=spread), rule, row_variance)
+    reason = f"{_ours(claim, found)} beside the claimed {_claimed(claim)}: {lacking}."
+    return replace(found, word="undecided", reason=reason)
 
 
 def _decide(claim: PrintedFigure, found: Verdict, rule: Rule, row_variance: float) -> Verdict:
@@ -189,7 +192,9 @@ def _reason(claim: PrintedFigure, found: Verdict, rule: Rule) -> str:
 def _what_would_decide(claim: PrintedFigure, found: Verdict) -> str:
     assert found.smallest_difference is not None
     assert found.margin is not None
-    told = f"A difference of {found.smallest_difference:.2g} or more would have shown."
+    told = (
+        f"These runs cannot tell a difference of up to {found.smallest_difference:.2g} from chance."
+    )
     if claim.half_unit >= found.margin:
         return (
             f"{told} No number of seeds decides: the card rounds to ±{claim.half_unit:.2g}, as "

@@ -40,7 +40,7 @@ def score_intervals(
     """
     right = right_rows(labels, logits)
     tn, fp, fn, tp = cells = np.bincount(2 * labels + logits.argmax(axis=1), minlength=4)
-    effect = design_effect(right, places)
+    effect = design_effect(right, places, labels)
     shares = {
         "accuracy": (tn + tp, len(labels)),
         "precision_binary": (tp, tp + fp),
@@ -60,7 +60,7 @@ def score_intervals(
         return intervals
     losses = row_losses(labels, logits)
     found = bootstrap_interval(losses, SEED, RESAMPLES, level)
-    wider = design_effect(losses, places) ** 0.5
+    wider = design_effect(losses, places, labels) ** 0.5
     intervals["loss"] = found.widened(float(losses.mean()), wider)
     return _average_intervals(cells, effect**0.5, level) | intervals
 

@@ -74,26 +74,29 @@ def wilson_interval(successes: float, n: float, level: float = 0.95) -> Interval
     return Interval(max(middle - half, 0.0), min(middle + half, 1.0), level, "rows")
 
 
-def design_effect(values: ArrayLike, places: ArrayLike) -> float:
+def design_effect(values: ArrayLike, places: ArrayLike, labels: ArrayLike) -> float:
     """How much larger the variance of a mean is because neighbouring rows are alike; at least 1.
 
     Up to 30 reviews of IMDb are of one film and stand together in the file (Maas et al. 2011): a
     model that errs on one is likelier to err on the next. Rows are taken in blocks of 30 places;
     the cluster-robust variance of the mean over blocks (Cameron & Miller 2015, J. Human Resources
-    50) is divided by that of independent rows. With fewer than 100 blocks it is too noisy an
-    estimate: 1.
+    50) is divided by that of independent rows. Each row counts beside the mean of its label: the
+    file is sorted by label, and that a model errs more on one is not that neighbours are alike.
+    With fewer than 100 blocks it is too noisy an estimate: 1.
 
     Args:
         values: one figure per row.
         places: each row's number in its file, from 0.
+        labels: each row's, from 0.
     """
-    numbers = _finite(values)
+    numbers, label = _finite(values), np.asarray(labels)
+    numbers = numbers - (np.bincount(label, numbers) / np.maximum(np.bincount(label), 1))[label]
     _, block = np.unique(np.asarray(places) // BLOCK, return_inverse=True)
     blocks = int(block.max()) + 1
     independent = numbers.var(ddof=1) / len(numbers) if len(numbers) > 1 else 0.0
     if blocks < FEWEST_BLOCKS or independent == 0:
         return 1.0
-    sums = np.bincount(block, weights=numbers - numbers.mean())
+    sums = np.bincount(block, weights=numbers)
     clustered = np.square(sums).sum() / len(numbers) ** 2 * blocks / (blocks - 1)
     return max(1.0, float(clustered / independent))
 

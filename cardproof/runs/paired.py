@@ -33,7 +33,7 @@ from scipy import optimize, special
 
 from cardproof.evaluation.statistics import Interval, Source, design_effect, holm
 from cardproof.runs.groups import Group
-from cardproof.runs.reading import Run
+from cardproof.runs.reading import Run, Scored
 
 LEVEL = 0.95
 ALPHA = 0.05
@@ -160,7 +160,7 @@ def _test(a: Group, b: Group) -> Pair:
     first = runs_a[0].scored
     assert first
     by_row = _row_differences(right_a, right_b)
-    parts = (_row_part(by_row, first.places), *_seed_parts(right_a, right_b, by_seed))
+    parts = (_row_part(by_row, first), *_seed_parts(right_a, right_b, by_seed))
     difference, half = float(by_row.mean()), half_width(parts, 1 - LEVEL)
     source: Source = "seeds and rows" if len(parts) > 1 else "rows"
     single = len(runs_a) == len(runs_b) == 1
@@ -212,11 +212,12 @@ def _row_differences(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.f
     return np.asarray(counts / (len(a) * len(b)), dtype=np.float64)
 
 
-def _row_part(by_row: NDArray[np.float64], places: NDArray[np.int64]) -> Part:
+def _row_part(by_row: NDArray[np.float64], scored: Scored) -> Part:
     """Variance of the mean difference by the draw of rows, two rows added; see above."""
     rows = len(by_row) + 2
     mean, squares = by_row.sum() / rows, (np.square(by_row).sum() + 1) / rows
-    return Part(float((squares - mean**2) / rows * design_effect(by_row, places)), rows - 3)
+    alike = design_effect(by_row, scored.places, scored.labels)
+    return Part(float((squares - mean**2) / rows * alike), rows - 3)
 
 
 def _seed_parts(a: NDArray[np.int64], b: NDArray[np.int64], by_seed: bool) -> list[Part]:

@@ -55,6 +55,7 @@ class Scored:
     what: str  # the rows, for people
     right: NDArray[np.bool_]  # one mark per row; shape (rows,)
     places: NDArray[np.int64]  # each row's number in the file of reviews; shape (rows,)
+    labels: NDArray[np.int64]  # 0 or 1; shape (rows,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -297,4 +298,4 @@ def _read_scored(
     for column in (found.rows, found.labels):
         digest.update(np.ascontiguousarray(column, dtype=np.int64).tobytes())
     what = f"{len(right):,} {name} rows of {recipe.reviews_name}"
-    return Scored(digest.hexdigest(), what, right, found.rows)
+    return Scored(digest.hexdigest(), what, right, found.rows, found.labels)

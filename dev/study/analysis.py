@@ -9,7 +9,15 @@ import numpy as np
 from scipy import stats
 
 from cardproof.evaluation.metrics import right_rows, score
-from cardproof.evaluation.statistics import Floats, Interval, Source, holm, summarise
+from cardproof.evaluation.statistics import (
+    Floats,
+    Interval,
+    Source,
+    StatisticsError,
+    Summary,
+    holm,
+    summarise,
+)
 from cardproof.runs import paired
 from cardproof.runs.groups import Group
 from cardproof.runs.paired import Pair
@@ -37,16 +45,29 @@ def is_shown(pair: Pair) -> bool:
     return pair.over_seeds and pair.p_holm < LEVEL
 
 
-def least_shown(pairs: Sequence[Pair]) -> float | None:
+def least_shown(pairs: Sequence[Pair], together: int) -> float | None:
     """The difference that, seen in one pair, would have passed as `is_shown` has it.
 
-    By the widths that the pairs have on average, and the first step of Holm's correction. None
-    where a pair has a single run on a side.
+    By the widths that the pairs have on average, and the first step of Holm's correction over
+    `together` pairs. None where a pair has a single run on a side.
     """
     if not pairs or not all(pair.over_seeds for pair in pairs):
         return None
-    halves = [paired.half_width(pair.parts, LEVEL / len(pairs)) for pair in pairs]
-    return float(np.mean(halves))
+    return float(np.mean([paired.half_width(pair.parts, LEVEL / together) for pair in pairs]))
+
+
+def sd_interval(found: Summary, level: float = 0.95) -> tuple[float, float]:
+    """Of the standard deviation of normal figures, by the chi-squared distribution.
+
+    Raises:
+        StatisticsError: a single figure has no spread.
+    """
+    if found.sd is None:
+        raise StatisticsError("one figure has no spread; give at least two")
+    df = found.n - 1
+    low, high = (found.sd * (df / stats.chi2.isf(tail, df)) ** 0.5
+                 for tail in ((1 - level) / 2, (1 + level) / 2))  # fmt: skip
+    return float(low), float(high)
 
 
 class Spreads(NamedTuple):
@@ -88,6 +109,7 @@ class Difference(NamedTuple):
     interval: Interval  # 95 %, over draws: seeds, rows trained on and rows tested on
     p: float  # Holm-corrected over the pairs that were asked for
     draws_for_a_point: int  # that show a difference of 0.01, by the spread of these
+    draws_for_a_point_range: tuple[int, int]  # by the 95 % interval of that spread
 
 
 def draws_needed(sd: float, difference: float, level: float = 0.05, power: float = 0.8) -> int:
@@ -97,10 +119,12 @@ def draws_needed(sd: float, difference: float, level: float = 0.05, power: float
 
     Args:
         sd: of the difference over draws, as if known.
-        difference: that there is.
+        difference: that there is, other than 0.
         level: of the test, two-sided.
         power: how often it is to be shown.
     """
+    if sd < 1e-6 * abs(difference):  # no spread that a float64 tells from none
+        return 2
 
     def shown(draws: int) -> float:
         limit, shift = stats.t.isf(level / 2, draws - 1), difference * draws**0.5 / sd
@@ -118,9 +142,10 @@ def compare_draws(
     for (a, b), test, p in zip(pairs, tests, holm([t.pvalue for t in tests]), strict=True):
         low, high = test.confidence_interval(0.95)
         interval = Interval(low, high, 0.95, "seeds and rows")
-        differences = np.subtract(accuracies[a], accuracies[b])
-        needed = draws_needed(float(differences.std(ddof=1)), 0.01)
-        found.append(Difference(a, b, float(differences.mean()), interval, float(p), needed))
+        seen = summarise(np.subtract(accuracies[a], accuracies[b]))
+        few, many = (draws_needed(sd, 0.01) for sd in sd_interval(seen))
+        needed = draws_needed(seen.sd or 0.0, 0.01)
+        found.append(Difference(a, b, seen.mean, interval, float(p), needed, (few, many)))
     return found
 
 

@@ -87,7 +87,7 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
         **sections,
         records=whole,
         rates=Counter(run["learning_rate"] for run in published_runs()).most_common(),
-        bases=sorted({r.run.recipe.base.repository for r in records.values()}),
+        bases=sorted({r.run.recipe.base.repository for r in whole}),
         intervals={r.run.name: _intervals(r.scored) for r in whole},
         alike={r.run.name: _design_effects(r.scored) for r in whole},
         missing={q: [r.name for r in plan if r.name not in records] for q, plan in PLAN.items()},
@@ -111,7 +111,10 @@ def _design_effects(scored: Predictions) -> tuple[float, float]:
     """Of accuracy and of the loss: what neighbouring rows do to their variance."""
     right = right_rows(scored.labels, scored.logits)
     losses = row_losses(scored.labels, scored.logits)
-    return design_effect(right, scored.rows), design_effect(losses, scored.rows)
+    return (
+        design_effect(right, scored.rows, scored.labels),
+        design_effect(losses, scored.rows, scored.labels),
+    )
 
 
 def _done(question: str, records: Records, change: str = "") -> list[Record]:
@@ -224,7 +227,10 @@ def _changes(question: str, changes: dict[str, Settings], records: Records) -> S
         "settings": {change: " ".join(options_of(changes[change])) for change in changes},
         "command": PLAN[question][0].command.rpartition(" -S train.seed=")[0],
         "spreads": analysis.accuracy_spreads(groups),
-        "least": analysis.least_shown(pairs),
+        "without_rates": analysis.accuracy_spreads(
+            [group for group in groups if not group.label.startswith("learning rate")]
+        ),
+        "least": analysis.least_shown([p for p in pairs if p.a not in helps], len(pairs)),
         "most": max(pairs, key=lambda pair: abs(pair.difference)).a,
         "helps": helps,
         "removed": REMOVED,
@@ -283,6 +289,7 @@ def _varies(results: Path, records: Records) -> Section | None:
     return {
         "probes": json.loads(probes.read_text(encoding="utf-8")),
         "repeats": spreads,
+        "repeats_range": analysis.sd_interval(spreads["accuracy"]),
         "command": PLAN["repeats"][0].command,
     }
 

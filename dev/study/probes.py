@@ -100,7 +100,9 @@ def _components(
             "split": split,
             "training": split / float(np.sqrt(1 - size / len(pool.rows))),
             "row": float(np.sqrt(values.var(axis=1).mean())),
-            "film": float(np.mean([design_effect(of_one, test.rows) for of_one in values])),
+            "film": float(
+                np.mean([design_effect(of_one, test.rows, test.labels) for of_one in values])
+            ),
         }
     return found
 

@@ -77,9 +77,9 @@ def test_rows_that_a_card_does_not_print_are_those_of_imdb_or_not_known() -> Non
     assert (train_rows(resolve(raw)), scored_rows(resolve(raw))) == (0, 0)
 
 
-def test_a_scenario_is_of_four_decimals_and_one_group_of_three_repeats_unless_said() -> None:
+def test_a_scenario_is_of_four_decimals_and_two_earlier_runs_unless_said() -> None:
     assert simulate(Scenario(0.002, Rule(0.005)), 2, 0) == simulate(
-        Scenario(0.002, Rule(0.005, 0.95, 1), 0.5e-4, 2.0, 1.0, 0.0), 2, 0
+        Scenario(0.002, Rule(0.005, 0.95, 1), 0.5e-4, 1.0, 1.0, 0.0), 2, 0
     )
 
 
@@ -120,11 +120,11 @@ def test_first_epochs_print_a_loss_that_is_better_than_chance() -> None:
 def test_repeats_count_up_to_one_and_a_half_times_as_many_rows() -> None:
     """Those of IMDb are of 25,000 rows, trained on and scored."""
     for inside in (16_667, 37_500):
-        assert earlier_spread("accuracy", "imdb", inside, 25_000)
-        assert earlier_spread("accuracy", "imdb", 25_000, inside)
+        assert earlier_spread("accuracy", "imdb", inside, 25_000, claimed_by="")
+        assert earlier_spread("accuracy", "imdb", 25_000, inside, claimed_by="")
     for outside in (16_666, 37_501):
-        assert earlier_spread("accuracy", "imdb", outside, 25_000) is None
-        assert earlier_spread("accuracy", "imdb", 25_000, outside) is None
+        assert earlier_spread("accuracy", "imdb", outside, 25_000, claimed_by="") is None
+        assert earlier_spread("accuracy", "imdb", 25_000, outside, claimed_by="") is None
 
 
 def test_a_spread_that_is_known_makes_normal_intervals() -> None:
@@ -166,7 +166,11 @@ def test_a_claim_is_said_with_the_decimals_that_it_is_printed_with(
 def test_a_figure_far_from_the_claim_on_either_side_has_its_word() -> None:
     rule = Rule(0.02)
     assert rule[1:] == (0.95, 1, np.inf)
-    words = [judge(PrintedFigure(0.3, 0.0), [m, m], rule).word for m in (0.28, 0.3, 0.32, 0.31)]
+    earlier = Spread(1e-6, 4)
+    words = [
+        judge(PrintedFigure(0.3, 0.0), [m, m], rule, earlier=earlier).word
+        for m in (0.28, 0.3, 0.32, 0.31)
+    ]
     assert words == ["lower", "reproduced", "higher", "equivalent"]  # a margin is no part of itself
 
 

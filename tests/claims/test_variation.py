@@ -58,13 +58,24 @@ def test_the_widths_of_seeds_and_rows_are_added_as_squares() -> None:
 
 
 def test_earlier_repeats_count_for_runs_of_about_their_size() -> None:
-    found = earlier_spread("accuracy", "imdb", 22_500, 25_000)
+    found = earlier_spread("accuracy", "imdb", 22_500, 25_000, claimed_by="")
     assert found
     assert found == pytest.approx((np.std([0.93208, 0.93092], ddof=1), 1))
-    assert earlier_spread("accuracy", "imdb", 3_000, 25_000) is None
-    assert earlier_spread("accuracy", "imdb", 25_000, 100) is None
-    assert earlier_spread("recall", "imdb", 25_000, 25_000) is None
-    assert earlier_spread("accuracy", "somebody", 25_000, 25_000) is None
+    assert earlier_spread("accuracy", "imdb", 3_000, 25_000, claimed_by="") is None
+    assert earlier_spread("accuracy", "imdb", 25_000, 100, claimed_by="") is None
+    assert earlier_spread("recall", "imdb", 25_000, 25_000, claimed_by="") is None
+    assert earlier_spread("accuracy", "somebody", 25_000, 25_000, claimed_by="") is None
+
+
+def test_neither_the_claim_nor_our_own_runs_count_as_earlier_ones() -> None:
+    claimed_by = "Panos/finetuning-sentiment-model-imdb"  # one of two
+    assert earlier_spread("loss", "imdb", 25_000, 25_000, claimed_by=claimed_by) is None
+    ours = [{"evaluate.accuracy": 0.928, "evaluate.loss": 0.2587712}]  # seed 101 of the sample
+    all_twelve = earlier_spread("accuracy", "sample", 1_080, 1_000, claimed_by="")
+    others = earlier_spread("accuracy", "sample", 1_080, 1_000, claimed_by="", ours=ours)
+    assert all_twelve
+    assert others
+    assert (all_twelve.df, others.df) == (11, 10)
 
 
 def test_the_repeats_are_what_their_sources_say() -> None:

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 
 from cardproof.errors import CardproofError
+from cardproof.evaluation.statistics import StatisticsError, summarise
 from cardproof.recipe.load import load_recipe, read_files, resolve
 from cardproof.runs.groups import Group
 from cardproof.runs.paired import Pair
@@ -29,6 +30,7 @@ from dev.study.analysis import (
     is_shown,
     least_shown,
     optimism_gap,
+    sd_interval,
 )
 from dev.study.pages import render_results
 from dev.study.plan import KEPT, PLAN, REMOVED, VARIANT_SEEDS, VARIANTS, Planned
@@ -204,13 +206,13 @@ def test_the_least_difference_that_shows_is_where_the_test_turns() -> None:
         }
         return compare_with_first(groups_of(runs))
 
-    least = least_shown(pairs_of(0.02))
+    least = least_shown(pairs_of(0.02), 2)
     assert least
     for factor, shown in ((0.95, False), (1.05, True)):
         pair = pairs_of(least * factor)[0]
         assert (pair.p_holm < 0.01) == shown
-    assert least_shown(pairs_of(0.02)[:1]) is not None
-    assert least_shown([]) is None
+    assert least_shown(pairs_of(0.02)[:1], 1) is not None
+    assert least_shown([], 0) is None
 
 
 def test_the_optimism_gap_is_between_validation_rows_and_test_rows() -> None:
@@ -258,12 +260,28 @@ def test_draws_are_compared_in_pairs() -> None:
     assert first.p == pytest.approx(2 * 0.07418, abs=1e-4)  # t of 3.4641, twice for two pairs
     assert other.p >= first.p
     assert first.draws_for_a_point == 10  # as for a spread of as much
+    few, many = first.draws_for_a_point_range
+    assert few < 10 < many
 
 
 @pytest.mark.parametrize(("effect", "draws"), [(1.0, 10), (0.5, 34), (0.2, 199)])
 def test_the_draws_that_a_power_of_four_in_five_needs(effect: float, draws: int) -> None:
     """Published sample sizes of a two-sided paired t-test at 0.05 (G*Power's, too)."""
     assert draws_needed(0.03, effect * 0.03) == draws
+
+
+@pytest.mark.parametrize("sd", [0.0, 6e-17])
+def test_two_draws_show_a_difference_without_a_spread(sd: float) -> None:
+    assert draws_needed(sd, 0.01) == 2
+
+
+def test_the_interval_of_a_standard_deviation() -> None:
+    """Of two figures: chi-squared of one degree of freedom has 0.000982 and 5.0239."""
+    low, high = sd_interval(summarise([0.91, 0.92]))
+    assert low == pytest.approx(0.01 / 2**0.5 / 5.0239**0.5, rel=1e-4)
+    assert high == pytest.approx(0.01 / 2**0.5 / 0.000982069**0.5, rel=1e-4)
+    with pytest.raises(StatisticsError):
+        sd_interval(summarise([0.91]))
 
 
 def test_a_trained_model_becomes_a_base(tmp_path: Path) -> None:

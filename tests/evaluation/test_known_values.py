@@ -184,10 +184,12 @@ def test_the_effect_of_blocks_that_are_alike_by_hand(start: int) -> None:
     """A hundred blocks of thirty equal rows, as many of 1 as of -1, in turn."""
     values, places = np.repeat([1.0, -1.0] * 50, 30), np.arange(start, start + 3_000)
     # sums of ±30: 100 * 900 / 3000² * 100/99, over the rows' variance 3000 / 2999 / 3000
-    assert design_effect(values, places) == pytest.approx(100 * 900 / 3_000**2 * 100 / 99 * 2_999)
-    assert design_effect(values + 3, places) == pytest.approx(design_effect(values, places))
-    assert design_effect(values[:2_970], places[:2_970]) == 1  # 99 blocks are too few
-    assert design_effect([3.0], [0]) == 1
+    labels = np.zeros_like(places)
+    effect = design_effect(values, places, labels)
+    assert effect == pytest.approx(100 * 900 / 3_000**2 * 100 / 99 * 2_999)
+    assert design_effect(values + 3, places, labels) == pytest.approx(effect)
+    assert design_effect(values[:2_970], places[:2_970], labels[:2_970]) == 1  # 99 are too few
+    assert design_effect([3.0], [0], [0]) == 1
 
 
 # -- analyses --------------------------------------------------------------------------------------

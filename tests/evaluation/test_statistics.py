@@ -144,7 +144,8 @@ def test_rows_of_one_film_widen_an_interval_by_as_much_as_they_are_alike() -> No
     effects = []
     for _ in range(40):
         shared = np.repeat(random.normal(0, 0.3, 400), 30)
-        effects.append(design_effect(shared + random.normal(0, 1, len(places)), places))
+        values = shared + random.normal(0, 1, len(places))
+        effects.append(design_effect(values, places, np.zeros_like(places)))
     # of the mean of blocks: 0.09 + 1 / 30, against (0.09 + 1) / 30 of independent rows
     assert np.mean(effects) == pytest.approx((0.09 + 1 / 30) / (1.09 / 30), rel=0.03)
 
@@ -153,9 +154,18 @@ def test_rows_in_no_order_and_few_rows_have_no_such_effect() -> None:
     random = np.random.default_rng(9)
     values = np.repeat(random.normal(size=400), 30)
     shuffled = random.permutation(len(values))
-    assert design_effect(values[shuffled], np.arange(len(values))) < 1.25
-    assert design_effect(values[:2_000], np.arange(2_000)) == 1.0  # 67 blocks
-    assert design_effect([1.0] * 9_000, np.arange(9_000)) == 1.0
+    labels, places = np.zeros(len(values), int), np.arange(len(values))
+    assert design_effect(values[shuffled], places, labels) < 1.25
+    assert design_effect(values[:2_000], places[:2_000], labels[:2_000]) == 1.0  # 67 blocks
+    assert design_effect([1.0] * 9_000, places[:9_000], labels[:9_000]) == 1.0
+
+
+def test_a_model_that_errs_more_on_one_label_of_a_sorted_file_has_no_such_effect() -> None:
+    random, labels = np.random.default_rng(10), np.repeat([0, 1], 6_000)
+    values = (random.random(len(labels)) < np.where(labels, 0.95, 0.85)).astype(float)
+    places = np.arange(len(labels))
+    assert design_effect(values, places, np.zeros_like(labels)) > 1.5
+    assert design_effect(values, places, labels) < 1.1
 
 
 # -- several tests --------------------------------------------------------------------------------
@@ -195,7 +205,7 @@ def test_values_that_are_no_numbers_are_refused(values: ArrayLike, message: str)
     calls: list[Callable[[], object]] = [
         lambda: summarise(values),
         lambda: bootstrap_interval(values, 0),
-        lambda: design_effect(values, [0]),
+        lambda: design_effect(values, [0], [0]),
     ]
     for refused in calls:
         with pytest.raises(StatisticsError, match=message):

@@ -48,7 +48,8 @@ def made_run(
     scored = None
     if right is not None:
         what = f"{len(right):,} test rows of {rows}"
-        scored = Scored(rows, what, right, np.arange(len(right)))
+        places = np.arange(len(right))
+        scored = Scored(rows, what, right, places, np.zeros_like(places))
     return Run(
         name=name,
         commit="0" * 40,
@@ -423,6 +424,7 @@ def test_recipes_that_do_not_differ_are_told_apart_at_most_at_the_level(
 ) -> None:
     """Rows that are hard or easy, seeds that are good or bad; no recipe is better."""
     random, studies, alarms = np.random.default_rng(rows), 400, 0
+    places, labels = np.arange(rows), np.zeros(rows, dtype=int)
     for _ in range(studies):
         hard = random.normal(1.5, 1, rows)
         groups = [
@@ -432,7 +434,7 @@ def test_recipes_that_do_not_differ_are_told_apart_at_most_at_the_level(
         ]
         a, b = (
             Group(name, tuple(
-                Run(f"{name}{s}", "", RECIPE, {}, scored=Scored("", "", right, np.arange(rows)))
+                Run(f"{name}{s}", "", RECIPE, {}, scored=Scored("", "", right, places, labels))
                 for s, right in enumerate(group)
             ))
             for name, group in zip("ab", groups, strict=True)
