@@ -19,7 +19,7 @@ differ by their seeds. If the recipe is the card's, then
   farthest for equivalence, so that neither error rate depends on what was rounded away.
 
 Not in the model: another draw of the training rows, hardware and library versions beyond what the
-earlier repeats had of them. `NOT_MODELLED` says so wherever a verdict is read.
+earlier repeats had of them. `not_modelled` says so wherever a verdict is read.
 
 Numbers may be floats or arrays that broadcast: the simulation of the error rates calls the code
 that judges.
@@ -37,15 +37,25 @@ from scipy import special
 
 from cardproof.evaluation.statistics import summarise
 
-NOT_MODELLED = (
-    "Not modelled: another draw of the training rows, other hardware and other library versions, "
-    "beyond what the repeated runs that the spread is taken from had of them. Those published for "
-    "IMDb all have seed 42, so that other seeds may vary more than they do."
-)
 NEAR = 1.5  # repeats tell the spread of runs on as many rows, up to this factor
 _GROUP = ("reviews", "recipe", "train_rows", "scored_rows")
 
 Number = Any  # a float or an array of float64
+
+
+def not_modelled(reviews: str) -> str:
+    """What no verdict takes into account, in a sentence or two.
+
+    Args:
+        reviews: the name of their entry in sources.yaml.
+    """
+    said = (
+        "Not modelled: another draw of the training rows, other hardware and other library "
+        "versions, beyond what the repeated runs that the spread is taken from had of them."
+    )
+    if reviews == "imdb":
+        said += " These have one seed, 42: other seeds may vary more than they do."
+    return said
 
 
 class Spread(NamedTuple):

@@ -8,7 +8,7 @@ from huggingface_hub import EvalResult, ModelCardData  # not ModelCard: the hub'
 from markupsafe import Markup
 
 from cardproof.claims.judge import JudgedClaim
-from cardproof.claims.variation import NOT_MODELLED
+from cardproof.claims.variation import not_modelled
 from cardproof.pages import report_tables as tables
 from cardproof.pages.explanations import explain
 from cardproof.pages.figures import WINDOWS
@@ -31,7 +31,7 @@ def render_page(findings: Findings, figures: Mapping[str, Markup]) -> str:
         tiles=tiles(findings),
         strips=strips(findings.claims),
         sentence=findings.sentence,
-        not_modelled=NOT_MODELLED,
+        not_modelled=not_modelled(findings.outputs.run.recipe.reviews_name),
         mood=_mood(findings.claims),
         checks=tables.checks_table(findings),
         loss_caption=_loss_caption(findings),

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cardproof.claims.variation import Spread, earlier_spread, own_spread, pooled, widths
+from cardproof.claims.variation import (
+    Spread,
+    earlier_spread,
+    not_modelled,
+    own_spread,
+    pooled,
+    widths,
+)
 from tests.conftest import ROOT
 
 RUNS = (0.911, 0.914, 0.909, 0.9125)
@@ -83,6 +90,10 @@ def test_the_repeats_are_what_their_sources_say() -> None:
         repeats = list(csv.DictReader(file))
     with (ROOT / "cardproof/claims/published.csv").open() as file:
         published = {run["card"]: run for run in csv.DictReader(file)}
+    of_imdb = [run["source"] for run in repeats if run["reviews"] == "imdb"]
+    assert {published[source]["seed"] for source in of_imdb} == {"42"}  # as `not_modelled` says
+    assert "42" in not_modelled("imdb")
+    assert "42" not in not_modelled("sample")
     for run in (run for run in repeats if run["source"] in published):
         source = published[run["source"]]
         for key in ("accuracy", "loss", "train_rows"):
