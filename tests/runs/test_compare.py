@@ -692,6 +692,22 @@ def test_names_are_taken_and_unknown_ones_refused_with_a_suggestion(
     assert "dvc queue start" in capsys.readouterr().err
 
 
+@pytest.mark.slow
+def test_make_table_puts_what_was_changed_first(compared_runs: Path, run: RunCommand) -> None:
+    done = run("make", "--no-print-directory", "table", "READY=", cwd=compared_runs)
+    assert done.returncode == 0, done.stderr
+    header, _, *rows = (
+        [cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines()
+    )
+    assert header[0] == "Experiment"
+    assert {"train.learning_rate", "train.seed"} <= set(header[1:-3])
+    assert all("." in name for name in header[1:-3])  # parameters, and nothing else
+    assert header[-3:] == ["accuracy", "verdict", "loss"]
+    (fast,) = (row for row in rows if "[fast-1]" in row[0])
+    assert fast[header.index("train.learning_rate")] == "0.003"
+    assert float(fast[-3]) <= 1
+
+
 def test_outside_of_a_repository_it_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
