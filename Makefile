@@ -59,9 +59,12 @@ repro: $(READY) ## run the pipeline: what changed, and what depends on it
 	dvc repro
 	@echo "open report/index.html"
 
+# DVC puts what was changed last, to the right of the figures: awk puts it first.
 table: $(READY) ## list the runs: what was changed, and what came of it
-	dvc exp show --no-pager --only-changed --keep 'accuracy|claimed$$|verdict$$|loss$$|f1' \
-		--drop '.*/|model$$|cards$$|params.yaml|.*lock$$|[a-z]+_|precision$$|recall$$'
+	@set -o pipefail; dvc exp show --no-pager --md --only-changed --keep '(accuracy|verdict|loss)$$' \
+		--drop 'Created|State|Executor|[a-z]+_|.*/|.*lock$$|params.yaml|(cards|model|claimed|f1|precision|recall|steps)$$' \
+		| awk -F'|' 'NF { row = "|" $$2; for (i = 6; i < NF; i++) row = row "|" $$i; \
+			print row "|" $$3 "|" $$4 "|" $$5 "|" }'
 
 compare: $(READY) ## put runs side by side: make compare REVS="main my-experiment"
 	cardproof compare $(REVS)

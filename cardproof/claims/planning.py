@@ -1,13 +1,14 @@
 """How many seeds decide a card's claims, before any of them is run."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from cardproof.claims.judge import FIGURES, rule_of, scores_our_rows
+from cardproof.claims.judge import FIGURES, judge_claims, rule_of, scores_our_rows
 from cardproof.claims.published import IMDB_SPLIT
 from cardproof.claims.simulation import Scenario, Shares, simulate
 from cardproof.claims.variation import earlier_spread
+from cardproof.claims.verdicts import Rule
 from cardproof.recipe.reported import PrintedFigure, is_blank, parse_figure
-from cardproof.recipe.schema import Recipe
+from cardproof.recipe.schema import Deviation, Recipe
 
 RUNS = (1, 2, 3, 4, 5, 7, 10, 15, 20, 30)
 POWER = 0.8  # of showing a true claim: the usual one
@@ -19,15 +20,21 @@ class PlannedClaim:
     """What some numbers of seeds would make of a claim.
 
     Attributes:
-        name: of the figure.
-        claimed: the printed figure.
+        key: of the figure in the card's claims.
+        name: for people.
+        printed: the claim as the card prints it.
+        claimed: what that stands for.
+        margin: that it is planned with.
         scenario: what the plan takes for true; None where no spread is known.
         if_true: by number of seeds, the shares of the words if the recipe behind the claim is ours.
         if_wrong: the same if ours is lower by twice the margin.
     """
 
+    key: str
     name: str
+    printed: str
     claimed: PrintedFigure
+    margin: float
     scenario: Scenario | None
     if_true: dict[int, Shares]
     if_wrong: dict[int, Shares]
@@ -36,6 +43,11 @@ class PlannedClaim:
     def enough(self) -> int | None:
         """The fewest of the seeds looked at that show a true claim with the usual power."""
         return next((n for n, s in self.if_true.items() if s.words["reproduced"] >= POWER), None)
+
+    @property
+    def too_coarse(self) -> bool:
+        """Whether it is printed to no finer than the margin: no number of seeds shows it."""
+        return self.claimed.half_unit >= self.margin
 
 
 def plan_claims(
@@ -53,21 +65,33 @@ def plan_claims(
     figures = {k: parse_figure(text) for k, text in printed.items() if text and not is_blank(text)}
     planned = []
     for key, claimed in figures.items():
-        scenario = _scenario(recipe, key, claimed, len(figures), sd)
-        if scenario and margin is not None:
-            scenario = replace(scenario, rule=scenario.rule._replace(margin=margin))
+        rule = rule_of(recipe.verdict, key, len(figures))
+        rule = rule if margin is None else rule._replace(margin=margin)
+        scenario = _scenario(recipe, key, claimed, rule, sd)
         true, wrong = {}, {}
         for n in RUNS if scenario else ():
             assert scenario
             true[n] = simulate(scenario, n, 0.0, DRAWS)
-            wrong[n] = simulate(scenario, n, -2 * scenario.rule.margin, DRAWS)
+            wrong[n] = simulate(scenario, n, -2 * rule.margin, DRAWS)
         name = FIGURES[key].format(averaging=claims.averaging)
-        planned.append(PlannedClaim(name, claimed, scenario, true, wrong))
+        planned.append(
+            PlannedClaim(key, name, printed[key], claimed, rule.margin, scenario, true, wrong)
+        )
     return planned
 
 
+def breaking_overrides(recipe: Recipe) -> list[str]:
+    """The overrides of params.yaml that make every verdict "not comparable", by their keys."""
+
+    def breaks(deviation: Deviation) -> bool:
+        alone = recipe.model_copy(update={"deviations": [deviation]})
+        return any(c.verdict.word == "not comparable" for c in judge_claims(alone, []))
+
+    return [deviation.key for deviation in recipe.deviations if breaks(deviation)]
+
+
 def _scenario(
-    recipe: Recipe, key: str, claimed: PrintedFigure, together: int, sd: float | None
+    recipe: Recipe, key: str, claimed: PrintedFigure, rule: Rule, sd: float | None
 ) -> Scenario | None:
     rows = scored_rows(recipe)
     claimed_by = recipe.card.published_as
@@ -83,7 +107,7 @@ def _scenario(
         drawn = 2 * claimed.value * (1 - claimed.value) / rows  # the claim's rows, and ours
     return Scenario(
         sd=sd,
-        rule=rule_of(recipe.verdict, key, together),
+        rule=rule,
         half_unit=claimed.half_unit,
         earlier_df=float(earlier.df) if earlier else 0.0,
         row_variance=drawn,

@@ -1,6 +1,6 @@
 """A run in a few figures, and what became of its card in a sentence."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from cardproof.claims.judge import AVERAGED, JudgedClaim, Metrics
 from cardproof.recipe.schema import Recipe
@@ -80,15 +80,31 @@ def _not_reproduced(measured: Sequence[JudgedClaim]) -> str:
 
 
 def _undecided(measured: Sequence[JudgedClaim]) -> str:
-    runs = _runs(measured).lower()
-    verb = "does" if runs == "one run" else "do"
     open_ones = [claim for claim in measured if claim.verdict.word == "undecided"]
     others = [claim for claim in measured if claim.verdict.word != "undecided"]
-    said = (
-        f"Undecided: {_beside(open_ones)} may be of the card's recipe, but {runs} {verb} not show "
-        "it to within the margin."
-    )
+    margins = _listed(dict.fromkeys(f"±{claim.verdict.margin:g}" for claim in open_ones))
+    means = f"mean over seeds is within {margins} of it"
+    if len(open_ones) > 1:
+        means = f"means over seeds are within {margins} of them"
+    show = f"{_runs(open_ones).lower()} cannot show"
+    if all(c.claimed and c.claimed.half_unit >= (c.verdict.margin or 0.0) for c in open_ones):
+        show = "no number of runs can show"  # the claims are rounded to no finer than the margin
+    said = f"Undecided: {_standing(open_ones)} {show} that the recipe's {means}."
     return f"{said} Within the margin: {_beside(others)}." if others else said
+
+
+def _standing(claims: Sequence[JudgedClaim]) -> str:
+    """How undecided claims stand beside our runs; without a spread over seeds nobody knows."""
+    if all(c.claimed and c.claimed.covers(c.measured or 0.0) for c in claims):
+        n = max(claim.verdict.n for claim in claims)
+        prints = "this run prints" if n == 1 else f"the mean of {n} runs prints as"
+        return f"{prints} the claimed {_listed(f'{c.name} {c.printed}' for c in claims)}, but"
+    if all(claim.verdict.interval for claim in claims):
+        are = (
+            "is consistent with the claim" if len(claims) == 1 else "are consistent with the claims"
+        )
+        return f"{_beside(claims)} {are}, but"
+    return f"{_beside(claims)}, and"
 
 
 def _equivalent(measured: Sequence[JudgedClaim]) -> str:
@@ -116,5 +132,9 @@ def _runs(claims: Sequence[JudgedClaim]) -> str:
 
 def _beside(claims: Sequence[JudgedClaim]) -> str:
     """Each figure beside its claim."""
-    *first, last = [f"{c.name} {c.full} (claimed {c.printed})" for c in claims]
+    return _listed(f"{c.name} {c.full} (claimed {c.printed})" for c in claims)
+
+
+def _listed(names: Iterable[str]) -> str:
+    *first, last = names
     return f"{', '.join(first)} and {last}" if first else last

@@ -17,9 +17,9 @@ examples:
   cardproof compare $(dvc exp list --name-only)     HEAD's experiments without HEAD
 
 Runs that differ in train.seed only form a group. It writes comparison.html, comparison.md,
-comparison.csv, pairs.csv, runs.csv and comparison.svg, and prints comparison.md. Nothing is checked
-out and nothing is run. exit codes: 0 compared, 1 there is no run to compare, 2 a revision or the
-repository is not there.
+comparison.csv, pairs.csv, runs.csv and comparison.svg, and prints the groups, the pairs and the
+notes. Nothing is checked out and nothing is run. exit codes: 0 compared, 1 there is no run to
+compare, 2 a revision or the repository is not there.
 """
 
 
@@ -86,12 +86,14 @@ def _compare(options: argparse.Namespace) -> int:
         return EXIT_NOTHING
     from cardproof.pages.comparison import write_comparison
     from cardproof.pages.comparison_tables import Comparison
+    from cardproof.pages.comparison_text import render_text
     from cardproof.runs.groups import group_runs
     from cardproof.runs.paired import compare_groups
 
     grouping = group_runs(runs)
     paired = compare_groups(grouping.groups, all_pairs=options.all_pairs)
     comparison = Comparison(grouping, paired, left_out)
-    print(write_comparison(comparison, options.out))
-    print(f"open {options.out / 'comparison.html'}")
+    write_comparison(comparison, options.out)
+    print(render_text(comparison), end="\n\n")
+    print(f"open {options.out / 'comparison.html'}: with the figure and the reason of each verdict")
     return 0

@@ -20,21 +20,20 @@ from cardproof.tables import Value, write_csv
 FIGURE = "comparison.svg"
 HOW_TO_READ = (
     "“Recipes differ” is said where two and more seeds of each were run and p is below 0.05, over "
-    "seeds and test rows together. With a single seed on a side it is these models that differ or "
-    "not, over test rows."
+    "seeds and test rows together. Where a group has a single run, nothing is known of its other "
+    "seeds: “these models differ” is then said of the trained models alone, over test rows."
 )
 
 
-def write_comparison(comparison: Comparison, folder: Path) -> str:
-    """Write Markdown, HTML, CSV and the figure; the Markdown is returned, too."""
+def write_comparison(comparison: Comparison, folder: Path) -> None:
+    """Write Markdown, HTML, CSV and the figure."""
     folder.mkdir(parents=True, exist_ok=True)
     drawing = draw(comparison.groups)
     if drawing:
         write_text_atomic(folder / FIGURE, svg_file(drawing.drawn.figure))
     else:
         (folder / FIGURE).unlink(missing_ok=True)  # of an earlier comparison
-    markdown = render_markdown(comparison, drawing)
-    write_text_atomic(folder / "comparison.md", markdown)
+    write_text_atomic(folder / "comparison.md", render_markdown(comparison, drawing))
     write_text_atomic(folder / "comparison.html", render_page(comparison, drawing))
     written: dict[str, Sequence[Mapping[str, Value]]] = {
         "comparison": tables.group_rows(comparison.groups),
@@ -44,7 +43,6 @@ def write_comparison(comparison: Comparison, folder: Path) -> str:
     for name, rows in written.items():
         columns = dict.fromkeys(column for row in rows for column in row)
         write_csv(folder / f"{name}.csv", list(columns), rows)
-    return markdown
 
 
 def render_markdown(comparison: Comparison, drawing: Drawing | None) -> str:
@@ -113,7 +111,7 @@ def _sections(comparison: Comparison) -> list[_Section]:
         one = "There is one group: nothing to pair it with."
         none = "No two groups could be paired; the reasons are below."
         tests = _Section("Paired tests", one if len(groups) < 2 else none)
-    claims, runs = tables.claims_table(groups), tables.runs_table(groups)
+    judged = [*tables.verdicts(groups), *tables.not_judged(groups)]
     lists = {
         "Pairs without a test": tables.refusals(paired),
         "Left out": tables.left_out(comparison),
@@ -121,7 +119,7 @@ def _sections(comparison: Comparison) -> list[_Section]:
     }
     return [
         tests,
-        *([_Section("Claims", table=claims, strips=_strips(groups))] if claims.rows else []),
+        *([_Section("Verdicts", items=judged, strips=_strips(groups))] if judged else []),
         *(_Section(title, items=said) for title, said in lists.items() if said),
-        _Section("Runs", table=runs),
+        _Section("Runs", table=tables.runs_table(groups)),
     ]

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cardproof.claims.judge import JudgedClaim
+from cardproof.claims.simulation import WORDS
 from cardproof.evaluation.statistics import Summary
 from cardproof.pages.formats import NONE, number, p_value, points
 from cardproof.pages.tables import Table, make_table
@@ -61,31 +62,13 @@ def main_table(grouping: Grouping) -> Table:
     )
 
 
-def claims_table(groups: Sequence[Group]) -> Table:
-    """Each headline claim of each group with the reason for its verdict."""
-    return make_table(
-        "verdicts",
-        "Verdicts, and the reason for each.",
-        [
-            ("group", "head", lambda of: of[0].label),
-            ("figure", "text", lambda of: of[1].name),
-            ("claimed", "claimed", lambda of: of[1].printed),
-            ("seeds", "number", lambda of: str(of[1].verdict.n)),
-            ("measured", "number", lambda of: number(of[1].measured)),
-            ("verdict", "tag", lambda of: of[1].verdict.word),
-            ("reason", "soft", lambda of: of[1].verdict.reason),
-        ],
-        [(group, claim) for group in groups for claim in group.claims],
-    )
-
-
 def pairs_table(paired: Paired) -> Table:
     """Each pair that was tested."""
     return make_table(
         "paired tests",
         "Differences of mean accuracy in points of a hundred, with 95 % intervals over other test "
-        "rows and, of groups of several runs, other seeds. p-values are Holm-corrected over these "
-        "pairs.",
+        "rows and, where both groups have several runs, other seeds. p-values are Holm-corrected "
+        "over these pairs.",
         [
             ("groups", "head", lambda p: f"{p.a} − {p.b}"),
             ("seeds", "number",
@@ -126,6 +109,27 @@ def notes(comparison: Comparison) -> list[str]:
     said = [*comparison.grouping.notes, *([plain(_named(same, "; "))] if same else [])]
     runs = [run for group in comparison.groups for run in group.runs]
     return said + _by_reason((remark, run.name) for run in runs for remark in run.remarks)
+
+
+def verdicts(groups: Sequence[Group]) -> list[str]:
+    """Each claim that was judged: its verdict and the reason."""
+    return [
+        f"{group.label}, {claim.name} {claim.printed}: {claim.verdict.word}. {claim.verdict.reason}"
+        for group in groups
+        for claim in group.claims
+        if claim.verdict.word in WORDS
+    ]
+
+
+def not_judged(groups: Sequence[Group]) -> list[str]:
+    """The groups whose claims were not, such as those that are not comparable; once a reason."""
+    found = [
+        (f"{claim.verdict.word}. {claim.verdict.reason}", group.label)
+        for group in groups
+        for claim in group.claims
+        if claim.verdict.word not in WORDS
+    ]
+    return _by_reason(dict.fromkeys(found), "; ")
 
 
 def refusals(paired: Paired) -> list[str]:

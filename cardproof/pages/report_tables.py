@@ -1,6 +1,7 @@
 """The tables of a report and of its model card."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from cardproof.claims.judge import JudgedClaim
 from cardproof.evaluation.error_analysis import (
@@ -224,7 +225,8 @@ def data_table(run: Run) -> Table:
 def scores_table(findings: Findings) -> Table:
     """The claims of the model card; of a card without any, accuracy and loss."""
     if findings.claims:
-        return claims_table(findings).only("figure", "claimed", "measured", "verdict")
+        table = claims_table(findings).only("figure", "claimed", "measured", "verdict")
+        return replace(table, caption="")  # which is of a column that is left out
     metrics = findings.outputs.run.metrics
     return make_table(
         "results",

@@ -1,12 +1,14 @@
 """Plans of seeds: what is known, what is not, and the command."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from cardproof.claims.planning import plan_claims, scored_rows, train_rows
+from cardproof.claims.planning import breaking_overrides, plan_claims, scored_rows, train_rows
 from cardproof.claims.simulation import WORDS, Shares
 from cardproof.cli import main
+from tests.conftest import ROOT
 from tests.recipe.files import recipe_of
 
 
@@ -56,14 +58,122 @@ def test_rows_are_the_cards() -> None:
     assert llm.row_variance > 0  # its rows were drawn with a seed that it does not say
 
 
-def test_the_command_prints_a_line_for_each_number_of_seeds(
+def test_a_claim_of_few_digits_is_shown_by_no_number_of_seeds() -> None:
+    assert {c.key: c.too_coarse for c in plan_claims(recipe_of("deepaxion"))} == {
+        "accuracy": True, "f1": True, "precision": True, "recall": True,
+    }  # fmt: skip
+    assert not any(c.too_coarse for c in plan_claims(recipe_of("deepaxion"), margin=0.01))
+
+
+def test_overrides_that_break_a_comparison_are_found_and_others_are_not() -> None:
+    recipe = recipe_of("grojeda", train__epochs=3, train__seed=5, evaluate__batch_size=8)
+    assert breaking_overrides(recipe) == ["train.epochs"]
+    assert breaking_overrides(recipe_of("deepaxion", train__learning_rate=5e-5)) == []
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The working directory, with the recipe's files in it and no run."""
+    for name in ("cards", "sources.yaml"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    """The lines of `cardproof plan`."""
+    assert main(["plan", *arguments]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_command_answers_in_a_line_for_each_figure_and_one_for_all(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["plan", "grojeda", "--margin", "0.01"]) == 0
+    assert printed(capsys, "grojeda") == [
+        'accuracy 0.9256: 2 seeds (97 % chance of "reproduced" if the claim is true)',
+        "cross-entropy loss 0.2435: 30 seeds (82 %)",
+        "all figures: 30 seeds; time: unknown, run one first",
+        "the spread is known from 2 earlier runs only and may be off by several times",
+        "run them:",
+        "  dvc exp run --queue -S card=grojeda -S 'train.seed=range(1,31)'",
+        "  dvc exp run --run-all",
+        "  make compare",
+    ]
+    wide = printed(capsys, "grojeda", "--sd", "0.004")
+    assert wide[:3] == [
+        "accuracy 0.9256: more than 30 seeds: standard deviation over seeds 0.004, margin 0.005",
+        'cross-entropy loss 0.2435: 2 seeds (92 % chance of "reproduced" if the claim is true)',
+        "cross-entropy loss: 2 seeds; time: unknown, run one first",
+    ]
+    assert wide[4] == "  dvc exp run --queue -S card=grojeda -S train.seed=1,2"
+
+
+def test_a_claim_of_few_digits_gets_a_reason_and_no_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    *figures, none, wider = printed(capsys, "deepaxion")
+    assert figures[1] == "F1 (macro) 93%: printed to ±0.005, no finer than the margin of 0.005"
+    assert len(figures) == 4
+    assert none.startswith("no number of seeds can show a claim of so few digits reproduced")
+    assert wider == "--margin 0.01 plans with a wider margin (verdict.share_margin)"
+    assert not any("dvc" in line for line in (*figures, none, wider))
+
+
+def test_an_unknown_spread_asks_for_three_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "deepaxion", "--margin", "0.01"]) == 1
     said = capsys.readouterr().out
-    assert "accuracy: claimed 0.9256, margin 0.01, spread over seeds 0.00082 (by 1 degree" in said
-    assert said.count("\n     10 ") == 2
-    assert "dvc exp run --queue -S card=grojeda" in said
-    with pytest.raises(SystemExit):
-        main(["plan", "grojeda", "--margin", "3"])
-    assert "3 is not between 0 and 1" in capsys.readouterr().err
+    assert "recall (macro) 94%: no earlier repeats of such runs are known: run 3 seeds" in said
+    assert "all figures: 3 seeds;" in said
+    assert "-S train.seed=1,2,3\n" in said
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_table_has_a_line_for_each_number_of_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printed(capsys, "grojeda", "--table")
+    assert lines[0] == (
+        "accuracy 0.9256, margin 0.005, spread over seeds 0.00082 (1 degree of freedom)"
+    )
+    assert sum(line.startswith("   10  ") for line in lines) == 2
+    assert lines[-8:] == printed(capsys, "grojeda")
+    assert max(map(len, lines)) <= 100
+
+
+def test_overrides_and_the_time_of_the_last_run_are_told(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "metrics").mkdir()
+    (folder / "metrics/train_time.json").write_text('{"train_seconds": 50}')
+    (folder / "data/recipe").mkdir(parents=True)
+    ran = recipe_of("grojeda", train__seed=7).model_dump_json()
+    (folder / "data/recipe/report.json").write_text(ran)
+    total = "all figures: 30 seeds; time: {}"
+    assert total.format("25 min of training, by the last run") in printed(capsys, "grojeda")
+    assert total.format("unknown, run one first") in printed(capsys, "hansaht")
+    params = (folder / "params.yaml").read_text(encoding="utf-8")
+    (folder / "params.yaml").write_text(params.replace("  epochs:", "  epochs: 3", 1))
+    lines = printed(capsys, "grojeda")
+    assert lines[0] == (
+        'warning: params.yaml overrides train.epochs: every run will be "not comparable"'
+    )
+    assert total.format("unknown, run one first") in lines  # the last run had other epochs
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nope"], "CARD: 'nope' is not in cards/; known: both_ends, deepaxion"),
+        (["grojed"], "CARD: 'grojed' is not in cards/; did you mean grojeda?"),
+        (["grojeda", "--margin", "half"], "--margin: 'half' is no number between 0 and 1"),
+        (["grojeda", "--margin", "3"], "--margin: '3' is no number between 0 and 1"),
+        (["grojeda", "--sd", "nan"], "--sd: 'nan' is no number between 0 and 1"),
+    ],
+)
+def test_a_wrong_argument_is_named(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["plan", *arguments])
+    assert stopped.value.code == 2
+    assert said in capsys.readouterr().err

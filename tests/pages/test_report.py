@@ -139,6 +139,12 @@ def test_the_model_card_is_one_that_the_hubs_library_accepts(card: str, split: s
     assert read.license == outputs.run.recipe.card.license
 
 
+def test_a_model_card_explains_no_column_that_its_table_does_not_have() -> None:
+    outputs = outputs_of(recipe_of("grojeda"))
+    assert "Other test rows" in page_of(outputs)
+    assert "ther test rows" not in card_of(outputs)
+
+
 def test_a_model_cards_tables_hold_any_text() -> None:
     outputs = with_card(outputs_of(recipe_of("grojeda")), title="a|b", labels=["x|y", "z"])
     lines = card_of(outputs).splitlines()

@@ -22,6 +22,7 @@ from cardproof.pages import comparison_tables as tables
 from cardproof.pages.comparison import headline, render_markdown, render_page, write_comparison
 from cardproof.pages.comparison_figure import draw, published
 from cardproof.pages.comparison_tables import Comparison
+from cardproof.pages.comparison_text import render_text
 from cardproof.recipe.load import resolve
 from cardproof.runs.groups import Group, group_runs
 from cardproof.runs.paired import Pair, compare_groups
@@ -470,12 +471,53 @@ def test_different_rows_are_refused_and_said() -> None:
     assert "No two groups could be paired" in render_markdown(comparison, None)
 
 
+# On a terminal
+
+
+def test_a_terminal_gets_short_names_with_a_legend_only_where_names_are_long() -> None:
+    runs = [made_run(f"seed-{s}", right=marks(0.9, seed=s), train__seed=s) for s in (1, 2, 3)]
+    long: dict[str, Any] = {"train__epochs": 1, "train__learning_rate": 0.001, "data__limit": 200}
+    other = made_run("long", right=marks(0.7), train__seed=1, **long)
+    comparison = compared(*runs, other, left_out=(LeftOut("waiting", "queued, not run yet"),))
+    text = render_text(comparison)
+    assert max(map(len, text.splitlines())) <= 100
+    assert "B  Embedded sample, data.limit=200, train.learning_rate=0.001, train.epochs=1" in text
+    assert "\nA \N{MINUS SIGN} B" in text
+    assert text.count("train.learning_rate=0.001") == 1
+    assert "- waiting: queued, not run yet" in text
+    assert "|" not in text and "![" not in text
+    assert text.count("not comparable. Our runs differ") == 1
+    # three seeds beside one: what that shows is said once
+    assert "these models differ" in text
+    assert "Where a group has a single run, nothing is known of its other seeds" in " ".join(
+        text.split()
+    )
+    short = render_text(compared(*runs))
+    assert "Embedded sample      3" in short
+    assert "A  " not in short
+
+
+def test_reasons_are_a_list_of_what_was_judged_and_the_rest_is_said_once() -> None:
+    changed = [made_run(f"e{s}", train__epochs=1, train__seed=s) for s in (1, 2)]
+    text = render_markdown(compared(made_run("a"), *changed), None)
+    items = [line for line in text.splitlines() if line.startswith("- ")]
+    assert items[0].startswith("- Embedded sample, accuracy 0.8750: undecided. 0.9000 is our one")
+    assert items[1].startswith("- Embedded sample, cross-entropy loss 0.3877: undecided. 0.3000")
+    assert items[2] == (
+        "- Embedded sample, train.epochs=1: not comparable. Our runs differ from the card's in "
+        "train.epochs."
+    )
+    assert "differ from the card" not in "".join(items[3:])
+    assert not any("is our one" in line for line in text.splitlines() if line.startswith("|"))
+
+
 # 1 run, 200 runs, hostile names
 
 
 def test_one_run_is_a_table_and_a_figure(tmp_path: Path) -> None:
     comparison = compared(made_run("alone", right=marks(0.9)))
-    text = write_comparison(comparison, tmp_path)
+    write_comparison(comparison, tmp_path)
+    text = (tmp_path / "comparison.md").read_text(encoding="utf-8")
     assert headline(comparison) == "1 run in 1 group."
     assert "There is one group: nothing to pair it with." in text
     assert "<svg" in (tmp_path / "comparison.svg").read_text()
@@ -526,7 +568,8 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     comparison = compared(
         run, made_run("b", right=marks(0.8), train__epochs=1), left_out=(LeftOut(hostile, hostile),)
     )
-    markdown = write_comparison(comparison, tmp_path)
+    write_comparison(comparison, tmp_path)
+    markdown = (tmp_path / "comparison.md").read_text(encoding="utf-8")
     assert "<script" not in markdown
     assert "\x1b" not in markdown
     assert "\n# d" not in markdown
@@ -610,7 +653,8 @@ def test_experiments_are_compared_without_touching_the_workspace(
     assert done.returncode == 0, done.stderr
     assert state(compared_runs, run) == before
     folder = compared_runs / "comparison"
-    assert done.stdout.startswith((folder / "comparison.md").read_text())
+    assert max(map(len, done.stdout.splitlines())) <= 100
+    assert "\nA  Embedded sample" in done.stdout
     with (folder / "comparison.csv").open() as file:
         groups = {row["group"]: row for row in csv.DictReader(file) if row["figure"] == "accuracy"}
     slow, fast = (
@@ -646,6 +690,22 @@ def test_names_are_taken_and_unknown_ones_refused_with_a_suggestion(
     assert "did you mean slow-" in capsys.readouterr().err
     assert main([*folder, "waiting"]) == 1
     assert "dvc queue start" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_make_table_puts_what_was_changed_first(compared_runs: Path, run: RunCommand) -> None:
+    done = run("make", "--no-print-directory", "table", "READY=", cwd=compared_runs)
+    assert done.returncode == 0, done.stderr
+    header, _, *rows = (
+        [cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines()
+    )
+    assert header[0] == "Experiment"
+    assert {"train.learning_rate", "train.seed"} <= set(header[1:-3])
+    assert all("." in name for name in header[1:-3])  # parameters, and nothing else
+    assert header[-3:] == ["accuracy", "verdict", "loss"]
+    (fast,) = (row for row in rows if "[fast-1]" in row[0])
+    assert fast[header.index("train.learning_rate")] == "0.003"
+    assert float(fast[-3]) <= 1
 
 
 def test_outside_of_a_repository_it_says_so(
