@@ -10,7 +10,7 @@ from cardproof.audit.tables import is_training
 from cardproof.audit.vocabulary import metric_named
 from cardproof.claims.published import IMDB_SPLIT
 from cardproof.draft.document import Document, Value, search
-from cardproof.recipe.reported import check_printed, is_blank
+from cardproof.recipe.reported import check_printed, is_blank, with_percent
 
 METRICS = ("accuracy", "loss", "f1", "precision", "recall")
 # A reader of the card sees its text; the metadata often has the same figure with 16 digits.
@@ -40,13 +40,28 @@ _NAMED_ROWS = r"(?<![\w.])(\d[\d,]{0,9}k?)[-_]samples?\b"
 def read_figures(document: Document) -> Iterator[Value | str]:
     """All claims of a card, and what they give away of the rows that it was scored on."""
     facts = document.facts
-    yield from (Value(f"claims.{metric}", _headline(facts, metric)) for metric in METRICS)
+    yield from _scores(document)
     yield from _counts(document)
     yield from _of_tables(document)
     yield from _averaging(document)
-    yield Value("claims.epochs", list(filter(None, map(_cells, facts.training_rows))))
+    yield from _epochs(facts)
     yield from _scored_rows(facts)
     yield from _rows_of_its_name(document)
+
+
+def _scores(document: Document) -> Iterator[Value | str]:
+    """Scores and loss of the model as a whole; a note where a run needs them in another form."""
+    for metric in METRICS:
+        printed = _headline(document.facts, metric)
+        if printed is None:
+            continue
+        text = printed if metric == "loss" else with_percent(printed)
+        yield Value(f"claims.{metric}", text)
+        comma = printed.replace(".", ",")  # the audit reads it as a decimal point
+        there = re.search(rf"(?<![\w.,]){re.escape(comma)}(?!\d)", document.text)
+        original = comma if there else printed
+        if original != text:
+            yield f"{metric} {original}: taken for {text}"
 
 
 def _headline(facts: CardFacts, metric: str) -> str | None:
@@ -103,13 +118,23 @@ def _averaging(document: Document) -> Iterator[Value | str]:
     yield Value("claims.averaging", next((name for name in averages if name in found), None))
 
 
+def _epochs(facts: CardFacts) -> Iterator[Value | str]:
+    """The rows of the Trainer's table; a note where its accuracies lack the %."""
+    yield Value("claims.epochs", list(filter(None, map(_cells, facts.training_rows))))
+    for row in facts.training_rows:
+        printed = row.scores["accuracy"].text if "accuracy" in row.scores else ""
+        if printed != with_percent(printed):
+            yield f"accuracy {printed} in its table: taken for {with_percent(printed)}"
+            return
+
+
 def _cells(row: TrainingRow) -> list[str] | None:
     """Training loss, epoch, step, validation loss and accuracy of a whole epoch, or None."""
     accuracy = row.scores.get("accuracy")
     if row.epoch is None or row.step is None or row.loss is None or accuracy is None:
         return None
     training = row.training_loss.text if row.training_loss else "No log"
-    cells = [training, row.epoch.text, str(row.step), row.loss.text, accuracy.text]
+    cells = [training, row.epoch.text, str(row.step), row.loss.text, with_percent(accuracy.text)]
     epoch = row.epoch.figure.value
     return cells if epoch > 0 and epoch % 1 == 0 and all(map(_is_figure, cells)) else None
 

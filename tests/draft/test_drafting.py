@@ -209,6 +209,31 @@ def test_prose() -> None:
     assert list(draft.unplaced) == ['"Early stopping was used.": no key of a card takes it']
 
 
+@pytest.mark.parametrize(
+    ("printed", "drafted_as", "note"),
+    [
+        ("93.1", "93.1%", "accuracy 93.1: taken for 93.1%"),
+        ("93,1", "93.1%", "accuracy 93,1: taken for 93.1%"),
+        ("93,12 %", "93.12 %", "accuracy 93,12 %: taken for 93.12 %"),
+        ("0,9355", "0.9355", "accuracy 0,9355: taken for 0.9355"),
+        ("93.1%", "93.1%", None),
+        ("0.9355", "0.9355", None),
+    ],
+)
+def test_a_percentage_without_its_sign_and_a_decimal_comma_are_drafted_as_what_they_are(
+    printed: str, drafted_as: str, note: str | None
+) -> None:
+    draft = drafted(TRAINER.replace("- Accuracy: 0.9312", f"- Accuracy: {printed}"))
+    assert draft.card["claims"]["accuracy"] == drafted_as
+    assert [one for one in draft.unplaced if "taken for" in one] == ([note] if note else [])
+
+
+def test_a_table_of_percentages_without_their_sign_is_drafted_with_it() -> None:
+    draft = drafted(TRAINER.replace("| 0.93", "| 93."))
+    assert [row[-1] for row in draft.card["claims"]["epochs"]] == ["93.12%", "93.44%", "93.28%"]
+    assert "accuracy 93.12 in its table: taken for 93.12%" in draft.unplaced
+
+
 # ------------------------------------------------------------------ what follows from figures
 
 
