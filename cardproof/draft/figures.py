@@ -4,12 +4,13 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 
+from cardproof.audit.confusion import totals
 from cardproof.audit.facts import CardFacts, TrainingRow
-from cardproof.audit.numbers import whole
+from cardproof.audit.numbers import exactly, whole
 from cardproof.audit.tables import is_training
 from cardproof.audit.vocabulary import metric_named
 from cardproof.claims.published import IMDB_SPLIT
-from cardproof.draft.document import Document, Value, search
+from cardproof.draft.document import Document, Value, limited, search
 from cardproof.recipe.reported import check_printed, is_blank, with_percent
 
 METRICS = ("accuracy", "loss", "f1", "precision", "recall")
@@ -140,18 +141,33 @@ def _cells(row: TrainingRow) -> list[str] | None:
 
 
 def _scored_rows(facts: CardFacts) -> Iterator[Value]:
-    """The rows behind an accuracy with all digits of a float: 0.8766666666666667 is 263 / 300."""
-    for claim in facts.claims:
-        text, share = claim.printed.text, claim.printed.figure.value
-        if claim.metric == "accuracy" and len(text.partition(".")[2]) >= _ALL_DIGITS:
-            right, rows = Fraction(share).limit_denominator(_MOST_ROWS).as_integer_ratio()
-            if abs(right / rows - share) < 1e-15 and rows >= _LEAST_ROWS and rows % 2 == 0:
-                why = f"accuracy {text} is {right} of {rows} rows, or of a multiple"
-                yield Value("split.scored_rows", rows, why, assumed=True)
+    """The rows behind an accuracy with all digits of a float: 0.8766666666666667 is 263 / 300.
+
+    Where F1 is claimed too, of one class, the fewest of their multiples that can give it.
+    """
+    accuracy, f1 = facts.headline("accuracy"), facts.headline("f1")
+    text = accuracy.printed.text if accuracy else ""
+    if accuracy is None or len(text.partition(".")[2]) < _ALL_DIGITS:
+        return
+    share = accuracy.printed.figure
+    least = Fraction(share.value).limit_denominator(_MOST_ROWS).denominator
+    if abs(round(share.value * least) / least - share.value) > 1e-15 or least < _LEAST_ROWS:
+        return
+    if f1 is None or f1.average not in (None, "binary"):
+        fitting, besides = [least], ", or of a multiple"
+    else:
+        places = 17 if f1.source == "metadata" else 4
+        score = exactly(f1.printed, places).figure if facts.generated else f1.printed.figure
+        multiples = range(least, _MOST_ROWS + 1, least)
+        fitting = [rows for rows in multiples if totals(rows, share, score).count]
+        besides = f", the fewest that also give F1 {f1.printed.text}"
+    for rows in [rows for rows in fitting if rows % 2 == 0][:1]:
+        why = f"accuracy {text} is {round(share.value * rows)} of {rows} rows{besides}"
+        yield Value("split.scored_rows", rows, why, assumed=True)
 
 
-def _rows_of_its_name(document: Document) -> Iterator[str]:
+def _rows_of_its_name(document: Document) -> Iterator[Value | str]:
     """A number of rows in the model's name: cards have no key for it."""
     rows = whole(search(_NAMED_ROWS, document.text))
     if rows and 2 <= rows < IMDB_SPLIT:
-        yield f"its name says {rows:,} samples, and no key limits rows: -S data.limit={rows} does"
+        yield from limited(rows, f"its name says {rows:,} samples")

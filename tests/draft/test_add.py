@@ -80,6 +80,20 @@ def test_standard_input_and_another_folder(
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=BytesIO(TRAINER.encode())))
     assert main(["-", "--out", "drafts/new", "--name", "mine"]) == 0
     assert (clone / "drafts/new/mine.yaml").is_file()
+    copied = "cp drafts/new/mine.yaml cards/mine.yaml\n  git add cards/mine.yaml\n  dvc exp run"
+    assert copied in capsys.readouterr().out  # runs look in cards/ only
+
+
+def test_a_card_trained_on_fewer_rows_gets_the_command_that_does_so(
+    clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = TRAINER.partition("### Training results")[0].replace("made-up-model", "a-3000-samples")
+    (clone / "README.md").write_text(text)
+    assert main(["README.md", "--out", str(clone / "cards")]) == 0
+    out = capsys.readouterr().out
+    assert out.endswith("\n  dvc exp run -S card=a-3000-samples -S data.limit=3000\n")
+    assert "cp " not in out
+    assert 'its verdicts will be "not comparable"' in out
 
 
 def test_a_base_without_an_entry_leaves_a_file_and_says_what_to_add(
