@@ -136,7 +136,7 @@ def download(repository: str, file: str, revision: str | None = None) -> Path:
     Raises:
         CardproofError: there is none, or the hub cannot be reached.
     """
-    check_environment(os.environ, ranks=False)  # before the client reads it
+    check_environment(os.environ, stages=False)  # before the client reads it
     from huggingface_hub import hf_hub_download
 
     with _hub_errors(repository):
@@ -151,7 +151,7 @@ def pin_base(repository: str) -> dict[str, Any]:
     Raises:
         CardproofError: there is no such repository, or the hub cannot be reached.
     """
-    check_environment(os.environ, ranks=False)  # before the client reads it
+    check_environment(os.environ, stages=False)  # before the client reads it
     from huggingface_hub import HfApi
 
     with _hub_errors(repository):
