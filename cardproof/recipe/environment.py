@@ -67,7 +67,8 @@ def _own_faults(variables: Mapping[str, str]) -> list[str]:
     mirror = variables.get(MIRROR_VARIABLE, "")
     # A queued run works in a folder of its own: a relative name is meant from the original.
     place = Path(variables.get("DVC_ROOT", "."), mirror)
-    if mirror and not os.path.isdir(place):  # noqa: PTH112  # Path.is_dir raises at names that are too long
+    # Path.is_dir raises at a name that is too long.
+    if mirror and not os.path.isdir(place):  # noqa: PTH112
         shown = repr(mirror[:80])
         faults.append(f"{MIRROR_VARIABLE}: {shown}: no such folder; name one, or unset it")
     return faults
