@@ -107,7 +107,7 @@ def _outputs(root: Path) -> list[tuple[str, str]]:
         return []
     outs = [out for stage in lock.get("stages", {}).values() for out in stage.get("outs", [])]
     noted = [(out["path"], out.get("md5")) for out in outs]
-    return [(path, md5) for path, md5 in noted if md5 and not path.endswith(_RUN_TIMES)]
+    return [(path, digest) for path, digest in noted if digest and not path.endswith(_RUN_TIMES)]
 
 
 def _files_of(path: str, noted: str, cache: Path) -> list[tuple[str, str]] | None:
