@@ -9,7 +9,7 @@ from textwrap import indent
 
 from cardproof.audit.reading import decode
 from cardproof.cli.card import read_named
-from cardproof.draft.document import shown
+from cardproof.draft.document import LIMIT, shown
 from cardproof.draft.drafting import Draft, as_entries, as_yaml, draft_card, faults_with
 from cardproof.draft.sources import pin_base, read_sources
 from cardproof.errors import CardproofError
@@ -42,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("card", metavar="CARD", help="a model card, - for stdin, or owner/name")
     parser.add_argument("--name", help="of the file (default: the model's own)")
-    parser.add_argument("--out", type=Path, default=CARDS, help="folder (default: cards)")
+    parser.add_argument(
+        "--out", type=Path, default=CARDS, help="folder (default: cards, where runs look)"
+    )
     parser.add_argument("--force", action="store_true", help="overwrite the file if it is there")
     try:
         return _add(parser.parse_args(arguments))
@@ -79,7 +81,10 @@ def _report(draft: Draft, name: str, path: Path, faults: Sequence[str], *, from_
     if faults:
         print("\n  - ".join(["\nevery run is refused until this is fixed:", *faults]))
         return EXIT_REFUSED_BY_RUNS
-    print(f"\ncompare it with the card, then\n  git add {path}\n  dvc exp run -S card={name}")
+    run = f"dvc exp run -S card={name}" + (f" -S {LIMIT}={draft.limit}" if draft.limit else "")
+    there = CARDS / path.name
+    copy = "" if path.absolute() == there.absolute() else f"  cp {path} {there}\n"
+    print(f"\ncompare it with the card, then\n{copy}  git add {there}\n  {run}")
     return 0
 
 

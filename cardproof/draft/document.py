@@ -1,7 +1,7 @@
 """A card's text in the forms that its readers need, and the values that they find in it."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -13,6 +13,7 @@ from cardproof.audit.numbers import read_number
 from cardproof.audit.reading import LARGEST, read_card
 from cardproof.audit.tables import Table, find_tables
 
+LIMIT = "data.limit"  # of params.yaml: rows to train on
 _SENTENCE_END = re.compile(r"\n|(?<=[.;!?])[ \t]")
 _LONGEST_SENTENCE = 2_000  # characters
 _MARKS = re.compile(r"^[\s•*>#-]{1,20}|\*\*|`")  # of lists, headings, bold type and code
@@ -110,6 +111,15 @@ def _trainer_list(prose: str) -> dict[str, str]:
     passage = _LIST_END.split(prose[start.end() : start.end() + _LIST_REACH])[0]
     items = list(islice(_ITEM.finditer(passage), 100))
     return {item[1]: item[2].strip() for item in items[::-1]}  # the first of a name counts
+
+
+def limited(rows: int, told: str) -> Iterator[Value | str]:
+    """How many rows a run of the card needs to train on, and a note: no key of a card says it."""
+    yield Value(LIMIT, rows)
+    yield (
+        f"{told}, and no key limits a card's rows: run it with -S {LIMIT}={rows}; its verdicts "
+        'will be "not comparable"'
+    )
 
 
 def number(text: str) -> float | None:

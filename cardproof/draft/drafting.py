@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from cardproof.audit.facts import CardFacts
-from cardproof.draft.document import Reading, gather, read_document, shown
+from cardproof.draft.document import LIMIT, Reading, gather, read_document, shown
 from cardproof.draft.figures import METRICS, read_figures
 from cardproof.draft.schedule import read_schedule
 from cardproof.draft.settings import read_mentions, read_settings
@@ -42,6 +42,7 @@ class Draft:
         name: of the file, without .yaml.
         card: its keys and values, in its order.
         defaults: the keys that are left to cards/defaults.yaml.
+        limit: the rows to train on, if they are fewer than train has: no key of a card says it.
         unplaced: what the card says and no key takes, and what was read with a doubt.
         new_base: a base that sources.yaml has no entry for: the entry's name and the repository.
         new_reviews: reviews likewise.
@@ -50,6 +51,7 @@ class Draft:
     name: str
     card: Mapping[str, Any]
     defaults: tuple[str, ...]
+    limit: int | None
     unplaced: tuple[str, ...]
     new_base: tuple[str, str] | None
     new_reviews: tuple[str, str] | None
@@ -77,6 +79,7 @@ def draft_card(text: str, sources: SourcesFile, published_as: str | None = None)
         name=entry_name(read.get("published_as"), {}),
         card=_card(read),
         defaults=_left_to_defaults(read),
+        limit=read.get(LIMIT),
         unplaced=tuple(shown(note, 400) for note in read.notes),
         new_base=_new(read.get("base"), facts.base, sources.bases),
         new_reviews=_new(read.get("reviews"), facts.dataset, sources.reviews),

@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 
+from cardproof.audit.confusion import totals
 from cardproof.audit.facts import CardFacts, TrainingRow
-from cardproof.audit.numbers import whole
+from cardproof.audit.numbers import exactly, whole
 from cardproof.audit.tables import is_training
 from cardproof.audit.vocabulary import metric_named
 from cardproof.claims.published import IMDB_SPLIT
-from cardproof.draft.document import Document, Value, search
-from cardproof.recipe.reported import check_printed, is_blank
+from cardproof.draft.document import Document, Value, limited, search
+from cardproof.recipe.reported import check_printed, is_blank, with_percent
 
 METRICS = ("accuracy", "loss", "f1", "precision", "recall")
 # A reader of the card sees its text; the metadata often has the same figure with 16 digits.
@@ -40,13 +41,28 @@ _NAMED_ROWS = r"(?<![\w.])(\d[\d,]{0,9}k?)[-_]samples?\b"
 def read_figures(document: Document) -> Iterator[Value | str]:
     """All claims of a card, and what they give away of the rows that it was scored on."""
     facts = document.facts
-    yield from (Value(f"claims.{metric}", _headline(facts, metric)) for metric in METRICS)
+    yield from _scores(document)
     yield from _counts(document)
     yield from _of_tables(document)
     yield from _averaging(document)
-    yield Value("claims.epochs", list(filter(None, map(_cells, facts.training_rows))))
+    yield from _epochs(facts)
     yield from _scored_rows(facts)
     yield from _rows_of_its_name(document)
+
+
+def _scores(document: Document) -> Iterator[Value | str]:
+    """Scores and loss of the model as a whole; a note where a run needs them in another form."""
+    for metric in METRICS:
+        printed = _headline(document.facts, metric)
+        if printed is None:
+            continue
+        text = printed if metric == "loss" else with_percent(printed)
+        yield Value(f"claims.{metric}", text)
+        comma = printed.replace(".", ",")  # the audit reads it as a decimal point
+        there = re.search(rf"(?<![\w.,]){re.escape(comma)}(?!\d)", document.text)
+        original = comma if there else printed
+        if original != text:
+            yield f"{metric} {original}: taken for {text}"
 
 
 def _headline(facts: CardFacts, metric: str) -> str | None:
@@ -103,30 +119,55 @@ def _averaging(document: Document) -> Iterator[Value | str]:
     yield Value("claims.averaging", next((name for name in averages if name in found), None))
 
 
+def _epochs(facts: CardFacts) -> Iterator[Value | str]:
+    """The rows of the Trainer's table; a note where its accuracies lack the %."""
+    yield Value("claims.epochs", list(filter(None, map(_cells, facts.training_rows))))
+    for row in facts.training_rows:
+        printed = row.scores["accuracy"].text if "accuracy" in row.scores else ""
+        if printed != with_percent(printed):
+            yield f"accuracy {printed} in its table: taken for {with_percent(printed)}"
+            return
+
+
 def _cells(row: TrainingRow) -> list[str] | None:
     """Training loss, epoch, step, validation loss and accuracy of a whole epoch, or None."""
     accuracy = row.scores.get("accuracy")
     if row.epoch is None or row.step is None or row.loss is None or accuracy is None:
         return None
     training = row.training_loss.text if row.training_loss else "No log"
-    cells = [training, row.epoch.text, str(row.step), row.loss.text, accuracy.text]
+    cells = [training, row.epoch.text, str(row.step), row.loss.text, with_percent(accuracy.text)]
     epoch = row.epoch.figure.value
     return cells if epoch > 0 and epoch % 1 == 0 and all(map(_is_figure, cells)) else None
 
 
 def _scored_rows(facts: CardFacts) -> Iterator[Value]:
-    """The rows behind an accuracy with all digits of a float: 0.8766666666666667 is 263 / 300."""
-    for claim in facts.claims:
-        text, share = claim.printed.text, claim.printed.figure.value
-        if claim.metric == "accuracy" and len(text.partition(".")[2]) >= _ALL_DIGITS:
-            right, rows = Fraction(share).limit_denominator(_MOST_ROWS).as_integer_ratio()
-            if abs(right / rows - share) < 1e-15 and rows >= _LEAST_ROWS and rows % 2 == 0:
-                why = f"accuracy {text} is {right} of {rows} rows, or of a multiple"
-                yield Value("split.scored_rows", rows, why, assumed=True)
+    """The rows behind an accuracy with all digits of a float: 0.8766666666666667 is 263 / 300.
+
+    Where F1 is claimed too, of one class, the fewest of their multiples that can give it.
+    """
+    accuracy, f1 = facts.headline("accuracy"), facts.headline("f1")
+    text = accuracy.printed.text if accuracy else ""
+    if accuracy is None or len(text.partition(".")[2]) < _ALL_DIGITS:
+        return
+    share = accuracy.printed.figure
+    least = Fraction(share.value).limit_denominator(_MOST_ROWS).denominator
+    if abs(round(share.value * least) / least - share.value) > 1e-15 or least < _LEAST_ROWS:
+        return
+    if f1 is None or f1.average not in (None, "binary"):
+        fitting, besides = [least], ", or of a multiple"
+    else:
+        places = 17 if f1.source == "metadata" else 4
+        score = exactly(f1.printed, places).figure if facts.generated else f1.printed.figure
+        multiples = range(least, _MOST_ROWS + 1, least)
+        fitting = [rows for rows in multiples if totals(rows, share, score).count]
+        besides = f", the fewest that also give F1 {f1.printed.text}"
+    for rows in [rows for rows in fitting if rows % 2 == 0][:1]:
+        why = f"accuracy {text} is {round(share.value * rows)} of {rows} rows{besides}"
+        yield Value("split.scored_rows", rows, why, assumed=True)
 
 
-def _rows_of_its_name(document: Document) -> Iterator[str]:
+def _rows_of_its_name(document: Document) -> Iterator[Value | str]:
     """A number of rows in the model's name: cards have no key for it."""
     rows = whole(search(_NAMED_ROWS, document.text))
     if rows and 2 <= rows < IMDB_SPLIT:
-        yield f"its name says {rows:,} samples, and no key limits rows: -S data.limit={rows} does"
+        yield from limited(rows, f"its name says {rows:,} samples")

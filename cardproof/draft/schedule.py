@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from cardproof.audit.check_steps import RowRange, steps_per_epoch, training_row_range
 from cardproof.audit.facts import CardFacts
 from cardproof.claims.published import IMDB_SPLIT
-from cardproof.draft.document import Document, Reading, Value, number, shown
+from cardproof.draft.document import Document, Reading, Value, limited, number, shown
 
 _DEFAULT_LOGGING = 500  # steps, the Trainer's
 
@@ -44,7 +44,7 @@ def _validation_rows(facts: CardFacts, stated: Reading) -> Iterator[Value | str]
         if validated:
             yield Value("split.scored", "validation", "its evaluation set is its validation rows")
     elif not (facts.task.imdb and rows.low <= IMDB_SPLIT <= rows.high):
-        yield _number_of_rows(rows, product, imdb=facts.task.imdb)
+        yield from _number_of_rows(rows, product, imdb=facts.task.imdb)
         if validated:
             why = "its table has losses of rows that it does not name; the test rows"
             yield Value("split.validation", "test", why, assumed=True)
@@ -61,14 +61,14 @@ def _share_held_out(rows: RowRange) -> float | None:
     return shares[0] / 100 if len(shares) == 1 and shares != [0] else None
 
 
-def _number_of_rows(rows: RowRange, product: str, *, imdb: bool) -> str:
-    """A note on a number of rows that no share of the training split explains."""
+def _number_of_rows(rows: RowRange, product: str, *, imdb: bool) -> Iterator[Value | str]:
+    """A limit, or a note, for a number of rows that no share of the training split explains."""
     told = f"it was trained on {rows.low:,} to {rows.high:,} rows ({product})"
     if imdb and rows.low > IMDB_SPLIT:
-        return f"{told}: more than train has, and no key adds rows of test"
+        yield f"{told}: more than train has, and no key adds rows of test"
+        return
     usual = next((u for u in (1000, 500, 100) if rows.high // u * u >= rows.low), 1)
-    limit = rows.high // usual * usual
-    return f"{told}, and no key limits a card's rows: run it with -S data.limit={limit}"
+    yield from limited(rows.high // usual * usual, told)
 
 
 def _best_epoch(facts: CardFacts) -> Iterator[Value]:

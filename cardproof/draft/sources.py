@@ -136,10 +136,18 @@ def download(repository: str, file: str, revision: str | None = None) -> Path:
     Raises:
         CardproofError: there is none, or the hub cannot be reached.
     """
-    check_environment(os.environ, ranks=False)  # before the client reads it
-    from huggingface_hub import hf_hub_download
+    check_environment(os.environ, stages=False)  # before the client reads it
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub import try_to_load_from_cache as find_cached
 
     with _hub_errors(repository):
+        try:  # once: hf_hub_download asks a hub that is out of reach for 23 seconds, and logs that
+            url = hf_hub_url(repository, file, revision=revision)
+            get_hf_file_metadata(url, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+        except Exception:
+            if isinstance(found := find_cached(repository, file, revision=revision), str):
+                return Path(found)
+            raise
         return Path(hf_hub_download(repository, file, revision=revision))
 
 
@@ -151,7 +159,7 @@ def pin_base(repository: str) -> dict[str, Any]:
     Raises:
         CardproofError: there is no such repository, or the hub cannot be reached.
     """
-    check_environment(os.environ, ranks=False)  # before the client reads it
+    check_environment(os.environ, stages=False)  # before the client reads it
     from huggingface_hub import HfApi
 
     with _hub_errors(repository):
@@ -175,8 +183,12 @@ def pin_base(repository: str) -> dict[str, Any]:
 @contextmanager
 def _hub_errors(repository: str) -> Iterator[None]:
     """Say what failed, whatever the client, HTTP and the network raise: too many to list."""
+    import httpx2  # the HTTP client of huggingface_hub 2
+
     try:
         yield
     except Exception as error:
         said = (str(error).strip() or type(error).__name__).partition("\n")[0]
+        if isinstance(error, httpx2.TransportError):
+            said = f"the hub cannot be reached ({said}); name a file instead"
         raise CardproofError(f"{repository}: {said}") from error

@@ -5,12 +5,14 @@ shown that may hold a secret.
 """
 
 import math
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from cardproof.errors import CardproofError
+from cardproof.recipe.faults import suggestion
 
 SAVE_VARIABLE = "CARDPROOF_SAVE_SECONDS"  # between checkpoints
 MIRROR_VARIABLE = "CARDPROOF_MIRROR"
@@ -24,12 +26,12 @@ class VariableError(CardproofError):
     """Variables that cannot be obeyed: one line for each, with what to do."""
 
 
-def check_environment(variables: Mapping[str, str], *, ranks: bool = True) -> None:
+def check_environment(variables: Mapping[str, str], *, stages: bool = True) -> None:
     """Check each variable that the stages and the libraries below them read.
 
     Args:
         variables: of the environment.
-        ranks: whether those count that say which of several processes this is.
+        stages: whether those count that only stages read, and not the hub's client.
 
     Raises:
         VariableError: with every fault.
@@ -39,7 +41,7 @@ def check_environment(variables: Mapping[str, str], *, ranks: bool = True) -> No
         for name, check in _CHECKS.items()
         if variables.get(name) and (fault := check(variables[name]))
     ]
-    faults += _launcher_faults(variables) if ranks else []
+    faults += _own_faults(variables) + _launcher_faults(variables) if stages else []
     if faults:
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
         raise VariableError("\n  ".join([f"{count} in the environment. Nothing was run.", *faults]))
@@ -55,6 +57,21 @@ def save_seconds(variables: Mapping[str, str]) -> float | None:
     if named and (fault := _seconds_fault(named)):
         raise VariableError(f"{SAVE_VARIABLE}: {fault}")
     return float(named) if named else None
+
+
+def _own_faults(variables: Mapping[str, str]) -> list[str]:
+    """Variables of this project that are misspelt, and a mirror that is not there."""
+    known = (SAVE_VARIABLE, MIRROR_VARIABLE)
+    strays = [name for name in variables if name.startswith("CARDPROOF_") and name not in known]
+    faults = [f"{name}: no such variable{suggestion(name, known)}" for name in sorted(strays)]
+    mirror = variables.get(MIRROR_VARIABLE, "")
+    # A queued run works in a folder of its own: a relative name is meant from the original.
+    place = Path(variables.get("DVC_ROOT", "."), mirror)
+    # Path.is_dir raises at a name that is too long.
+    if mirror and not os.path.isdir(place):  # noqa: PTH112
+        shown = repr(mirror[:80])
+        faults.append(f"{MIRROR_VARIABLE}: {shown}: no such folder; name one, or unset it")
+    return faults
 
 
 def _launcher_faults(variables: Mapping[str, str]) -> list[str]:
@@ -140,5 +157,5 @@ _CHECKS: dict[str, Callable[[str], str]] = {
     **{name: _proxy_fault for upper in _PROXIES for name in (upper, upper.lower())},
     "HF_TOKEN": _token_fault,
     "HUGGING_FACE_HUB_TOKEN": _token_fault,
-    **dict.fromkeys(("HF_HOME", "HF_HUB_CACHE", "HF_TOKEN_PATH", MIRROR_VARIABLE), _folder_fault),
+    **dict.fromkeys(("HF_HOME", "HF_HUB_CACHE", "HF_TOKEN_PATH"), _folder_fault),
 }

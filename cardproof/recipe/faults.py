@@ -93,9 +93,16 @@ def _fault(model: type[BaseModel], error: dict[str, Any], prefix: str) -> tuple[
     advice = _REMEDIES.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
     if error["type"] in ("missing", "value_error", "invalid_key"):
         return key, advice
+    if error["type"] == "string_type" and _is_number(error["input"]):
+        printed = ", as the card prints it" if parts[0] == "claims" else ""
+        return key, f'{error["input"]} must be in quotes{printed}: "{error["input"]}"'
     overrides = "card" in model.model_fields  # only params.yaml has that key
     null = ", or null for the card's own value" if overrides and parts[0] in OVERRIDES else ""
     return key, f"{_shown(error['input'])} {advice}{null}"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
 
 
 def _shown(value: object) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 _NUMBER = re.compile(
     r"^[~≈]?\s*(?P<digits>\d[\d,]*(?:\.\d+)?)\s*(?P<unit>%|k|K|M|ms)?$"  # "~2,814", "94 %", "22.5k"
 )
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")  # "25,000", not "0,875"
 _BLANK = re.compile(r"^(?P<before>[~≈]?\s*)(?P<whole>X+)(?:\.(?P<places>X+))?\s*(?P<unit>%|ms)?$")
 _NO_LOG = "No log"  # of the Trainer's tables: the epoch had fewer steps than a log interval
 _SLACK = 1e-9  # far above the error of a float64 ratio, far below one row in a million
@@ -68,14 +69,60 @@ def is_blank(text: str) -> bool:
 
 
 def check_printed(text: str) -> str:
-    """The text itself, if it is a printed figure or a placeholder.
+    """The text itself, if it is a printed count or time, or a placeholder.
+
+    Raises:
+        ValueError: it is neither; a comma in it does not separate thousands.
+    """
+    if not is_blank(text):
+        parse_figure(text)
+        digits = _NUMBER.match(text.strip())
+        if digits and "," in digits["digits"] and not _THOUSANDS.fullmatch(digits["digits"]):
+            raise ValueError(_with_a_point(text))
+    return text
+
+
+def check_small(text: str) -> str:
+    """The text itself, if it is a printed figure without thousands, or a placeholder.
+
+    Raises:
+        ValueError: it is neither; a comma in it can only be a decimal one.
+    """
+    check_printed(text)
+    if "," in text:
+        raise ValueError(_with_a_point(text))
+    return text
+
+
+def check_share(text: str) -> str:
+    """The text itself, if it is a printed share of at most 1, which is 100%, or a placeholder.
 
     Raises:
         ValueError: it is neither.
     """
-    if not is_blank(text):
-        parse_figure(text)
+    check_small(text)
+    if is_blank(text) or parse_figure(text).value <= 1:
+        return text
+    percentage, most = with_percent(text), "100%" if "%" in text else "1"
+    if percentage == text:
+        raise ValueError(f"{text!r} is above {most}, as no share is; correct it")
+    raise ValueError(f'{text!r} is above {most}; write "{percentage}" if the card means percent')
+
+
+def with_percent(text: str) -> str:
+    """A printed share with the % that one above 1 lacks: 93.1 is 93.1%, and 0.931 is itself."""
+    match = _NUMBER.match(text.strip())
+    if match and not match["unit"] and 1 < parse_figure(text).value <= 100:
+        return f"{text.strip()}%"
     return text
+
+
+def _with_a_point(text: str) -> str:
+    """What to do about a comma that separates no thousands."""
+    if text.count(",") > 1:
+        return f"{text!r}: commas separate thousands; write three digits after each"
+    point = text.replace(",", ".")
+    return f'{text!r}: write a decimal point ("{point}"); commas separate thousands'
 
 
 def fill_blank(text: str, value: float) -> str:

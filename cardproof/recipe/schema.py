@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from cardproof.recipe.pins import Commit, Flat, RepositoryName, RepositoryPath, check_path
-from cardproof.recipe.reported import check_printed, is_blank
+from cardproof.recipe.reported import check_printed, check_share, check_small, is_blank
 
 MOST = 10**9  # rows, steps: more than any run can have
 LEAST = 1e-30  # of a rate or an epsilon: less is nothing in fp32, and a division by it no number
@@ -33,7 +33,10 @@ def _check_md5(value: str) -> str:
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Md5 = Annotated[str, AfterValidator(_check_md5)]
 Text = Annotated[str, Field(min_length=1)]
-Figure = Annotated[str, AfterValidator(check_printed)]  # as a card prints it, or its placeholder
+# As a card prints them, or their placeholders:
+Figure = Annotated[str, AfterValidator(check_printed)]
+Share = Annotated[str, AfterValidator(check_share)]
+Loss = Annotated[str, AfterValidator(check_small)]
 
 
 class Section(BaseModel):
@@ -121,14 +124,27 @@ class Evaluate(Section):
 Averaging = Literal["binary", "macro", "weighted"]
 
 
+def _check_epoch(row: list[str]) -> list[str]:
+    training_loss, epoch, _, loss, accuracy = row
+    if is_blank(epoch):
+        raise ValueError(f"the row {row} has no epoch in its second cell")
+    for figure in (training_loss, epoch, loss):
+        check_small(figure)
+    check_share(accuracy)
+    return row
+
+
+EpochRow = Annotated[list[Figure], Field(min_length=5, max_length=5), AfterValidator(_check_epoch)]
+
+
 class Claims(Section):
     """A card's figures, as printed. An epoch row: training loss, epoch, step, loss, accuracy."""
 
-    accuracy: Figure | None = None
-    loss: Figure | None = None
-    f1: Figure | None = None
-    precision: Figure | None = None
-    recall: Figure | None = None
+    accuracy: Share | None = None
+    loss: Loss | None = None
+    f1: Share | None = None
+    precision: Share | None = None
+    recall: Share | None = None
     averaging: Averaging | None = None  # of F1, precision and recall; filled in by the defaults
     milliseconds_per_example: Figure | None = None
     steps: Figure | None = None
@@ -138,14 +154,7 @@ class Claims(Section):
     scored_rows: Figure | None = None
     parameters: Figure | None = None
     model_mebibytes: Figure | None = None
-    epochs: list[Annotated[list[Figure], Field(min_length=5, max_length=5)]] = []
-
-    @model_validator(mode="after")
-    def _epochs_are_numbered(self) -> "Claims":
-        for row in self.epochs:
-            if is_blank(row[1]):
-                raise ValueError(f"epochs: the row {row} has no epoch in its second cell")
-        return self
+    epochs: list[EpochRow] = []
 
 
 class VerdictRules(Section):

@@ -66,7 +66,7 @@ def _accepted(draft: Draft, files: RawFiles) -> str:
         return "accepted once a base or data set, which it does not name, is filled in"
     if faults:
         return f"refused: {faults[0]}"
-    if "data.limit=" in notes:
+    if draft.limit:
         return "accepted; its number of rows is the -S data.limit that is printed"
     beyond = "more than train has" in notes
     return "accepted, but it was trained on more rows than train has" if beyond else ACCEPTED

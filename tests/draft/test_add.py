@@ -3,8 +3,11 @@
 import hashlib
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
@@ -80,6 +83,20 @@ def test_standard_input_and_another_folder(
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=BytesIO(TRAINER.encode())))
     assert main(["-", "--out", "drafts/new", "--name", "mine"]) == 0
     assert (clone / "drafts/new/mine.yaml").is_file()
+    copied = "cp drafts/new/mine.yaml cards/mine.yaml\n  git add cards/mine.yaml\n  dvc exp run"
+    assert copied in capsys.readouterr().out  # runs look in cards/ only
+
+
+def test_a_card_trained_on_fewer_rows_gets_the_command_that_does_so(
+    clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = TRAINER.partition("### Training results")[0].replace("made-up-model", "a-3000-samples")
+    (clone / "README.md").write_text(text)
+    assert main(["README.md", "--out", str(clone / "cards")]) == 0
+    out = capsys.readouterr().out
+    assert out.endswith("\n  dvc exp run -S card=a-3000-samples -S data.limit=3000\n")
+    assert "cp " not in out
+    assert 'its verdicts will be "not comparable"' in out
 
 
 def test_a_base_without_an_entry_leaves_a_file_and_says_what_to_add(
@@ -223,6 +240,32 @@ def test_a_hub_without_the_card_and_no_hub_at_all(clone: Path, hub: str) -> None
         assert done.returncode == 2
         assert done.stderr.startswith("error: someone/other: ")
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["add", "audit"])
+def test_a_hub_out_of_reach_is_one_line_at_once(clone: Path, command: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    start = time.monotonic()
+    done = add_from(f"http://127.0.0.1:{port}", clone, "someone/a-model", command=command)
+    assert time.monotonic() - start < 15, "retried"
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(
+        r"error: someone/a-model: the hub cannot be reached \(.*refused.*\); "
+        r"name a file instead\n",
+        done.stderr,
+    )
+
+
+def test_a_card_that_the_client_has_is_read_when_the_hub_is_out_of_reach(
+    clone: Path, hub: str
+) -> None:
+    assert add_from(hub, clone, "--table", "someone/a-model", command="audit").returncode == 0
+    for endpoint, offline in (("http://127.0.0.1:9", "0"), (hub, "1")):
+        done = add_from(
+            endpoint, clone, "--table", "someone/a-model", command="audit", offline=offline
+        )
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 # ------------------------------------------------------------------ a run of what was drafted

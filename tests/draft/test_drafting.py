@@ -209,6 +209,31 @@ def test_prose() -> None:
     assert list(draft.unplaced) == ['"Early stopping was used.": no key of a card takes it']
 
 
+@pytest.mark.parametrize(
+    ("printed", "drafted_as", "note"),
+    [
+        ("93.1", "93.1%", "accuracy 93.1: taken for 93.1%"),
+        ("93,1", "93.1%", "accuracy 93,1: taken for 93.1%"),
+        ("93,12 %", "93.12 %", "accuracy 93,12 %: taken for 93.12 %"),
+        ("0,9355", "0.9355", "accuracy 0,9355: taken for 0.9355"),
+        ("93.1%", "93.1%", None),
+        ("0.9355", "0.9355", None),
+    ],
+)
+def test_a_percentage_without_its_sign_and_a_decimal_comma_are_drafted_as_what_they_are(
+    printed: str, drafted_as: str, note: str | None
+) -> None:
+    draft = drafted(TRAINER.replace("- Accuracy: 0.9312", f"- Accuracy: {printed}"))
+    assert draft.card["claims"]["accuracy"] == drafted_as
+    assert [one for one in draft.unplaced if "taken for" in one] == ([note] if note else [])
+
+
+def test_a_table_of_percentages_without_their_sign_is_drafted_with_it() -> None:
+    draft = drafted(TRAINER.replace("| 0.93", "| 93."))
+    assert [row[-1] for row in draft.card["claims"]["epochs"]] == ["93.12%", "93.44%", "93.28%"]
+    assert "accuracy 93.12 in its table: taken for 93.12%" in draft.unplaced
+
+
 # ------------------------------------------------------------------ what follows from figures
 
 
@@ -224,19 +249,20 @@ def table(steps: int, *losses: str, accuracy: str = "0.9") -> str:
 
 
 @pytest.mark.parametrize(
-    ("steps", "validation", "share", "told"),
+    ("steps", "validation", "share", "limit", "told"),
     [
-        (782, "test", None, ""),  # 32 rows a step: 24,993 to 25,024
-        (625, "holdout", 0.2, ""),
-        (704, "holdout", 0.1, ""),
-        (94, None, None, "-S data.limit=3000"),
-        (1250, None, None, "more than train has"),
+        (782, "test", None, None, ""),  # 32 rows a step: 24,993 to 25,024
+        (625, "holdout", 0.2, None, ""),
+        (704, "holdout", 0.1, None, ""),
+        (94, None, None, 3000, 'run it with -S data.limit=3000; its verdicts will be "not comp'),
+        (1250, None, None, None, "more than train has"),
     ],
 )
 def test_steps_give_the_split_away(
-    steps: int, validation: str | None, share: float | None, told: str
+    steps: int, validation: str | None, share: float | None, limit: int | None, told: str
 ) -> None:
     draft = drafted(table(steps, "0.2011", "0.3"))
+    assert draft.limit == limit
     inferred = {k: v["value"] for k, v in draft.card.get("inferred", {}).items()}
     assert (inferred.get("split.validation"), inferred.get("split.test_size")) == (
         validation,
@@ -267,19 +293,32 @@ def test_a_training_loss_before_the_defaults_first_log_is_of_another_interval() 
     assert "train.logging_steps" in drafted(table(782, "0.2011")).defaults
 
 
-def test_an_accuracy_with_all_its_digits_gives_its_rows_away() -> None:
+@pytest.mark.parametrize(
+    ("accuracy", "f1", "rows"),
+    [
+        ("0.8766666666666667", None, 300),
+        ("0.8733333333333333", None, 150),  # or of a multiple
+        ("0.8733333333333333", "0.875", 300),  # of 150 rows, F1 is never 0.875
+        ("0.8733333333333333", "0.87511", None),
+        ("0.8733333333333333", "0.8750000000000001", 300),
+    ],
+)
+def test_an_accuracy_with_all_its_digits_gives_its_rows_away_if_f1_fits(
+    accuracy: str, f1: str | None, rows: int | None
+) -> None:
     block = (
         "  results:\n  - task: {type: text-classification}\n    dataset: {name: imdb, type: imdb}\n"
-        "    metrics:\n    - {type: accuracy, value: 0.8766666666666667}\n"
-    )
+        f"    metrics:\n    - {{type: accuracy, value: {accuracy}}}\n"
+    ) + (f"    - {{type: f1, value: {f1}}}\n" if f1 else "")
     without_table = TRAINER.partition("### Training results")[0].replace("  results: []\n", block)
-    draft = drafted(without_table.replace("0.9312", "0.8767"))
-    assert draft.card["assumed"]["split.scored_rows"]["value"] == 300
-    assert draft.card["claims"]["accuracy"] == "0.8767"
+    draft = drafted(without_table.replace("0.9312", accuracy[:6]))
+    assert draft.card.get("assumed", {}).get("split.scored_rows", {}).get("value") == rows
+    assert draft.card["claims"]["accuracy"] == accuracy[:6]
 
 
 def test_a_number_of_rows_in_the_name_is_told() -> None:
     text = TRAINER.partition("### Training results")[0].replace("made-up-model", "a-3000-samples")
+    assert drafted(text).limit == 3000
     assert any("-S data.limit=3000" in note for note in drafted(text).unplaced)
 
 

@@ -1,6 +1,7 @@
 """Variables of the environment: refused before anything runs, and never shown with a secret."""
 
 import string
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -41,7 +42,12 @@ TORCHRUN = {
         ("HUGGING_FACE_HUB_TOKEN", "hf_secret hf_secret", "holds a blank"),
         ("HF_TOKEN", "hf_secret\nX-Header: 1", "holds a blank or what is not plain ASCII"),
         ("HF_HOME", "~nosuchuser/hf", "'~nosuchuser/hf': there is no such user"),
-        ("CARDPROOF_MIRROR", "~nosuchuser/", "there is no such user"),
+        ("CARDPROOF_MIRROR", "~nosuchuser/", "'~nosuchuser/': no such folder; name one, or unset"),
+        ("CARDPROOF_MIRROR", "/no/such/folder", "'/no/such/folder': no such folder; name one"),
+        ("CARDPROOF_MIRROR", "https://hub.example", "no such folder"),
+        ("CARDPROOF_MIRROR", "a\0b", "no such folder"),
+        ("CARDPROOF_MIRROR", "a" * 5000, "no such folder"),
+        ("CARDPROOF_MIROR", "/mirror", "no such variable; did you mean CARDPROOF_MIRROR?"),
         ("WORLD_SIZE", "2", "torchrun did not set it; unset it; train.processes says"),
         ("LOCAL_RANK", "0", "torchrun did not set it; unset it"),
     ],
@@ -59,7 +65,8 @@ def test_a_bad_value_is_refused_with_its_name_and_without_a_secret(
     assert len(line) < 250
 
 
-def test_what_works_is_left_alone() -> None:
+def test_what_works_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mirror").mkdir()
     for variables in (
         {},
         {"HF_ENDPOINT": "", "HF_TOKEN": "", "HF_HUB_ETAG_TIMEOUT": ""},
@@ -67,7 +74,8 @@ def test_what_works_is_left_alone() -> None:
         {"HF_ENDPOINT": "http://127.0.0.1:8080/", "HF_TOKEN": "hf_of_this_test\n"},
         {"HTTPS_PROXY": "http://me:secret@proxy:3128", "all_proxy": "socks5h://[::1]:1080"},
         {"http_proxy": "proxy:3128"},
-        {"HF_HOME": "~/hf", "CARDPROOF_MIRROR": "mirror", "CARDPROOF_SAVE_SECONDS": "inf"},
+        {"HF_HOME": "~/hf", "CARDPROOF_MIRROR": str(tmp_path), "CARDPROOF_SAVE_SECONDS": "inf"},
+        {"CARDPROOF_MIRROR": "mirror", "DVC_ROOT": str(tmp_path)},  # of a queued run
         TORCHRUN,
     ):
         check_environment(variables)
@@ -101,7 +109,7 @@ def test_it_is_checked_before_dvc_removes_what_a_stage_will_make_again(
 @given(
     name=st.sampled_from(
         ["HF_ENDPOINT", "HTTPS_PROXY", "HF_TOKEN", "HF_HUB_ETAG_TIMEOUT", "HF_HOME",
-         "CARDPROOF_SAVE_SECONDS", "RANK", "TORCHELASTIC_RUN_ID"]
+         "CARDPROOF_SAVE_SECONDS", "CARDPROOF_MIRROR", "RANK", "TORCHELASTIC_RUN_ID"]
     ),
     value=st.text() | st.text(alphabet=string.punctuation + "htps:/0123456789[]@é"),
 )  # fmt: skip

@@ -354,3 +354,57 @@ def test_a_refused_override_says_what_stays_and_how_to_undo_it(
     last = str(caught.value).splitlines()[-1]
     undo = "undo all that changed there since the last commit by `git checkout params.yaml`" in last
     assert undo == (way == "exp run")
+
+
+@pytest.mark.parametrize(
+    ("key", "printed", "told"),
+    [
+        ("accuracy", "87.5", "'87.5' is above 1; write \"87.5%\" if the card means percent"),
+        ("recall", "94", "'94' is above 1; write \"94%\" if the card means percent"),
+        ("f1", "101%", "'101%' is above 100%, as no share is; correct it"),
+        ("accuracy", "0,875", "'0,875': write a decimal point (\"0.875\"); commas separate"),
+        ("precision", "87,5 %", "'87,5 %': write a decimal point (\"87.5 %\"); commas separate"),
+        ("accuracy", "1,000", "'1,000': write a decimal point (\"1.000\"); commas separate"),
+        ("loss", "1,234", "'1,234': write a decimal point (\"1.234\"); commas separate"),
+        ("steps", "25,00", "'25,00': write a decimal point (\"25.00\"); commas separate"),
+        ("steps", "1,00,000", "'1,00,000': commas separate thousands; write three digits after"),
+        ("accuracy", 0.875, '0.875 must be in quotes, as the card prints it: "0.875"'),
+        ("steps", 136, '136 must be in quotes, as the card prints it: "136"'),
+        ("accuracy", True, "True must be text"),
+        ("accuracy", math.nan, "nan must be text"),
+    ],
+)
+def test_a_claim_that_would_be_misread_is_refused(key: str, printed: object, told: str) -> None:
+    raw = raw_files()
+    raw.cards["sample"]["claims"][key] = printed
+    with pytest.raises(RecipeError) as caught:
+        resolve(raw)
+    (fault,) = caught.value.faults
+    assert fault.startswith(f"cards/sample.yaml: claims.{key}: {told}")
+
+
+@pytest.mark.parametrize("printed", ["1", "1.0", "100%", "100.0 %", "~87.5%", "XX.XX%", "0.875"])
+def test_a_share_of_at_most_one_is_accepted(printed: str) -> None:
+    raw = raw_files()
+    raw.cards["sample"]["claims"]["accuracy"] = printed
+    assert resolve(raw).card.claims.accuracy == printed
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        (["No log", "1.0", "1,068", "0.3", "94.17"], "0: '94.17' is above 1; write \"94.17%\""),
+        (["No log", "1.0", "68", "0,3", "0.94"], "0.3: '0,3': write a decimal point (\"0.3\")"),
+        (["0.5", "1.0", "68", "1,234", "0.94"], "0: '1,234': write a decimal point (\"1.234\")"),
+        (["0.5", "No log", "68", "0.3", "0.9"], "0: the row ['0.5', 'No log', '68', '0.3', '0.9']"),
+    ],
+)
+def test_a_row_of_the_table_of_epochs_that_would_be_misread_is_refused(
+    row: list[str], told: str
+) -> None:
+    raw = raw_files()
+    raw.cards["sample"]["claims"]["epochs"] = [row]
+    with pytest.raises(RecipeError) as caught:
+        resolve(raw)
+    (fault,) = caught.value.faults
+    assert fault.startswith(f"cards/sample.yaml: claims.epochs.{told}")
