@@ -7,7 +7,7 @@ here=results/sample-three-settings
 
 dvc exp run --queue -n recipe -S train.seed=1,2,3,4
 dvc exp run --queue -n three-epochs -S train.epochs=3 -S train.seed=1,2,3,4
-dvc exp run --queue -n truncated-at-64 -S tokenize.max_length=64 -S train.seed=1,2,3,4
+dvc exp run --queue -n truncated-at-96 -S tokenize.max_length=96 -S train.seed=1,2,3,4
 dvc exp run --run-all
-make compare REVS="$(echo {recipe,three-epochs,truncated-at-64}-{1..4})"
+make compare REVS="$(echo {recipe,three-epochs,truncated-at-96}-{1..4})"
 cp comparison/comparison.{md,csv,svg} comparison/{pairs,runs}.csv $here/
