@@ -1,13 +1,11 @@
 """Scores against one another: what no labels and predictions can give, under any averaging."""
 
-import math
 from collections.abc import Iterator
 
 from cardproof.audit.facts import CardFacts, Checked, Finding, Printed
 from cardproof.audit.numbers import loose, nearly_agree, read_number
 from cardproof.audit.records import Record, read_records
 from cardproof.audit.vocabulary import kind_of
-from cardproof.recipe.reported import PrintedFigure
 
 _ONE_LABEL = ("text-classification", "image-classification", "audio-classification")
 _PERCENT_FROM = 2.0  # printed above this it is a percentage
@@ -131,38 +129,6 @@ def check_identities(facts: CardFacts) -> Iterator[Finding | Checked]:
 def _together(one: Record, other: Record) -> bool:
     """Whether two groups of scores are of one evaluation."""
     return one.evaluation == other.evaluation
-
-
-def check_perplexity(facts: CardFacts) -> Iterator[Finding | Checked]:
-    """Perplexity is the exponential of the mean cross-entropy in nats."""
-    for record in read_records(facts):
-        loss, perplexity = record.scores.get("loss"), record.scores.get("perplexity")
-        if not loss or not perplexity or record.of or loss.figure.high > 30:
-            continue
-        if record.where.startswith(("prose", "list,")) or _losses(facts, record) > 1:
-            continue  # of several losses, the perplexity is of one
-        yield Checked("perplexity against loss")
-        low, high = (math.exp(end) for end in (loose(loss.figure).low, loose(loss.figure).high))
-        printed = loose(perplexity.figure)
-        in_bits = PrintedFigure(2**loss.figure.value, 0.02 * 2**loss.figure.value)
-        if printed.low > high or printed.high < low:  # noqa: SIM102
-            if not in_bits.covers(perplexity.figure.value):
-                yield Finding(
-                    "perplexity-differs",
-                    "warning",
-                    f"Perplexity {perplexity.text} is not the exponential of the loss {loss.text} "
-                    f"beside it ({record.where}). It holds if it is of other tokens, such as whole "
-                    "words, or of another loss.",
-                    f"exp({loss.figure.low:.6g}) to exp({loss.figure.high:.6g}) is {low:.5g} to "
-                    f"{high:.5g}",
-                    record.line,
-                )
-                return
-
-
-def _losses(facts: CardFacts, record: Record) -> int:
-    others = (other for other in read_records(facts) if other.evaluation == record.evaluation)
-    return sum("loss" in other.scores for other in others)
 
 
 def _named(record: Record, metric: str) -> str:

@@ -11,7 +11,6 @@ from cardproof.audit.facts import (
     Checked,
     Claim,
     Finding,
-    Matrix,
     Printed,
     Report,
     ReportRow,
@@ -102,10 +101,6 @@ def check_report_headline(facts: CardFacts) -> Iterator[Finding | Checked]:
         last = max(row.line for row in report.rows) + 6  # its accuracy and averages included
         own = range(report.line, last)
         yield from _against(facts, _of_report(report), "classification report", own)
-    if len(facts.matrices) == 1:
-        matrix = facts.matrices[0]
-        own = range(matrix.line, matrix.line + len(matrix.counts) + 2)
-        yield from _against(facts, _of_matrix(matrix), "confusion matrix", own)
 
 
 def _of_report(report: Report) -> dict[str, list[PrintedFigure]]:
@@ -117,19 +112,6 @@ def _of_report(report: Report) -> dict[str, list[PrintedFigure]]:
     # Micro F1, which a report seldom prints, is accuracy and the weighted recall.
     micro = [row.scores["recall"].figure for row in rows if row.average == "weighted"]
     return {"accuracy": whole, "f1": [*f1, *micro, *whole] if f1 else []}
-
-
-def _of_matrix(matrix: Matrix) -> dict[str, list[PrintedFigure]]:
-    """Accuracy, and F1 of each class and average, which do not depend on the way round."""
-    counts = np.array(matrix.counts, dtype=float)
-    one_way, other_way = counts.sum(axis=0), counts.sum(axis=1)
-    of_class = 2 * counts.diagonal() / np.maximum(one_way + other_way, 1)
-    averages = [np.average(of_class, weights=w) for w in (one_way, other_way) if w.any()]
-    f1 = [*of_class, of_class.mean(), *averages, matrix.correct / matrix.total]
-    return {
-        "accuracy": [PrintedFigure(matrix.correct / matrix.total, 0.0)],
-        "f1": [PrintedFigure(float(value), 0.0) for value in f1],
-    }
 
 
 def _against(

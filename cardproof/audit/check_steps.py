@@ -147,8 +147,8 @@ def check_training_rows(facts: CardFacts) -> Iterator[Finding | Checked]:
     yield Finding("training-rows", "note", text, rows.arithmetic, line)
     stated = facts.train_row_count
     if stated and facts.train_rows:
-        yield Checked("stated rows against steps")
-        if not (stated.figure.low <= rows.high and rows.low <= stated.figure.high):
+        yield Checked("stated training rows against steps")
+        if stated.figure.high < rows.low or rows.high < stated.figure.low:
             yield Finding(
                 "training-rows-differ",
                 "warning",
@@ -165,8 +165,6 @@ def _named_sizes(rows: RowRange, facts: CardFacts) -> str:
         named = [f"{size:,} ({what})" for size, what in _IMDB_SIZES.items() if _within(size, rows)]
         if named:
             return ", such as " + " or ".join(named)
-    if facts.known and _within(facts.known.train, rows):
-        return f", such as {facts.known.train:,} (the training split of {facts.known.name})"
     for unit in (10_000, 1_000, 500, 100):
         multiple = rows.high // unit * unit
         if multiple >= max(rows.low, 1):
@@ -202,18 +200,6 @@ def check_schedule(facts: CardFacts) -> Iterator[Finding | Checked]:
     """The last epoch of the table, of the recipe and of the sentences about it."""
     planned = facts.hyperparameters.epochs
     epochs = [row.epoch.figure.value for row in facts.training_rows if row.epoch]
-    if planned and facts.prose_epochs and facts.generated:
-        quote, stated = facts.prose_epochs
-        yield Checked("epochs of the text against those of the recipe")
-        if stated != planned and not any(abs(stated - epoch) < 0.5 for epoch in epochs[-1:]):
-            yield Finding(
-                "epochs-differ",
-                "warning",
-                f'It says "{quote.text}", and its recipe has {planned:g}. Both hold if one of the '
-                "two is of another training.",
-                f"line {quote.line}; num_epochs: {planned:g}",
-                quote.line,
-            )
     if not planned or not epochs or not _counts_from_one(facts.training_rows):
         return
     last, before = epochs[-1], epochs[-2] if len(epochs) > 1 else 0.0

@@ -25,7 +25,6 @@ CHECKS: tuple[Check, ...] = (
     check_relations.check_range,
     check_relations.check_f1_between,
     check_relations.check_identities,
-    check_relations.check_perplexity,
     check_reports.check_report_rows,
     check_reports.check_report_averages,
     check_reports.check_report_headline,

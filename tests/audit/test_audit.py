@@ -181,18 +181,9 @@ def test_accuracy_that_is_no_whole_number_of_the_stated_rows() -> None:
     assert "no-whole-count" not in codes(body.replace("93.33%", "93.00%"))
 
 
-def test_whole_counts_name_sizes_and_chance() -> None:
-    found = codes("IMDb. Accuracy: 0.9804, then Accuracy: 0.9804")["whole-counts"]
-    assert "5,000" in found.text
-    assert "50.0% of cases" in found.arithmetic
-
-
 def test_trainers_short_figures_are_exact() -> None:
     assert exactly(read_number("0.903")).figure.half_unit == 0  # type: ignore[arg-type]
     assert exactly(read_number("0.9030")).figure.half_unit > 0  # type: ignore[arg-type]
-    text = "generated_from_trainer: achieves the following results on the evaluation set:"
-    text += "\n- Accuracy: 0.903"
-    assert "the fewest rows that fit are 1,000" in codes(text)["whole-counts"].arithmetic
 
 
 def test_impossible_scores_of_a_stated_test_set() -> None:
@@ -215,16 +206,6 @@ def test_named_average_is_the_only_one_tried() -> None:
     )
     assert "macro averages" in codes(body)["confusion-matrix"].text
     assert "macro averages" not in codes(body.replace("Macro ", ""))["confusion-matrix"].text
-
-
-def test_errors_and_hits_without_known_classes() -> None:
-    text = card(
-        ("      split: test\n", ""),
-        ("value: 0.92956", "value: 0.8733333333333333\n    - type: f1\n      value: 0.875"),
-        ("- Accuracy: 0.9296", "- Accuracy: 0.8733"),
-    )
-    text = text[: text.index("| Training Loss")]
-    assert "300 rows: 38 errors, 133 true positives" in codes(text)["errors-and-hits"].arithmetic
 
 
 def test_test_split_is_not_assumed_where_exact_scores_are_of_fewer_rows() -> None:
@@ -685,8 +666,6 @@ def test_llm_project() -> None:
     found = document("003")
     assert "19,985 to 20,000" in found["training-rows"].text
     assert "5,000 rows" in found["scored-on"].text
-    for product in ("0.9804 x 5,000 = 4,902", "0.9696 x 5,000 = 4,848", "0.9822 x 5,000 = 4,911"):
-        assert product in found["whole-counts"].arithmetic
     assert found["too-good"].severity == "warning"
     assert "+19.1 sd" in found["too-good"].arithmetic
     assert "0.0743" in found["first-epoch-too-easy"].text

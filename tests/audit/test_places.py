@@ -3,7 +3,6 @@
 import pytest
 
 from cardproof.audit import Finding, audit_text
-from cardproof.audit.data_sets import known_data_set
 from cardproof.audit.numbers import agree, nearly_agree, read_number
 from cardproof.audit.reading import read_card
 from cardproof.audit.rendering import verdict
@@ -176,12 +175,6 @@ def test_averages_that_are_accuracy_by_definition() -> None:
     assert not codes(text.replace("# made-up", "# made-up, multi-label"))
 
 
-def test_perplexity_is_the_exponential_of_the_loss() -> None:
-    assert codes(trainers(listed="Loss 2.0000\nPerplexity 9.39"))["perplexity-differs"]
-    assert not codes(trainers(listed="Loss 2.0000\nPerplexity 7.39"))
-    assert not codes(trainers(listed="Loss 2.0000\nLm loss 1.1\nPerplexity 3.0"))
-
-
 # ------------------------------------------------------------------ rows
 
 
@@ -194,40 +187,6 @@ def test_an_accuracy_on_rows_that_the_card_states() -> None:
     assert codes(folds)["no-whole-count"].severity == "warning"
 
 
-def test_a_fraction_of_the_training_rows() -> None:
-    text = trainers(metadata="accuracy 0.9454375").replace(
-        "made-up, type: made-up", "emotion, type: emotion"
-    )
-    found = codes(text)["accuracy-of-training-rows"]
-    assert "15,127 / 16,000" in found.arithmetic
-    assert not codes(text.replace("0.9454375", "0.9455")), "1,891 of 2,000"
-
-
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
-        (["glue glue sst2 validation"], ("glue/sst2", 67_349)),
-        (["dair-ai/emotion"], ("emotion", 16_000)),
-        (["tweet_eval tweet_eval emotion"], ("tweet_eval/emotion", 3_257)),
-        (["conll2003"], ("conll2003", 14_041)),
-    ],
-)
-def test_known_data_sets(names: list[str], expected: tuple[str, int]) -> None:
-    known = known_data_set(names)
-    assert known is not None
-    assert (known.name, known.train) == expected
-    assert known_data_set(["glue"]) is None
-    assert known_data_set(["imdb", "ag_news"]) is None
-
-
-def test_epochs_of_the_text_against_the_recipe() -> None:
-    recipe = "The following hyperparameters were used during training:\n- num_epochs: 3\n"
-    text = trainers(recipe=recipe, text="The model was fine-tuned for five epochs on a GPU.")
-    assert codes(text)["epochs-differ"].severity == "warning"
-    assert not codes(text.replace("five", "three"))
-    assert not codes(text.replace("fine-tuned", "pre-trained"))
-
-
 def test_a_streamed_data_set_has_no_steps_per_epoch() -> None:
     recipe = "- train_batch_size: 8\n- training_steps: 200\n"
     table = TABLE.format("Wer", 0.3301, 0.3127).replace("| 1.0 | 100", "| 0.5 | 100")
@@ -236,7 +195,7 @@ def test_a_streamed_data_set_has_no_steps_per_epoch() -> None:
     assert not notes & {"training-rows", "epochs-do-not-fit-steps"}
 
 
-# ------------------------------------------------------------------ reports and matrices
+# ------------------------------------------------------------------ classification reports
 
 REPORT = """
 ```
@@ -271,32 +230,6 @@ def test_a_report_as_a_table_and_against_the_headline() -> None:
     found = codes(trainers("accuracy 0.9312", "Accuracy 0.9312") + report)
     assert found["report-against-headline"].severity == "warning"
     assert not codes(trainers("accuracy 0.8551", "Accuracy 0.8551") + report)
-
-
-@pytest.mark.parametrize(
-    "matrix",
-    [
-        "Confusion matrix:\n```\n[[80 20]\n [ 9 91]]\n```\n",
-        "Confusion matrix:\n\n| | predicted calm | predicted angry |\n|-|-|-|\n"
-        "| calm | 80 | 20 |\n| angry | 9 | 91 |\n",
-    ],
-)
-def test_a_confusion_matrix_against_the_headline(matrix: str) -> None:
-    found = codes(trainers(listed="Accuracy 0.9312") + matrix)["matrix-against-headline"]
-    assert found.severity == "warning"
-    assert "0.855" in found.arithmetic
-    assert not codes(trainers(listed="Accuracy 0.8550\nF1 0.8626") + matrix)
-
-
-def test_mcc_specificity_and_the_rest_must_fit_one_matrix() -> None:
-    text = (
-        "A binary classifier. Evaluated on a test set of 100 examples (50 positive, 50 negative).\n"
-        "- Accuracy: 0.94\n- Specificity: {}\n- MCC: {}\n- Kappa: 0.88\n- Balanced accuracy: 0.94\n"
-    )
-    assert not codes(text.format("0.96", "0.8807"))  # 46 + 48 right
-    found = codes(text.format("0.96", "0.9307"))["impossible-scores"]
-    assert found.severity == "error"
-    assert codes(text.format("0.86", "0.8807"))["impossible-scores"]
 
 
 def test_numbers_with_a_decimal_comma() -> None:
