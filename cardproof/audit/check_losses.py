@@ -46,8 +46,10 @@ def check_lowest_loss(facts: CardFacts) -> Iterator[Finding | Checked]:
         accuracy, loss = record.scores.get("accuracy"), record.scores.get("loss")
         if record.of or not accuracy or not loss or accuracy.text[:2] not in ("0.", "1", "1."):
             continue  # a percentage without its sign may be a loss in a column of accuracies
-        yield Checked("loss against accuracy")
         floor = lowest_loss(min(accuracy.figure.high, 1.0))
+        if floor <= 0:
+            continue  # every loss is possible without an error
+        yield Checked("loss against accuracy")
         if loss.figure.high < floor:
             yield Finding(
                 "loss-too-low",
@@ -84,7 +86,7 @@ def check_calibration(facts: CardFacts) -> Iterator[Finding]:
         )
 
 
-def check_overfitting(facts: CardFacts) -> Iterator[Finding]:
+def check_rising_loss(facts: CardFacts) -> Iterator[Finding]:
     """An evaluation loss that rises after its best epoch."""
     rows = [row for row in facts.training_rows if row.loss]
     if len(rows) < 2:
@@ -92,23 +94,20 @@ def check_overfitting(facts: CardFacts) -> Iterator[Finding]:
     best, last = min(rows, key=_loss), rows[-1]
     if _loss(best) == 0 or _loss(last) < _MUCH * _loss(best):
         return
-    reloaded = _headline_row(facts) is best
     text = (
-        f"Its evaluation loss rises from {_loss_text(best)} ({row_name(best)}) to "
-        f"{_loss_text(last)} ({row_name(last)}), {_loss(last) / _loss(best) - 1:.0%} more"
+        f"Its evaluation loss is lowest at {row_name(best)}, {_loss_text(best)}, and "
+        f"{_loss(last) / _loss(best) - 1:.0%} higher at the end, {_loss_text(last)}"
     )
     accuracies = [row.scores.get("accuracy") for row in (best, last)]
     if accuracies[0] and accuracies[1]:
         change = accuracies[1].figure.value - accuracies[0].figure.value
-        text += f", while accuracy changes by {change:+.4f}"
-    text += ": over-fitting, it grows more certain of what it gets wrong."
-    if reloaded:
-        text += " Its headline figures are of the epoch before that."
+        text += f"; accuracy changes by {change:+.4g}"
     yield Finding(
-        "over-fitting",
+        "loss-rises",
         "note",
-        text,
+        f"{text}.",
         "evaluation losses: " + ", ".join(_loss_text(row) for row in rows[:20]),
+        best.line,
     )
 
 
@@ -129,6 +128,7 @@ def check_best_checkpoint(facts: CardFacts) -> Iterator[Finding]:
             f"Its headline figures are those of {row_name(row)}, the lowest loss, and not of the "
             f"last row: the best checkpoint was reloaded.{_better_accuracy(row, rows)}",
             losses,
+            claim.line,
         )
     elif _loss(row) >= _MUCH * _loss(best):
         yield Finding(
@@ -138,6 +138,7 @@ def check_best_checkpoint(facts: CardFacts) -> Iterator[Finding]:
             f"{row_name(best)} has the lowest, {_loss_text(best)}. The best checkpoint by loss was "
             "not kept.",
             losses,
+            claim.line,
         )
 
 

@@ -180,11 +180,14 @@ def check_epochs_fit_steps(facts: CardFacts) -> Iterator[Finding | Checked]:
     """Whether one number of steps per epoch explains all rows of the table."""
     recipe, steps = facts.hyperparameters, steps_per_epoch(facts)
     # With accumulation older Trainers counted epochs unevenly: there the two need not fit.
-    if not facts.training_rows or steps is None or (recipe.accumulation or 1) > 1:
+    points = {(row.epoch.text, row.step) for row in facts.training_rows if row.epoch and row.step}
+    if len(points) < 2 or steps is None or (recipe.accumulation or 1) > 1:
         return
-    yield Checked("steps against epochs")
     slack = 0.002 * steps.high  # a stop of the last epoch in the middle shifts the digits
-    if steps.low <= steps.high + slack or not recipe.epochs or recipe.max_steps:
+    fits = steps.low <= steps.high + slack
+    if fits or (recipe.epochs and not recipe.max_steps):
+        yield Checked("steps against epochs")
+    if fits or not recipe.epochs or recipe.max_steps:
         return
     yield Finding(
         "epochs-do-not-fit-steps",
@@ -249,6 +252,7 @@ def check_optimizer_steps(facts: CardFacts) -> Iterator[Finding]:
         f"({why}).",
         f"{rows:,} rows / batch {batch:,}, rounded up: {per_epoch:,} steps per epoch; x "
         f"{recipe.epochs:g} epochs",
+        recipe.line,
     )
 
 

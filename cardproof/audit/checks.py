@@ -39,7 +39,7 @@ CHECKS: tuple[Check, ...] = (
     check_scores.check_confusion,
     check_losses.check_lowest_loss,
     check_losses.check_calibration,
-    check_losses.check_overfitting,
+    check_losses.check_rising_loss,
     check_losses.check_best_checkpoint,
     check_published.check_accuracy,
     check_published.check_first_epoch,

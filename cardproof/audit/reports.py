@@ -20,6 +20,7 @@ _ROW = re.compile(
 _ACCURACY = re.compile(
     rf"[ \t>]*accuracy[ \t]{{1,80}}{_N}(?:[ \t]{{1,40}}(\d[\d,]{{0,11}}))?[ \t]*$"
 )
+_CLASSES = re.compile(r"\b(?:class(?:es)?|labels?|entity|tags?|categor(?:y|ies))\b")
 _NO_CLASSES = re.compile(r"model|method|data|split|epoch|step|name|file|version|lang|task")
 
 
@@ -71,7 +72,7 @@ def _average_of(label: str) -> str | None:
 
 
 def _table_report(table: Table, line: int) -> Report | None:
-    """A Markdown table of precision, recall and F1 a class, with support or averages."""
+    """A Markdown table of precision, recall and F1 a class: so headed, or with their support."""
     named = {metric_named(name): place for place, name in enumerate(table.header) if place}
     places: dict[str, int] = {n: named[n] for n in ("precision", "recall", "f1") if n in named}
     heads = [name.lower().strip() for name in table.header]
@@ -89,6 +90,7 @@ def _table_report(table: Table, line: int) -> Report | None:
         elif len(scores) == 3:
             rows.append(ReportRow(label, _average_of(label), scores, count, number))
     averaged = any(row.average for row in rows)
-    if not averaged and (support is None or _NO_CLASSES.search(heads[0])):
+    counted = support is not None and not _NO_CLASSES.search(heads[0])
+    if not (averaged or counted or _CLASSES.search(heads[0])):
         return None
     return Report(line, tuple(rows), accuracy)

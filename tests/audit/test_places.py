@@ -90,6 +90,30 @@ def test_other_places_are_not_compared() -> None:
     assert "metric-twice" in codes(twice.replace("LOC", "PER"))
 
 
+def test_test_rows_are_not_compared_with_the_evaluation_set() -> None:
+    text = trainers("wer 29.091166", "Wer 29.1407")
+    found = codes(text)["figures-differ"]
+    assert found.arithmetic == "29.0912 is not 29.1407"
+    of_test = text.replace("type: made-up}", "type: made-up, split: test}")
+    assert not codes(of_test)
+    (note,) = audit_text(of_test).findings
+    assert (note.code, note.line) == ("not-compared", 19)
+    assert verdict(audit_text(of_test))[0] == "nothing compared"
+    agrees = audit_text(of_test.replace("29.1407", "29.0912"))
+    assert agrees.checked == ("metadata against the list of results",)
+    both = of_test.replace("value: 29", "value: 0.7241\n    - type: wer\n      value: 29", 1)
+    both = both.replace("type: wer", "type: accuracy", 1)
+    one_evaluation = both.replace("- Wer", "- Accuracy: 0.7241\n- Wer")
+    assert codes(one_evaluation)["figures-differ"].severity == "error"
+
+
+def test_what_repeats_the_metadata_is_not_compared_with_the_list() -> None:
+    text = trainers("wer 8.00", "Wer 8.7457").replace("made-up}", "made-up, split: test}")
+    assert not codes(text + "\n**Results**\n\n- Common Voice: 8.00 wer\n")
+    assert codes(text + "\n**Results**\n\n- Common Voice: 8.50 wer\n")["figures-differ"]
+    assert not codes(trainers("wer 31.2") + "\nWithout LM:\n\n- WER: 0.4215\n")
+
+
 def test_several_results_are_of_several_data_sets() -> None:
     other = "\n  - task: {type: text-classification}\n    dataset: {name: b, type: b}\n"
     text = trainers("accuracy 0.81", "Accuracy 0.91")
@@ -97,6 +121,8 @@ def test_several_results_are_of_several_data_sets() -> None:
         "\n---\n# ", f"{other}    metrics: [{{type: accuracy, value: 0.71}}]\n---\n# "
     )
     assert "figures-differ" not in codes(two)
+    assert "several results" in audit_text(two).findings[0].text
+    assert not audit_text(two).checked
 
 
 def test_a_sentence_and_a_table_against_the_metadata() -> None:
@@ -116,9 +142,35 @@ def test_a_headline_that_is_in_no_row() -> None:
     found = codes(trainers(listed="Loss 0.4301\nWer 0.2981", table=table, recipe=recipe))
     assert "wer 0.2981 is in no row" in found["headline-not-in-table"].text
     longer = recipe.replace("2", "3")
-    assert not codes(trainers(listed="Loss 0.4301\nWer 0.2981", table=table, recipe=longer))
+    gave_up = audit_text(trainers(listed="Loss 0.4301\nWer 0.2981", table=table, recipe=longer))
+    assert gave_up.checked == ("steps against epochs",)
+    assert gave_up.findings[0].text == (
+        "Not compared: its headline (loss 0.4301, wer 0.2981) is in no row of its table; the table "
+        "ends at epoch 2 of 3, so a later row may be missing."
+    )
     mixed = trainers(listed="Loss 0.5377\nWer 0.3301", table=table, recipe=longer)
     assert "in no row of its table with" in codes(mixed)["headline-not-in-table"].text
+
+
+def test_the_nearest_row_is_not_the_first() -> None:
+    table = TABLE.format("Wer", 0.9301, 0.3127)
+    found = codes(trainers(listed="Loss 0.5402\nWer 0.2981", table=table, recipe="num_epochs: 2"))
+    assert found["headline-not-in-table"].arithmetic.startswith("nearest, epoch 2 ")
+
+
+def test_loss_and_accuracy_in_the_column_of_each_other() -> None:
+    table = TABLE.format("Accuracy", 0.8012, 0.5377).replace("| 0.5377 | 0.5377", "| 0.9450 | 0.3")
+    text = trainers(listed="Loss 0.3000\nAccuracy 0.9450", table=table, recipe="num_epochs: 2")
+    found = codes(text)
+    assert set(found) == {"columns-swapped"}
+    assert text.splitlines()[found["columns-swapped"].line - 1].endswith("| 0.9450 | 0.3 |")
+
+
+def test_one_row_of_a_table_cannot_contradict_itself() -> None:
+    table = TABLE.format("Wer", 0.9301, 0.3127)
+    assert "steps against epochs" in audit_text(trainers(table=table)).checked
+    one_row = "\n".join(table.splitlines()[:-1])
+    assert not audit_text(trainers(table=one_row)).checked
 
 
 def test_what_a_second_evaluation_changes_is_not_reported() -> None:
@@ -164,8 +216,22 @@ def test_f1_between_the_bounds_of_any_average(
     precision: str, recall: str, f1: str, possible: bool
 ) -> None:
     found = codes(trainers(listed=f"Precision {precision}\nRecall {recall}\nF1 {f1}"))
-    assert ("impossible-f1" not in found) == possible
-    assert possible or found["impossible-f1"].severity == "error"
+    assert ("f1-out-of-bounds" not in found) == possible
+    # Macro precision and recall beside a weighted F1 are often printed without their averages.
+    assert possible or found["f1-out-of-bounds"].severity == "warning"
+    of_one = trainers(listed=f"Macro precision {precision}\nMacro recall {recall}\nMacro F1 {f1}")
+    assert possible or codes(of_one)["f1-out-of-bounds"].severity == "error"
+    mixed = trainers(listed=f"Macro precision {precision}\nMacro recall {recall}\nF1 {f1}")
+    assert "f1-out-of-bounds" not in codes(mixed)
+
+
+def test_f1_of_one_class_is_the_harmonic_mean() -> None:
+    table = "\n| {} | precision | recall | f1-score |\n|-|-|-|-|\n| a | 0.9253 | 0.9264 | {} |\n"
+    table += "| b | 0.8 | 0.8 | 0.8 |\n"
+    assert set(codes(table.format("class", "0.9117"))) == {"report-row"}
+    assert codes(table.format("class", "0.9117"))["report-row"].severity == "error"
+    assert not codes(table.format("class", "0.9260")), "of precision and recall rounded before"
+    assert codes(table.format("model", "0.9317"))["f1-out-of-bounds"].severity == "warning"
 
 
 def test_averages_that_are_accuracy_by_definition() -> None:
@@ -185,6 +251,8 @@ def test_an_accuracy_on_rows_that_the_card_states() -> None:
     assert not codes("Evaluated on 150 examples.\n\n- Accuracy: 0.9133\n")
     folds = "Evaluated on 150 examples, the mean over 5 folds.\n\n- Accuracy: 0.9137\n"
     assert codes(folds)["no-whole-count"].severity == "warning"
+    always = audit_text("Evaluated on 25,000 examples.\n\n- Accuracy: 0.9137\n")
+    assert not always.checked, "four decimals are a whole count of so many rows, whatever they are"
 
 
 def test_a_streamed_data_set_has_no_steps_per_epoch() -> None:
@@ -243,8 +311,8 @@ def test_numbers_with_a_decimal_comma() -> None:
 
 
 def test_what_may_be_of_several_things_is_no_proof() -> None:
-    sentence = "It has a precision of 0.70, a recall of 0.60 and an F1 of 0.80.\n"
-    assert codes(sentence)["impossible-f1"].severity == "warning"
+    sentence = "It has macro precision of 0.70, macro recall of 0.60 and macro F1 of 0.80.\n"
+    assert codes(sentence)["f1-out-of-bounds"].severity == "warning"
     mean = REPORT.format(f1=0.89, accuracy=0.86, macro=0.86) + "\nEach is the mean over 5 folds.\n"
     assert codes(mean)["report-row"].severity == "warning"
     total = REPORT.format(f1=0.86, accuracy=0.86, macro=0.86).replace("macro avg ", "avg / total")
