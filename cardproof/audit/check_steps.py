@@ -264,9 +264,10 @@ def check_total_batch(facts: CardFacts) -> Iterator[Finding | Checked]:
     recipe = facts.hyperparameters
     if not recipe.total_batch or not recipe.batch or not facts.generated or recipe.several:
         return
+    product = recipe.batch * (recipe.accumulation or 1) * (recipe.devices or 1)
+    if product == 1:
+        return  # every total is a multiple of it
     yield Checked("the total batch against its parts")
-    parts = recipe.batch * (recipe.accumulation or 1)
-    product = parts * (recipe.devices or 1)
     if recipe.total_batch == product or recipe.total_batch % product == 0:
         return
     multiple = recipe.total_batch % recipe.batch == 0

@@ -30,7 +30,7 @@ def read_named(card: str) -> tuple[bytes, str | None]:
         with Path(card).open("rb") as stream:
             return _text(stream.read(_MOST), card), None
     if Path(card).is_dir():
-        raise CardproofError(f"{card} is a folder; name the model card in it")
+        raise CardproofError(f"{card}: no such file, it is a folder; name the model card in it")
     repository = _repository_of(card)
     if repository:
         return download(repository, "README.md").read_bytes()[:_MOST], repository
