@@ -199,10 +199,7 @@ def _by_split(claims: Iterator[Claim]) -> dict[str, Claim]:
 
 def check_headline_row(facts: CardFacts) -> Iterator[Finding | Checked]:
     """Which row of the training table the list of results is, and whether there is one."""
-    listed = _by_key(claim for claim in facts.claims if claim.source == "results list")
-    rows = [*facts.training_rows, *facts.further_rows]
-    columns = {key for row in rows for key in _cells(row)}
-    shared = {key: claim for key, claim in listed.items() if key in columns}
+    shared, rows = _shared(facts)
     if not shared or mixed_columns(facts):
         return
     row, same = _nearest_row(shared, rows)
@@ -224,6 +221,19 @@ def check_headline_row(facts: CardFacts) -> Iterator[Finding | Checked]:
         yield _columns_swapped(*swapped)
     elif not all(_repeats(claim, _cells(row).get(key)) for key, claim in differing.items()):
         yield _in_no_row(shared, row, same)
+
+
+def _shared(facts: CardFacts) -> tuple[dict[str, Claim], list[TrainingRow]]:
+    """The figures of the list of results that have a column in a training table, and its rows."""
+    listed = _by_key(claim for claim in facts.claims if claim.source == "results list")
+    rows = [*facts.training_rows, *facts.further_rows]
+    columns = {key for row in rows for key in _cells(row)}
+    return {key: claim for key, claim in listed.items() if key in columns}, rows
+
+
+def swapped_columns(facts: CardFacts) -> bool:
+    """Whether some rows of the training table have losses in the column of another figure."""
+    return mixed_columns(facts) or _swapped_row(*_shared(facts)) is not None
 
 
 def _nearest_row(

@@ -4,9 +4,9 @@ import math
 import re
 from collections.abc import Iterator
 
-from cardproof.audit.check_agreement import row_name
+from cardproof.audit.check_agreement import row_name, swapped_columns
 from cardproof.audit.facts import CardFacts, Checked, Finding, Printed, TrainingRow
-from cardproof.audit.records import mixed_columns, read_records
+from cardproof.audit.records import read_records
 
 _GENERATES = re.compile(
     r"t5|bart|gpt|pegasus|marian|whisper|wav2vec", re.I
@@ -40,7 +40,7 @@ def check_lowest_loss(facts: CardFacts) -> Iterator[Finding | Checked]:
     """A loss that is too low for the accuracy beside it; the first one, if there are several."""
     if not facts.task.classification or not facts.loss_is_plain or facts.multi_label:
         return
-    if mixed_columns(facts) or _GENERATES.search(facts.base or ""):
+    if swapped_columns(facts) or _GENERATES.search(facts.base or ""):
         return
     for record in read_records(facts):
         accuracy, loss = record.scores.get("accuracy"), record.scores.get("loss")
@@ -89,7 +89,7 @@ def check_calibration(facts: CardFacts) -> Iterator[Finding]:
 def check_rising_loss(facts: CardFacts) -> Iterator[Finding]:
     """An evaluation loss that rises after its best epoch."""
     rows = [row for row in facts.training_rows if row.loss]
-    if len(rows) < 2:
+    if len(rows) < 2 or swapped_columns(facts):
         return
     best, last = min(rows, key=_loss), rows[-1]
     if _loss(best) == 0 or _loss(last) < _MUCH * _loss(best):
@@ -116,6 +116,8 @@ def check_best_checkpoint(facts: CardFacts) -> Iterator[Finding]:
     rows = [row for row in facts.training_rows if row.loss]
     claim = facts.headline("loss")
     if not rows or not claim or claim.source not in ("metadata", "results list"):
+        return
+    if swapped_columns(facts):  # losses of some rows are other figures
         return
     row, best = _headline_row(facts), min(rows, key=_loss)
     losses = f"evaluation losses: {', '.join(_loss_text(row) for row in rows[:20])}"

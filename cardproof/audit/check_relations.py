@@ -88,7 +88,7 @@ def check_f1_between(facts: CardFacts) -> Iterator[Finding | Checked]:
             f"{_capital(_named(record, 'F1'))} {scores['f1'].text} is {side} precision "
             f"{scores['precision'].text} and recall {scores['recall'].text} ({record.where}). "
             + (
-                "No three averages of one kind are."
+                "Averaged alike, the three cannot be so."
                 if proven
                 else "It holds only if F1 is averaged otherwise than precision and recall, or is "
                 "of other rows."

@@ -163,6 +163,7 @@ def test_loss_and_accuracy_in_the_column_of_each_other() -> None:
     text = trainers(listed="Loss 0.3000\nAccuracy 0.9450", table=table, recipe="num_epochs: 2")
     found = codes(text)
     assert set(found) == {"columns-swapped"}
+    assert "loss-rises" not in {one.code for one in audit_text(text).findings}
     assert text.splitlines()[found["columns-swapped"].line - 1].endswith("| 0.9450 | 0.3 |")
 
 
