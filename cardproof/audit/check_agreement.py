@@ -28,14 +28,27 @@ def check_metadata_against_list(facts: CardFacts) -> Iterator[Finding | Checked]
         for same, differing in [_compare(claims, listed)]
         if same or differing
     ]
-    if not records:
-        return
-    yield Checked("metadata against the list of results")
     matching = [record for record in records if record[0]]
-    for same, differing in matching or (records if len(records) == 1 else []):
+    if records and not matching:
+        one, other = records[0][1][0]
+        if len(records) > 1:
+            yield _not_compared("none of the metadata's several results is that of the list", other)
+            return
+        if one.split == "test" and not other.split:
+            why = "the metadata's figures are of test rows, the list's of the evaluation set"
+            yield _not_compared(why, other)
+            return
+    for same, differing in matching or records:
+        yield Checked("metadata against the list of results")
         proven = facts.generated and any(_telling(claim.printed) for claim in same)
         for one, other in differing:
             yield _figures_differ(one, other, proven=proven)
+
+
+def _not_compared(why: str, claim: Claim) -> Finding:
+    """Figures of the list of results that no other figure could be held against."""
+    figure = f"{claim.metric} {claim.printed.text}"
+    return Finding("not-compared", "note", f"Not compared: {why}.", figure, claim.line)
 
 
 def _records(facts: CardFacts) -> Mapping[str, list[Claim]]:
@@ -111,10 +124,15 @@ def _figures_differ(one: Claim, other: Claim, *, proven: bool) -> Finding:
         "figures-differ",
         "error" if proven and not near else "warning",
         text,
-        f"{figure.low:.6g} to {figure.high:.6g} and {against.low:.6g} to {against.high:.6g} are "
-        "no one number",
+        f"{_short(figure.value, against.value)} is not {_short(against.value, figure.value)}",
         other.line,
     )
+
+
+def _short(value: float, other: float) -> str:
+    """A number in as few digits, from six on, as tell it from another."""
+    apart = (n for n in range(6, 17) if f"{value:.{n}g}" != f"{other:.{n}g}")
+    return f"{value:.{next(apart, 17)}g}"
 
 
 def place(claim: Claim) -> str:
@@ -148,6 +166,7 @@ def check_prose_and_tables(facts: CardFacts) -> Iterator[Finding | Checked]:
         for source in ("metadata", "results list", "JSON block", "table", "prose")
     }
     said: set[str] = set()
+    repeated: set[tuple[str, str]] = set()
     compared = False
     for (name, ours), (other_name, theirs) in combinations(sources.items(), 2):
         if (name, other_name) == ("metadata", "results list"):
@@ -158,8 +177,12 @@ def check_prose_and_tables(facts: CardFacts) -> Iterator[Finding | Checked]:
                 continue
             if name == "results list" and other.split == "test" and not one.split:
                 continue  # the text tells its test rows from the "evaluation set" of the list
+            if (other_name, key) in repeated:
+                continue  # the metadata's figure once more, which has been compared with the list
             compared = True
-            if not _agree(one, other) and key not in said:
+            if _agree(one, other):
+                repeated |= {(other_name, key)} if name == "metadata" else set()
+            elif key not in said:
                 said.add(key)
                 yield _figures_differ(one, other, proven=False)
     if compared:
@@ -176,24 +199,83 @@ def _by_split(claims: Iterator[Claim]) -> dict[str, Claim]:
 
 def check_headline_row(facts: CardFacts) -> Iterator[Finding | Checked]:
     """Which row of the training table the list of results is, and whether there is one."""
+    shared, rows = _shared(facts)
+    if not shared or mixed_columns(facts):
+        return
+    row, same = _nearest_row(shared, rows)
+    differing = {key: claim for key, claim in shared.items() if key not in same}
+    # A loss or a WER repeats a row's to the last digit only if it is of the same weights; an
+    # accuracy on few rows may do so by chance, as may a second figure that follows from the first.
+    of_row = any(_telling(shared[key].printed) and key not in _COARSE for key in same)
+    why = "" if of_row else _why_a_row_may_be_missing(facts)
+    if set(shared) == {"loss"}:
+        why = why or "a loss alone may be of words masked anew"
+    swapped = _swapped_row(shared, rows)
+    if differing and not swapped and why:
+        figures = ", ".join(f"{key} {claim.printed.text}" for key, claim in shared.items())
+        claim = next(iter(differing.values()))
+        yield _not_compared(f"its headline ({figures}) is in no row of its table; {why}", claim)
+        return
+    yield Checked("the list of results against the training table")
+    if differing and swapped:
+        yield _columns_swapped(*swapped)
+    elif not all(_repeats(claim, _cells(row).get(key)) for key, claim in differing.items()):
+        yield _in_no_row(shared, row, same)
+
+
+def _shared(facts: CardFacts) -> tuple[dict[str, Claim], list[TrainingRow]]:
+    """The figures of the list of results that have a column in a training table, and its rows."""
     listed = _by_key(claim for claim in facts.claims if claim.source == "results list")
     rows = [*facts.training_rows, *facts.further_rows]
     columns = {key for row in rows for key in _cells(row)}
-    shared = {key: claim for key, claim in listed.items() if key in columns}
-    if not shared or mixed_columns(facts):
-        return
-    yield Checked("the list of results against the training table")
-    if set(shared) == {"loss"}:
-        return  # of masked words, which are drawn anew for each evaluation
+    return {key: claim for key, claim in listed.items() if key in columns}, rows
+
+
+def swapped_columns(facts: CardFacts) -> bool:
+    """Whether some rows of the training table have losses in the column of another figure."""
+    return mixed_columns(facts) or _swapped_row(*_shared(facts)) is not None
+
+
+def _nearest_row(
+    shared: Mapping[str, Claim], rows: Sequence[TrainingRow]
+) -> tuple[TrainingRow, set[str]]:
+    """The row with most figures of the list, of several the one whose others are nearest."""
+
+    def gap(row: TrainingRow) -> float:
+        cells = _cells(row)
+        return sum(
+            _gap(claim, cells[key]) if key in cells else 1.0 for key, claim in shared.items()
+        )
+
     agreeing = [{key for key, claim in shared.items() if _in_row(claim, row)} for row in rows]
-    best = max(range(len(rows)), key=lambda i: len(agreeing[i]))
-    if len(agreeing[best]) == len(shared):
-        return
-    # A loss or a WER repeats a row's to the last digit only if it is of the same weights; an
-    # accuracy on few rows may do so by chance, as may a second figure that follows from the first.
-    of_row = any(_telling(shared[key].printed) and key not in _COARSE for key in agreeing[best])
-    if of_row or _reaches_the_end(facts):
-        yield from _in_no_row(shared, rows[best], agreeing[best])
+    best = min(range(len(rows)), key=lambda i: (-len(agreeing[i]), gap(rows[i])))
+    return rows[best], agreeing[best]
+
+
+def _swapped_row(
+    shared: Mapping[str, Claim], rows: Sequence[TrainingRow]
+) -> tuple[Claim, Claim, TrainingRow] | None:
+    """A share and the loss of the list, and the row with each in the column of the other."""
+    loss = shared.get("loss")
+    for key, claim in shared.items():
+        for row in rows:
+            if loss and row.loss and kind_of(claim.metric) == "share" and key in row.scores:
+                figure = claim.printed.figure
+                there = agree(in_unit_of(row.loss.figure, figure), figure)
+                if there and agree(row.scores[key].figure, loss.printed.figure):
+                    return claim, loss, row
+    return None
+
+
+def _columns_swapped(claim: Claim, loss: Claim, row: TrainingRow) -> Finding:
+    return Finding(
+        "columns-swapped",
+        "warning",
+        f"Its headline has loss {loss.printed.text} and {claim.key} {claim.printed.text}, and its "
+        f"table at {row_name(row)} has them the other way round. It holds only by chance.",
+        f"{claim.key} {row.scores[claim.key].text}, loss {row.loss.text if row.loss else ''}",
+        row.line,
+    )
 
 
 def _cells(row: TrainingRow) -> dict[str, Printed]:
@@ -207,39 +289,38 @@ def _in_row(claim: Claim, row: TrainingRow) -> bool:
     return agree(in_unit_of(cell.figure, claim.printed.figure), claim.printed.figure)
 
 
-def _reaches_the_end(facts: CardFacts) -> bool:
-    """Whether the table has a row at the end of training, so that no later one is missing."""
+def _why_a_row_may_be_missing(facts: CardFacts) -> str:
+    """Why the row of the list may not be in the table; nothing if it reaches the end."""
     last, recipe = facts.training_rows[-1], facts.hyperparameters
-    at_step = bool(recipe.max_steps and last.step and last.step >= recipe.max_steps)
     epoch = last.epoch.figure.value if last.epoch else 0.0
-    return at_step or bool(recipe.epochs and epoch >= recipe.epochs - 0.005)
+    if recipe.max_steps and last.step:
+        done, end = last.step >= recipe.max_steps, f"step {last.step:,} of {recipe.max_steps:,}"
+    elif recipe.epochs and epoch:
+        done, end = epoch >= recipe.epochs - 0.005, f"epoch {epoch:g} of {recipe.epochs:g}"
+    else:
+        return "how long it was trained is not known, so a later row may be missing"
+    return "" if done else f"the table ends at {end}, so a later row may be missing"
 
 
-def _in_no_row(
-    shared: Mapping[str, Claim], row: TrainingRow, agreeing: set[str]
-) -> Iterator[Finding]:
-    """No row of the table has all figures of the list; the given row has most."""
+def _in_no_row(shared: Mapping[str, Claim], row: TrainingRow, agreeing: set[str]) -> Finding:
+    """No row of the table has all figures of the list; the given row is the nearest."""
     cells = _cells(row)
     differing = [key for key in shared if key not in agreeing]
-    if all(_repeats(shared[key], cells.get(key)) for key in differing):
-        return  # as another evaluation of the same weights would
     key = next((key for key in differing if shared[key].metric != "loss"), differing[0])
-    claim = shared[key]
-    what = f"{key} {claim.printed.text}"
-    text = f"Its headline {what} is in no row of its table"
+    text = f"Its headline {key} {shared[key].printed.text} is in no row of its table"
     if agreeing:
         beside = [f"{key} {shared[key].printed.text}" for key in sorted(agreeing)[:3]]
         text += f" with {' and '.join(beside)}"
-    elif len(differing) == 1 or key not in cells:
+    else:
         text += ", which reaches the end of training"
-    yield Finding(
+    return Finding(
         "headline-not-in-table",
         "warning",
         f"{text}. It holds if it was evaluated again: on other rows, with other settings, or from "
         "other weights.",
         f"nearest, {row_name(row)} (line {row.line}): "
         + ", ".join(f"{k} {cells[k].text}" for k in shared if k in cells),
-        claim.line,
+        shared[key].line,
     )
 
 
@@ -247,10 +328,15 @@ def _repeats(claim: Claim, cell: Printed | None) -> bool:
     """Whether a figure is what a second evaluation of the same weights may give."""
     if cell is None:
         return False
-    figure = in_unit_of(cell.figure, claim.printed.figure)
     close = next((far for name, far in _CLOSE.items() if claim.metric.startswith(name)), _SAME)
-    gap = abs(figure.value - claim.printed.figure.value)
-    return gap <= close * abs(figure.value)
+    return _gap(claim, cell) <= close
+
+
+def _gap(claim: Claim, cell: Printed) -> float:
+    """How far a figure of the list is from one of the table, relative to the latter."""
+    value = in_unit_of(cell.figure, claim.printed.figure).value
+    gap = abs(value - claim.printed.figure.value)
+    return gap / abs(value) if value else float(gap > 0)
 
 
 def row_name(row: TrainingRow) -> str:

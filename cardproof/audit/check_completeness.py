@@ -43,7 +43,7 @@ def check_blanks(facts: CardFacts) -> Iterator[Finding]:
         yield Finding(
             "blank-figures",
             "note",
-            "Its figures are placeholders: there is nothing to check yet.",
+            "Its figures are placeholders.",
             "; ".join(f"line {quote.line}: {quote.text}" for quote in blanks[:12]),
             blanks[0].line,
         )

@@ -4,9 +4,9 @@ import math
 import re
 from collections.abc import Iterator
 
-from cardproof.audit.check_agreement import row_name
+from cardproof.audit.check_agreement import row_name, swapped_columns
 from cardproof.audit.facts import CardFacts, Checked, Finding, Printed, TrainingRow
-from cardproof.audit.records import mixed_columns, read_records
+from cardproof.audit.records import read_records
 
 _GENERATES = re.compile(
     r"t5|bart|gpt|pegasus|marian|whisper|wav2vec", re.I
@@ -40,14 +40,16 @@ def check_lowest_loss(facts: CardFacts) -> Iterator[Finding | Checked]:
     """A loss that is too low for the accuracy beside it; the first one, if there are several."""
     if not facts.task.classification or not facts.loss_is_plain or facts.multi_label:
         return
-    if mixed_columns(facts) or _GENERATES.search(facts.base or ""):
+    if swapped_columns(facts) or _GENERATES.search(facts.base or ""):
         return
     for record in read_records(facts):
         accuracy, loss = record.scores.get("accuracy"), record.scores.get("loss")
         if record.of or not accuracy or not loss or accuracy.text[:2] not in ("0.", "1", "1."):
             continue  # a percentage without its sign may be a loss in a column of accuracies
-        yield Checked("loss against accuracy")
         floor = lowest_loss(min(accuracy.figure.high, 1.0))
+        if floor <= 0:
+            continue  # every loss is possible without an error
+        yield Checked("loss against accuracy")
         if loss.figure.high < floor:
             yield Finding(
                 "loss-too-low",
@@ -84,31 +86,28 @@ def check_calibration(facts: CardFacts) -> Iterator[Finding]:
         )
 
 
-def check_overfitting(facts: CardFacts) -> Iterator[Finding]:
+def check_rising_loss(facts: CardFacts) -> Iterator[Finding]:
     """An evaluation loss that rises after its best epoch."""
     rows = [row for row in facts.training_rows if row.loss]
-    if len(rows) < 2:
+    if len(rows) < 2 or swapped_columns(facts):
         return
     best, last = min(rows, key=_loss), rows[-1]
     if _loss(best) == 0 or _loss(last) < _MUCH * _loss(best):
         return
-    reloaded = _headline_row(facts) is best
     text = (
-        f"Its evaluation loss rises from {_loss_text(best)} ({row_name(best)}) to "
-        f"{_loss_text(last)} ({row_name(last)}), {_loss(last) / _loss(best) - 1:.0%} more"
+        f"Its evaluation loss is lowest at {row_name(best)}, {_loss_text(best)}, and "
+        f"{_loss(last) / _loss(best) - 1:.0%} higher at the end, {_loss_text(last)}"
     )
     accuracies = [row.scores.get("accuracy") for row in (best, last)]
     if accuracies[0] and accuracies[1]:
         change = accuracies[1].figure.value - accuracies[0].figure.value
-        text += f", while accuracy changes by {change:+.4f}"
-    text += ": over-fitting, it grows more certain of what it gets wrong."
-    if reloaded:
-        text += " Its headline figures are of the epoch before that."
+        text += f"; accuracy changes by {change:+.4g}"
     yield Finding(
-        "over-fitting",
+        "loss-rises",
         "note",
-        text,
+        f"{text}.",
         "evaluation losses: " + ", ".join(_loss_text(row) for row in rows[:20]),
+        best.line,
     )
 
 
@@ -117,6 +116,8 @@ def check_best_checkpoint(facts: CardFacts) -> Iterator[Finding]:
     rows = [row for row in facts.training_rows if row.loss]
     claim = facts.headline("loss")
     if not rows or not claim or claim.source not in ("metadata", "results list"):
+        return
+    if swapped_columns(facts):  # losses of some rows are other figures
         return
     row, best = _headline_row(facts), min(rows, key=_loss)
     losses = f"evaluation losses: {', '.join(_loss_text(row) for row in rows[:20])}"
@@ -129,6 +130,7 @@ def check_best_checkpoint(facts: CardFacts) -> Iterator[Finding]:
             f"Its headline figures are those of {row_name(row)}, the lowest loss, and not of the "
             f"last row: the best checkpoint was reloaded.{_better_accuracy(row, rows)}",
             losses,
+            claim.line,
         )
     elif _loss(row) >= _MUCH * _loss(best):
         yield Finding(
@@ -138,6 +140,7 @@ def check_best_checkpoint(facts: CardFacts) -> Iterator[Finding]:
             f"{row_name(best)} has the lowest, {_loss_text(best)}. The best checkpoint by loss was "
             "not kept.",
             losses,
+            claim.line,
         )
 
 

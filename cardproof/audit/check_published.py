@@ -26,6 +26,7 @@ def check_basis(facts: CardFacts) -> Iterator[Finding]:
             "note",
             "Its figures are compared with those published for IMDb sentiment.",
             facts.task.reason,
+            facts.claims[0].line,
         )
 
 
@@ -53,6 +54,7 @@ def check_accuracy(facts: CardFacts) -> Iterator[Finding]:
             f"(XLNet-large: {XLNET_LARGE}). Perhaps it was scored on rows that it, or the model it "
             "started from, was trained on. That is a suspicion to test, not a fact.",
             arithmetic,
+            claim.line,
         )
         return
     far = distance > 0 and nearest > _FAR and "distilbert" in (facts.base or "").lower()
@@ -65,6 +67,7 @@ def check_accuracy(facts: CardFacts) -> Iterator[Finding]:
         "warning" if far else "note",
         text,
         arithmetic,
+        claim.line,
     )
 
 
@@ -118,4 +121,5 @@ def check_first_epoch(facts: CardFacts) -> Iterator[Finding]:
         text,
         f"{published}; {loss.figure.value:.4f} / {published.mean:.4f} = {ratio:.2f}; each is the "
         "mean of the last log window of the epoch",
+        rows[0].line,
     )

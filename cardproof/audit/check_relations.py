@@ -1,13 +1,11 @@
 """Scores against one another: what no labels and predictions can give, under any averaging."""
 
-import math
 from collections.abc import Iterator
 
 from cardproof.audit.facts import CardFacts, Checked, Finding, Printed
 from cardproof.audit.numbers import loose, nearly_agree, read_number
 from cardproof.audit.records import Record, read_records
-from cardproof.audit.vocabulary import kind_of
-from cardproof.recipe.reported import PrintedFigure
+from cardproof.audit.vocabulary import average_in, kind_of
 
 _ONE_LABEL = ("text-classification", "image-classification", "audio-classification")
 _PERCENT_FROM = 2.0  # printed above this it is a percentage
@@ -68,8 +66,11 @@ def check_f1_between(facts: CardFacts) -> Iterator[Finding | Checked]:
     Of one class F1 is the harmonic mean of P and R, which lies between P + R - 1 and (P + R) / 2.
     Both ends are linear in P and R, so that every weighted mean of classes lies between them, too.
     """
+    classes = {row.line for report in facts.reports for row in report.classes}
     for record in read_records(facts):
         scores = record.scores
+        if record.line in classes:
+            continue  # of one class F1 is known to more than these bounds: check_report_rows
         drawn = "median" in record.of or "rouge" in record.of  # no means, so no bounds
         if not {"f1", "precision", "recall"} <= scores.keys() or drawn:
             continue
@@ -79,14 +80,19 @@ def check_f1_between(facts: CardFacts) -> Iterator[Finding | Checked]:
         if ends[0] - _EPS <= f1.high and f1.low <= ends[1] + _EPS:
             continue
         side = "above the mean of" if f1.low > ends[1] else "too low for"
-        proven = not record.where.startswith("prose")
+        # Without a stated average each may be of another: macro precision, weighted F1.
+        proven = bool(average_in(record.of)) and not record.where.startswith("prose")
         yield Finding(
-            "impossible-f1",
+            "f1-out-of-bounds",
             "error" if proven else "warning",
             f"{_capital(_named(record, 'F1'))} {scores['f1'].text} is {side} precision "
-            f"{scores['precision'].text} and recall {scores['recall'].text} ({record.where}): "
-            "impossible for one class and under any averaging."
-            + ("" if proven else " They hold if the sentence speaks of several things."),
+            f"{scores['precision'].text} and recall {scores['recall'].text} ({record.where}). "
+            + (
+                "Averaged alike, the three cannot be so."
+                if proven
+                else "It holds only if F1 is averaged otherwise than precision and recall, or is "
+                "of other rows."
+            ),
             f"P + R - 1 <= F1 <= (P + R) / 2, here {ends[0]:.5g} to {ends[1]:.5g}, digits cut off "
             f"or rounded; F1 is {f1.low:.5g} to {f1.high:.5g}",
             record.line,
@@ -131,38 +137,6 @@ def check_identities(facts: CardFacts) -> Iterator[Finding | Checked]:
 def _together(one: Record, other: Record) -> bool:
     """Whether two groups of scores are of one evaluation."""
     return one.evaluation == other.evaluation
-
-
-def check_perplexity(facts: CardFacts) -> Iterator[Finding | Checked]:
-    """Perplexity is the exponential of the mean cross-entropy in nats."""
-    for record in read_records(facts):
-        loss, perplexity = record.scores.get("loss"), record.scores.get("perplexity")
-        if not loss or not perplexity or record.of or loss.figure.high > 30:
-            continue
-        if record.where.startswith(("prose", "list,")) or _losses(facts, record) > 1:
-            continue  # of several losses, the perplexity is of one
-        yield Checked("perplexity against loss")
-        low, high = (math.exp(end) for end in (loose(loss.figure).low, loose(loss.figure).high))
-        printed = loose(perplexity.figure)
-        in_bits = PrintedFigure(2**loss.figure.value, 0.02 * 2**loss.figure.value)
-        if printed.low > high or printed.high < low:  # noqa: SIM102
-            if not in_bits.covers(perplexity.figure.value):
-                yield Finding(
-                    "perplexity-differs",
-                    "warning",
-                    f"Perplexity {perplexity.text} is not the exponential of the loss {loss.text} "
-                    f"beside it ({record.where}). It holds if it is of other tokens, such as whole "
-                    "words, or of another loss.",
-                    f"exp({loss.figure.low:.6g}) to exp({loss.figure.high:.6g}) is {low:.5g} to "
-                    f"{high:.5g}",
-                    record.line,
-                )
-                return
-
-
-def _losses(facts: CardFacts, record: Record) -> int:
-    others = (other for other in read_records(facts) if other.evaluation == record.evaluation)
-    return sum("loss" in other.scores for other in others)
 
 
 def _named(record: Record, metric: str) -> str:

@@ -8,35 +8,23 @@ from dataclasses import dataclass
 from cardproof.audit.check_steps import RowRange, training_row_range
 from cardproof.audit.confusion import (
     Average,
-    Counts,
     Metric,
     Mixed,
     Region,
     feasible_matrices,
     matrices_of_mixed_averages,
-    share_that_fits,
-    sizes_that_fit,
-    totals,
 )
-from cardproof.audit.facts import CardFacts, Checked, Claim, Finding, Printed
+from cardproof.audit.facts import CardFacts, Checked, Claim, Finding, Printed, TestRows
 from cardproof.audit.numbers import exactly, loose
 from cardproof.claims.published import IMDB_SPLIT
-from cardproof.recipe.reported import PrintedFigure
 
-_LARGEST_SET = 25_000
-_PLAUSIBLE = (
+_USUAL_SIZES = (
     100, 200, 250, 300, 500, 600, 750, 900, 1_000, 1_250, 1_500, 2_000, 2_500, 3_000, 3_750,
     4_000, 5_000, 6_250, 7_500, 8_000, 10_000, 12_500, 15_000, 20_000, 25_000,
 )  # fmt: skip
 _SCORES: tuple[Metric, ...] = ("accuracy", "precision", "recall", "f1")
-_OF_TWO_CLASSES: tuple[Metric, ...] = (
-    *_SCORES, "specificity", "balanced accuracy", "mcc", "kappa",
-)  # fmt: skip
 _TRAINER_SOURCES = ("metadata", "results list")
-_LIKELY = 0.5  # a size that chance fits more often than this says nothing
 _NEAR = 30  # lines
-_TELLING = 6  # decimals of a share that few numbers of rows have
-_ALL_DIGITS = 12  # characters of a float that nobody rounded
 _MOST_SOLVED = 1_000_000  # rows: beyond, a search costs seconds
 
 
@@ -84,20 +72,11 @@ def _whole_test_split(facts: CardFacts, reason: str) -> ScoredRows | None:
     accuracy = scores.get("accuracy")
     if accuracy and not accuracy.figure.whole_counts(IMDB_SPLIT):
         return None
-    if facts.generated and (not _any_region(scores, classes) or _fits_few_rows(scores)):
+    if accuracy and accuracy.figure.half_unit == 0 and accuracy.figure.whole_counts(1_000):
+        return None  # 0.86 with all its digits is more likely of some hundreds of rows
+    if facts.generated and not _any_region(scores, classes):
         return None
     return ScoredRows(IMDB_SPLIT, classes, reason, stated=False)
-
-
-def _fits_few_rows(scores: Mapping[Metric, Printed]) -> bool:
-    """Whether accuracy and F1 with all their digits are fractions of a few hundred rows.
-
-    Scores of 25,000 rows hardly ever reduce to such fractions.
-    """
-    if not {"accuracy", "f1"} <= set(scores) or len(scores["f1"].text) < _ALL_DIGITS:
-        return False
-    accuracy, f1 = scores["accuracy"].figure, scores["f1"].figure
-    return any(totals(rows, accuracy, f1).count for rows in _PLAUSIBLE if rows <= 3_000)
 
 
 def _rest_of_train(facts: CardFacts, trained: RowRange) -> ScoredRows | None:
@@ -106,7 +85,7 @@ def _rest_of_train(facts: CardFacts, trained: RowRange) -> ScoredRows | None:
     figures = [printed.figure for printed in _accuracies(facts)]
     fitting = [
         size
-        for size in _PLAUSIBLE
+        for size in _USUAL_SIZES
         if size in rest and figures and all(figure.whole_counts(size) for figure in figures)
     ]
     if len(fitting) != 1:
@@ -127,6 +106,7 @@ def check_scored_rows(facts: CardFacts) -> Iterator[Finding]:
             "note",
             f"Its scores are taken to be of {scored.rows:,} rows; it does not say so in numbers.",
             scored.reason,
+            facts.claims[0].line,
         )
 
 
@@ -164,118 +144,48 @@ def _accuracies(facts: CardFacts) -> list[Printed]:
 
 
 def check_whole_counts(facts: CardFacts) -> Iterator[Finding | Checked]:
-    """Accuracies as shares of the rows that the card, or its data set, says were scored."""
-    accuracies = _accuracies(facts)
-    if not accuracies or not facts.task.classification:
+    """The headline accuracy as a share of the rows that the card says were scored."""
+    claim, rows = facts.headline("accuracy"), facts.test_rows
+    if claim is None or rows is None or not facts.task.classification:
         return
-    stated = scored_rows(facts)
-    if stated and stated.rows <= _MOST_SOLVED:
-        yield Checked("accuracy against the rows that were scored")
-        yield from _at_stated_size(facts, stated)
-    else:
-        yield from _of_known_splits(facts)
-    sizes = sizes_that_fit([one.figure for one in accuracies], _LARGEST_SET)
-    if len(sizes):
-        yield from _usual_sizes(accuracies, sizes)
+    figure = loose(claim.printed.figure)
+    if rows.rows * (figure.high - figure.low) >= 1:
+        return  # some whole number of so many rows prints so, whatever the accuracy is
+    yield Checked("accuracy against the rows that were scored")
+    if not figure.whole_counts(rows.rows):
+        yield _no_whole_count(facts, claim, rows)
 
 
-def _at_stated_size(facts: CardFacts, stated: ScoredRows) -> Iterator[Finding]:
-    """Whether the headline accuracy is a whole number of the rows that the card speaks of."""
-    claim = facts.headline("accuracy")
-    figure = loose(claim.printed.figure) if claim else None
-    if claim is None or figure is None or figure.whole_counts(stated.rows):
-        return
-    product = claim.printed.figure.value * stated.rows
+def _no_whole_count(facts: CardFacts, claim: Claim, stated: TestRows) -> Finding:
+    """The headline accuracy is no whole number of the rows that the card speaks of."""
+    value, rows = claim.printed.figure.value, stated.rows
     # A mean of several scores is a whole count of none of them; and rows that are named far from a
     # figure, or as round numbers, may be others.
-    rows = facts.test_rows
-    near = rows is not None and rows.exact and abs(claim.line - rows.line) <= _NEAR
-    proven = stated.stated and near and not facts.averages_runs
-    yield Finding(
+    near = stated.exact and abs(claim.line - stated.line) <= _NEAR
+    proven = near and not facts.averages_runs
+    below = math.floor(value * rows)
+    return Finding(
         "no-whole-count",
         "error" if proven else "warning",
-        f"Accuracy {claim.printed.text} is no whole number of {stated.rows:,} rows "
-        f"({stated.reason})." + ("" if proven else " It holds if other rows were scored."),
-        f"{claim.printed.figure.value:.6g} x {stated.rows:,} = {product:,.6g}; "
-        f"{math.floor(product):,} rows are {math.floor(product) / stated.rows:.6g}, "
-        f"{math.ceil(product):,} are {math.ceil(product) / stated.rows:.6g}",
+        f"Accuracy {claim.printed.text} is no whole number of {rows:,} rows ({stated.quote})."
+        + ("" if proven else " It holds if other rows were scored."),
+        f"{value:.6g} x {rows:,} = {value * rows:,.6g}; {below:,} rows are {below / rows:.6g}, "
+        f"{below + 1:,} are {(below + 1) / rows:.6g}",
         claim.line,
     )
-
-
-def _of_known_splits(facts: CardFacts) -> Iterator[Finding | Checked]:
-    """Whether an accuracy with all its digits is a fraction of the split that it was trained on."""
-    claim, known = facts.headline("accuracy"), facts.known
-    decimals = len(claim.printed.text.partition(".")[2]) if claim else 0
-    if claim is None or known is None or claim.source != "metadata" or decimals < _TELLING:
-        return
-    yield Checked(f"accuracy against the sizes of {known.name}")
-    figure = PrintedFigure(claim.printed.figure.value, 0.5 * 10.0**-15)
-    if any(figure.whole_counts(rows) for rows in known.scored) or not figure.whole_counts(
-        known.train
-    ):
-        return
-    right = round(figure.value * known.train)
-    others = ", ".join(f"{rows:,}" for rows in known.scored)
-    yield Finding(
-        "accuracy-of-training-rows",
-        "warning",
-        f"Accuracy {claim.printed.text} is a fraction of the {known.train:,} rows of the training "
-        f"split of {known.name}, and of no split to score on. It holds if some other rows were "
-        "scored, such as a part of a split.",
-        f"{right:,} / {known.train:,} = {right / known.train:.10g}; no whole number of {others}",
-        claim.line,
-    )
-
-
-def _usual_sizes(accuracies: list[Printed], sizes: Counts) -> Iterator[Finding]:
-    """The usual numbers of rows on which all accuracies are whole counts, if they tell anything."""
-    figures = [printed.figure for printed in accuracies]
-    chances = {
-        size: share_that_fits(_as_wide(figures), size) for size in _PLAUSIBLE if size in sizes
-    }
-    telling = [size for size, chance in chances.items() if chance <= _LIKELY]
-    if not telling:
-        return
-    names = ", ".join(printed.text for printed in accuracies[:10])
-    listed = _listed([f"{size:,}" for size in telling[:8]], "or")
-    products = ", ".join(_product(figure, telling[-1]) for figure in figures[:5])
-    likely = [f"{size:,}" for size in chances if size not in telling]
-    yield Finding(
-        "whole-counts",
-        "note",
-        f"Its accuracies ({names}) are whole counts on {listed} rows"
-        + (f"; from {likely[0]} rows on, most such figures are." if likely else "."),
-        f"the fewest rows that fit are {sizes[0]:,}; on {telling[-1]:,}: {products}; by chance as "
-        f"many figures all fit in {chances[telling[-1]]:.1%} of cases",
-    )
-
-
-def _as_wide(figures: list[PrintedFigure]) -> list[PrintedFigure]:
-    """The figures as wide as the most precise rounded one: exact ones lost zeros, not digits."""
-    least = min((figure.half_unit for figure in figures if figure.half_unit), default=0.00005)
-    return [PrintedFigure(figure.value, figure.half_unit or least) for figure in figures]
-
-
-def _product(figure: PrintedFigure, rows: int) -> str:
-    counts = figure.whole_counts(rows)
-    shown = f"{counts.start:,}" if len(counts) == 1 else f"{counts.start:,} to {counts.stop - 1:,}"
-    return f"{figure.value:.6g} x {rows:,} = {figure.value * rows:,.6g} ({shown})"
 
 
 def check_confusion(facts: CardFacts) -> Iterator[Finding | Checked]:
     """The confusion matrices behind the headline, or the contradiction that there is none."""
     if not (facts.task.binary and facts.task.classification):
         return
-    claims = {metric: claim for metric in _OF_TWO_CLASSES if (claim := facts.headline(metric))}
+    claims = {metric: claim for metric in _SCORES if (claim := facts.headline(metric))}
     scored = scored_rows(facts)
     if len(claims) < 2:
         return
     if scored and scored.classes and scored.rows <= _MOST_SOLVED:
         yield Checked("the scores against all confusion matrices")
         yield from _solve(claims, scored)
-    elif {"accuracy", "f1"} <= claims.keys() and claims["f1"].average in (None, "binary"):
-        yield from _solve_totals(facts, scored)
 
 
 def _solve(claims: Mapping[Metric, Claim], scored: ScoredRows) -> Iterator[Finding]:
@@ -285,11 +195,10 @@ def _solve(claims: Mapping[Metric, Claim], scored: ScoredRows) -> Iterator[Findi
     averages = tuple(one for one in _averages(classes) if not named or one in named)
     averages = averages if len(named) < 2 and averages else _averages(classes)
     figures = {metric: claim.printed.figure for metric, claim in claims.items()}
-    plain = {metric: figure for metric, figure in figures.items() if metric in _SCORES}
     what = _listed(
         [f"{metric.replace('f1', 'F1')} {c.printed.text}" for metric, c in claims.items()]
     )
-    regions = {average: feasible_matrices(plain, average, classes) for average in averages}
+    regions = {average: feasible_matrices(figures, average, classes) for average in averages}
     fitting = {average: region for average, region in regions.items() if region.count}
     mixed = matrices_of_mixed_averages(figures, classes)
     line = next(iter(claims.values())).line
@@ -377,43 +286,6 @@ def _fits(what: str, average: Average, region: Region, scored: ScoredRows, line:
         f"false positives {_range(alarms)}, true negatives {_range(rejections)}; "
         f"rows: {scored.reason}",
         line,
-    )
-
-
-def _solve_totals(facts: CardFacts, scored: ScoredRows | None) -> Iterator[Finding]:
-    """True positives and errors from accuracy and F1, on the smallest numbers of rows that fit."""
-    exact = _exact_scores(facts)
-    accuracy, f1 = exact["accuracy"], exact["f1"]
-    candidates = (scored.rows,) if scored else _PLAUSIBLE
-    found = {rows: totals(rows, accuracy.figure, f1.figure) for rows in candidates}
-    fitting = {rows: total for rows, total in found.items() if total.count}
-    what = f"accuracy {accuracy.text} and F1 {f1.text}"
-    if not fitting:
-        if scored:
-            yield Finding(
-                "f1-is-an-average",
-                "note",
-                f"{_capital(what)} cannot both hold for a positive class in {scored.rows:,} rows: "
-                "F1 is an average, or one of the three numbers is wrong.",
-                f"TP = errors x F1 / (2 (1 - F1)) is whole for no number of errors that accuracy "
-                f"allows; rows: {scored.reason}",
-            )
-        return
-    lines = []
-    for rows, total in list(fitting.items())[:3]:
-        errors = (int(total.errors.min()), int(total.errors.max()))
-        hits = (int(total.first.min()), int(total.last.max()))
-        lines.append(f"{rows:,} rows: {_range(errors)} errors, {_range(hits)} true positives")
-    smallest = min(fitting)
-    sure = fitting[smallest].count == 1 and smallest <= 5_000
-    text = f"As scores of the positive class, {what} fit {smallest:,} scored rows"
-    text += f", the fewest among {len(candidates)} usual numbers" if len(candidates) > 1 else ""
-    text += ", and fix its errors and true positives there." if sure else "."
-    yield Finding(
-        "errors-and-hits",
-        "note",
-        text,
-        "TP = (FP + FN) F1 / (2 (1 - F1)), FP + FN = rows x (1 - accuracy); " + "; ".join(lines),
     )
 
 

@@ -59,7 +59,7 @@ _SENTENCE_END = re.compile(r"\n|[.;]\s|\s(?:[-•|]|#{1,6})\s")
 _OTHER = re.compile(
     r"baseline|compared|versus|\bvs\b|improve|previous|retain|human|top-\d|random|\bthan\b|class\b"
     r"|epoch|fold|least|above|below|threshold|drop|loss of accuracy|\beach|\bper[- ]|original"
-    r"|teacher|that model|vanilla|with (?:an? |the )?(?:lm|language model)"
+    r"|teacher|that model|vanilla|with(?:out)? (?:an? |the )?(?:lm|language model)"
     r"|of the [\w-]{1,30} model",
     re.I,
 )

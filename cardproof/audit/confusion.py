@@ -1,10 +1,10 @@
-"""Which counts, and which confusion matrices, can stand behind printed figures.
+"""Which confusion matrices can stand behind printed figures.
 
 Pure mathematics on `PrintedFigure` intervals: nothing here knows of cards. All searches are exact;
 two classes are assumed throughout the confusion matrices.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,35 +13,13 @@ from numpy.typing import NDArray
 
 from cardproof.recipe.reported import PrintedFigure
 
-Metric = Literal[
-    "accuracy", "f1", "precision", "recall", "specificity", "balanced accuracy", "mcc", "kappa"
-]
+Metric = Literal["accuracy", "f1", "precision", "recall"]
 Average = Literal["binary", "macro", "weighted"]
 Counts = NDArray[np.int64]
 Floats = NDArray[np.floating[Any]]
 
 _MOST_TRIED = 4_000_000  # matrices: under a second
 _SLACK = 1e-9  # far above the error of a float64 ratio, far below one row in a million
-
-
-def sizes_that_fit(figures: Sequence[PrintedFigure], largest: int) -> Counts:
-    """The numbers of rows, 1 to `largest`, on which every figure is a whole count over the rows."""
-    rows = np.arange(1, largest + 1)
-    fits = np.ones(largest, dtype=bool)
-    for figure in figures:
-        first = np.ceil((figure.low - _SLACK) * rows)
-        last = np.floor((figure.high + _SLACK) * rows)
-        fits &= np.maximum(first, 0) <= np.minimum(last, rows)
-    return rows[fits]
-
-
-def share_that_fits(figures: Sequence[PrintedFigure], rows: int) -> float:
-    """How often figures with as many digits would all be whole counts on `rows` rows by chance.
-
-    A figure of width w catches one of the counts k / rows with probability min(1, rows * w),
-    for a figure drawn evenly; the figures are taken to be independent.
-    """
-    return float(np.prod([min(1.0, rows * (figure.high - figure.low)) for figure in figures]))
 
 
 def score(
@@ -62,8 +40,6 @@ def score(
     """
     positives, negatives = classes
     hits, rejections = positives - false_negatives, negatives - false_positives
-    if metric in ("specificity", "balanced accuracy", "mcc", "kappa"):
-        return _of_whole_matrix(metric, hits, rejections, false_negatives, false_positives)
     if metric == "accuracy":
         return _ratio(hits + rejections, np.full_like(hits, positives + negatives))
     errors = false_negatives + false_positives
@@ -83,24 +59,7 @@ def score(
     return weight * _ratio(*of_positive) + (1 - weight) * _ratio(*of_negative)
 
 
-def _of_whole_matrix(
-    metric: Metric, hits: Counts, rejections: Counts, misses: Counts, alarms: Counts
-) -> Floats:
-    """Scores that have no average: of both classes, or of the negative one."""
-    specificity = _ratio(rejections, rejections + alarms)
-    if metric == "specificity":
-        return specificity
-    if metric == "balanced accuracy":
-        return (_ratio(hits, hits + misses) + specificity) / 2
-    tp, tn, fn, fp = (np.asarray(n, dtype=float) for n in (hits, rejections, misses, alarms))
-    above = tp * tn - fp * fn
-    if metric == "mcc":
-        product = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
-        return _ratio(above, np.sqrt(product))
-    return _ratio(2 * above, (tp + fp) * (fp + tn) + (tp + fn) * (fn + tn))  # Cohen's kappa
-
-
-def _ratio(part: Counts | Floats, whole: Counts | Floats) -> Floats:
+def _ratio(part: Counts, whole: Counts) -> Floats:
     return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
 
 
@@ -237,56 +196,11 @@ def _under_all_averages(
     metric: Metric, misses: Counts, alarms: Counts, classes: tuple[int, int]
 ) -> list[Floats]:
     """A score under each average, and of class 0: of the matrix with the classes swapped."""
-    if metric not in ("precision", "recall", "f1"):
+    if metric == "accuracy":
         return [score(metric, "binary", misses, alarms, classes)]
     averages: tuple[Average, ...] = ("binary", "macro", "weighted")
     found = [score(metric, average, misses, alarms, classes) for average in averages]
     return [*found, score(metric, "binary", alarms, misses, classes[::-1])]
-
-
-@dataclass(frozen=True)
-class Totals:
-    """What accuracy and F1 of class 1 fix when the rows of each class are unknown.
-
-    Attributes:
-        errors: the possible numbers of wrong rows, false positives + false negatives.
-        first: the fewest true positives that go with each.
-        last: the most; all between them fit too.
-    """
-
-    errors: Counts
-    first: Counts
-    last: Counts
-
-    @property
-    def count(self) -> int:
-        """How many pairs of errors and true positives there are."""
-        return int((self.last - self.first + 1).sum())
-
-
-def totals(rows: int, accuracy: PrintedFigure, f1: PrintedFigure) -> Totals:
-    """Find errors and true positives from accuracy and F1 of class 1.
-
-    From F1 = 2 TP / (2 TP + FP + FN): TP = (FP + FN) F1 / (2 (1 - F1)), with the errors FP + FN
-    from accuracy. How the errors split into FP and FN stays open.
-    """
-    correct = accuracy.whole_counts(rows)
-    errors = np.arange(rows - correct.stop + 1, rows - correct.start + 1)
-    first = _hits_at(f1.low - _SLACK, errors)
-    last = _hits_at(f1.high + _SLACK, errors)
-    # Without errors F1 is 1, or 0 / 0 where there is no row of class 1.
-    first = np.where(errors == 0, 1 if f1.covers(1.0) else rows + 1, np.ceil(first))
-    last = np.minimum(np.floor(last), rows - errors)
-    some = first <= last
-    whole = first[some].astype(np.int64), last[some].astype(np.int64)
-    return Totals(errors[some].astype(np.int64), *whole)
-
-
-def _hits_at(f1: float, errors: Counts) -> Floats:
-    """True positives at which F1 is reached, as a real number; infinite from F1 = 1 on."""
-    if f1 >= 1:
-        return np.full(len(errors), np.inf)
-    return np.asarray(np.maximum(errors * f1 / (2 * (1 - f1)), 0))
 
 
 def harmonic_mean_range(precision: PrintedFigure, recall: PrintedFigure) -> tuple[float, float]:

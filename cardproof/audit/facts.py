@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from cardproof.audit.data_sets import DataSet
 from cardproof.recipe.reported import PrintedFigure
 
 Source = Literal["metadata", "results list", "JSON block", "table", "prose"]
@@ -37,7 +36,6 @@ class Claim:
         average: binary, macro, micro, weighted or samples, where the card says so.
         split: the split it was scored on, where the card says so.
         subject: what it is of, if not of the model as a whole: a class, a baseline, a data set.
-        dataset: the data set, its configuration included, where metadata name it.
         record: the place that it shares with the other figures of one evaluation.
         verified: the hub evaluated the model itself, and not its author.
         one_of_several: its subject is only the data set, of several results of the metadata.
@@ -50,7 +48,6 @@ class Claim:
     average: str | None = None
     split: Split | None = None
     subject: str | None = None
-    dataset: str | None = None
     record: str = ""
     verified: bool = False
     one_of_several: bool = False
@@ -218,29 +215,6 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Matrix:
-    """A confusion matrix of counts, either way round.
-
-    Attributes:
-        line: where it begins, from 1.
-        counts: as many rows as columns.
-    """
-
-    line: int
-    counts: tuple[tuple[int, ...], ...]
-
-    @property
-    def total(self) -> int:
-        """All rows that were scored."""
-        return sum(map(sum, self.counts))
-
-    @property
-    def correct(self) -> int:
-        """The rows on its diagonal."""
-        return sum(row[place] for place, row in enumerate(self.counts))
-
-
-@dataclass(frozen=True)
 class CardFacts:
     """Everything that is read from one card.
 
@@ -252,9 +226,6 @@ class CardFacts:
         dataset: likewise the data.
         further_rows: those of its other training tables.
         reports: its classification reports.
-        matrices: its confusion matrices.
-        known: the data set, if it is one whose sizes are known.
-        prose_epochs: the epochs of training, as its sentences state them.
         splits: splits that metadata or JSON name for their figures.
         mentions_test: the text says that it was scored on a test set.
         multi_label: rows may have several labels.
@@ -269,8 +240,6 @@ class CardFacts:
     training_rows: tuple[TrainingRow, ...]
     further_rows: tuple[TrainingRow, ...]
     reports: tuple[Report, ...]
-    matrices: tuple[Matrix, ...]
-    known: DataSet | None
     hyperparameters: Hyperparameters
     task: Task
     licence: str | None
@@ -281,7 +250,6 @@ class CardFacts:
     test_rows: TestRows | None
     train_rows: Quote | None
     train_row_count: Printed | None
-    prose_epochs: tuple[Quote, float] | None
     placeholders: tuple[Quote, ...]
     multi_label: bool
     averages_runs: bool

@@ -210,11 +210,8 @@ def _split_name(result: Mapping[str, Any]) -> str | None:
 def _claims(result: Mapping[str, Any], number: int, *, several: bool) -> Iterator[Claim]:
     """The figures of one result; of a data set each, if there are several results."""
     dataset, named_split = _dataset(result), split_in(_split_name(result) or "")
-    keys = ("type", "name", "config", "args", "split")
-    parts = {key: text_of(dataset.get(key)) for key in keys}
-    subject = " ".join(filter(None, (parts[key] for key in ("name", "config", "split")))) or None
-    task = result.get("task")
-    place = " ".join(filter(None, [*parts.values(), _task_name(task)]))
+    parts = (text_of(dataset.get(key)) for key in ("name", "config", "split"))
+    subject = " ".join(filter(None, parts)) or None
     for entry in _list(result.get("metrics")):
         read = metric_entry(entry) if isinstance(entry, Mapping) else None
         if read:
@@ -229,12 +226,7 @@ def _claims(result: Mapping[str, Any], number: int, *, several: bool) -> Iterato
                 name.average,
                 name.split or named_split,
                 own or (subject if several else None),
-                place or None,
                 f"metadata {number}" + (" verified" if verified else ""),
                 verified,
                 several and own is None,
             )
-
-
-def _task_name(task: Any) -> str:
-    return text_of(task.get("name")) if isinstance(task, Mapping) else ""

@@ -6,16 +6,14 @@ from collections.abc import Callable
 from itertools import islice
 
 from cardproof.audit.claims import blank_out, code_fences, text_claims
-from cardproof.audit.data_sets import DataSet, known_data_set
-from cardproof.audit.facts import CardFacts, Claim, FrontMatter, Quote, Task
+from cardproof.audit.facts import CardFacts, FrontMatter, Quote, Task
 from cardproof.audit.front_matter import read_front_matter, split_document
 from cardproof.audit.recipe import (
     read_hyperparameters,
-    read_prose_epochs,
     read_test_rows,
     read_train_rows,
 )
-from cardproof.audit.reports import find_matrices, find_reports
+from cardproof.audit.reports import find_reports
 from cardproof.audit.tables import find_tables, is_training, training_rows
 
 LARGEST = 500_000  # characters: more than the longest cards have, read in less than a second
@@ -113,8 +111,6 @@ def read_card(text: str, problems: tuple[str, ...] = ()) -> CardFacts:
         training_rows=rows,
         further_rows=tuple(row for table in trainings[1:] for row in table),
         reports=find_reports(body, plain, line_of),
-        matrices=find_matrices(body, plain, line_of),
-        known=_known(front_matter, metadata_claims),
         hyperparameters=read_hyperparameters(body, line_of),
         task=_task(front_matter, text),
         licence=front_matter.licence or _first(_LICENCE, prose),
@@ -125,7 +121,6 @@ def read_card(text: str, problems: tuple[str, ...] = ()) -> CardFacts:
         test_rows=read_test_rows(prose, line_of),
         train_rows=quote,
         train_row_count=count,
-        prose_epochs=read_prose_epochs(prose, line_of),
         placeholders=_placeholders(text, line_of),
         multi_label=bool(_MULTI_LABEL.search(text)),
         averages_runs=bool(_AVERAGED.search(prose)),
@@ -138,12 +133,6 @@ def _line_counter(text: str) -> Callable[[int], int]:
     """A function from a place in the text to its line, from 1."""
     ends = [match.start() for match in re.finditer("\n", text)]
     return lambda place: bisect_right(ends, place - 1) + 1
-
-
-def _known(front_matter: FrontMatter, claims: tuple[Claim, ...]) -> DataSet | None:
-    """The known data set of the metadata's one result or, without results, of its data sets."""
-    places = {claim.dataset for claim in claims if claim.dataset and not claim.verified}
-    return known_data_set(tuple(places) if len(places) == 1 else front_matter.datasets)
 
 
 def _first(pattern: re.Pattern[str], text: str) -> str | None:

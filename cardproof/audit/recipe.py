@@ -43,17 +43,9 @@ _NEEDLES = {"batch": "batch", "devices": "num_devices", "accumulation": "accumul
 _NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 _WORDS = {word: float(count) for count, word in enumerate(_NUMBERS, 1)}
 
-_PROSE_EPOCHS = re.compile(
-    r"(?<![\w-])(?:fine-?tuned|trained|training)\b[^.\n]{0,80}?\b(?:for|over|of|with)[ \t]"
-    r"(\d{1,3}|one|two|three|four|five|six|seven|eight|nine|ten)[ \t](?:full |training )?epochs?\b",
-    re.I,
-)
-_NOT_THE_RUN = re.compile(
-    r"pre-?train|first|further|another|more|additional|stage|then|up to", re.I
-)
-
 _ROWS = r"(?:examples?|samples?|reviews?|rows|sentences|texts|instances)\b"
-_ROWS_NAMED = re.compile(rf"[\dk] (?:[a-z-]{{1,12}} ){{0,2}}{_ROWS}", re.I)
+# Without one of these none of the patterns below fits: looked for first, as that is far quicker.
+_ROWS_NAMED = re.compile(rf"[\dk] (?:[a-z-]{{1,12}} ){{0,2}}{_ROWS}|\btrain[^()\n]{{0,9}} \(", re.I)
 _COUNT = r"(?<![\w.,])(\d[\d,]{0,11}+(?:\.\d{1,3}+)?+k?)"
 _TEST_ROWS = tuple(
     re.compile(pattern, re.I)
@@ -74,6 +66,7 @@ _TRAIN_ROWS = tuple(
     for pattern in (
         rf"{_COUNT} (?:train|training) {_ROWS}",
         rf"\btrained on {_COUNT} (?:[a-z-]{{1,12}} )?{_ROWS}",
+        rf"\btrain(?:ing)?(?: set| split)? \([~≈]?{_COUNT}\)",
     )
 )
 _CLASSES = re.compile(r"\b(\d[\d,]{0,9}+) positives?\b.{0,20}?\b(\d[\d,]{0,9}+) negatives?\b", re.I)
@@ -114,21 +107,6 @@ def _first_number(text: str, patterns: tuple[re.Pattern[str], ...]) -> float | N
             printed = None if word in _WORDS else read_number(word)
             return printed.figure.value if printed else _WORDS.get(word)
     return None
-
-
-def read_prose_epochs(text: str, line_of: Callable[[int], int]) -> tuple[Quote, float] | None:
-    """The epochs that its sentences say it was trained for; None if they name several numbers."""
-    found: dict[float, Quote] = {}
-    for match in _PROSE_EPOCHS.finditer(text):
-        word = match[1].lower()
-        count = whole(word) or _WORDS.get(word)
-        if count and not _NOT_THE_RUN.search(match[0]):
-            found.setdefault(
-                float(count), Quote(" ".join(match[0].split()), line_of(match.start()))
-            )
-    return (
-        next(((quote, count) for count, quote in found.items()), None) if len(found) == 1 else None
-    )
 
 
 def read_test_rows(text: str, line_of: Callable[[int], int]) -> TestRows | None:

@@ -20,8 +20,8 @@ def verdict(audit: Audit) -> tuple[str, str]:
     if warnings:
         return "suspicious", _where(warnings)
     if audit.checked:
-        return "adds up", f"compared: {'; '.join(audit.checked)}"
-    return "nothing to check", "it prints no two figures that bear on each other"
+        return "no contradiction", f"compared: {'; '.join(audit.checked)}"
+    return "nothing compared", "no two figures that bear on each other were read"
 
 
 def _where(findings: tuple[Finding, ...]) -> str:

@@ -1,10 +1,10 @@
-"""Classification reports and confusion matrices of a card, as text or as Markdown tables."""
+"""Classification reports of a card, as text or as Markdown tables."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 
-from cardproof.audit.facts import Matrix, Report, ReportRow
+from cardproof.audit.facts import Report, ReportRow
 from cardproof.audit.numbers import read_number, whole
 from cardproof.audit.tables import Table
 from cardproof.audit.vocabulary import average_in, metric_named
@@ -20,13 +20,8 @@ _ROW = re.compile(
 _ACCURACY = re.compile(
     rf"[ \t>]*accuracy[ \t]{{1,80}}{_N}(?:[ \t]{{1,40}}(\d[\d,]{{0,11}}))?[ \t]*$"
 )
-_ARRAY = re.compile(
-    r"\[\s{0,9}\[[\d\s,.]{3,400}+\](?:\s{0,9},?\s{0,9}\[[\d\s,.]{3,400}+\]){1,40}\s{0,9},?\s{0,9}\]"
-)
-_ARRAY_ROW = re.compile(r"\[([\d\s,.]{1,400})\]")
-_CONFUSION = re.compile(r"confusion|true label|predicted", re.I)
+_CLASSES = re.compile(r"\b(?:class(?:es)?|labels?|entity|tags?|categor(?:y|ies))\b")
 _NO_CLASSES = re.compile(r"model|method|data|split|epoch|step|name|file|version|lang|task")
-_NEAR = 300  # characters between the words "confusion matrix" and the matrix
 
 
 def find_reports(
@@ -77,7 +72,7 @@ def _average_of(label: str) -> str | None:
 
 
 def _table_report(table: Table, line: int) -> Report | None:
-    """A Markdown table of precision, recall and F1 a class, with support or averages."""
+    """A Markdown table of precision, recall and F1 a class: so headed, or with their support."""
     named = {metric_named(name): place for place, name in enumerate(table.header) if place}
     places: dict[str, int] = {n: named[n] for n in ("precision", "recall", "f1") if n in named}
     heads = [name.lower().strip() for name in table.header]
@@ -95,40 +90,7 @@ def _table_report(table: Table, line: int) -> Report | None:
         elif len(scores) == 3:
             rows.append(ReportRow(label, _average_of(label), scores, count, number))
     averaged = any(row.average for row in rows)
-    if not averaged and (support is None or _NO_CLASSES.search(heads[0])):
+    counted = support is not None and not _NO_CLASSES.search(heads[0])
+    if not (averaged or counted or _CLASSES.search(heads[0])):
         return None
     return Report(line, tuple(rows), accuracy)
-
-
-def find_matrices(
-    text: str, tables: Sequence[Table], line_of: Callable[[int], int]
-) -> tuple[Matrix, ...]:
-    """All confusion matrices: `[[50, 2], [3, 45]]`, or tables of counts, so called in the text."""
-    found = [
-        matrix
-        for match in islice(_ARRAY.finditer(text), _MOST)
-        if _CONFUSION.search(text[max(0, match.start() - _NEAR) : match.start()])
-        and (matrix := _square(_ARRAY_ROW.findall(match[0]), line_of(match.start())))
-    ]
-    for table in tables:
-        before = text[max(0, table.start - _NEAR) : table.start]
-        if _CONFUSION.search(" ".join([before, *table.header])):
-            matrix = _square([" ".join(row[1:]) for row in table.rows], line_of(table.start))
-            found += [matrix] if matrix else []
-    return tuple(found)
-
-
-def _square(rows: Sequence[str], line: int) -> Matrix | None:
-    """A matrix of whole numbers, if it is square and not all zero."""
-    counts = tuple(tuple(_counts(row)) for row in rows)
-    square = len(counts) > 1 and all(len(row) == len(counts) for row in counts)
-    return Matrix(line, counts) if square and any(map(any, counts)) else None
-
-
-def _counts(row: str) -> Iterator[int]:
-    """The whole numbers of a row; a first of none where one is not whole."""
-    for cell in row.replace(",", " ").replace("*", " ").split():
-        count = whole(cell.removesuffix("."))
-        if count is None:
-            return
-        yield count

@@ -20,18 +20,28 @@ def read_named(card: str) -> tuple[bytes, str | None]:
         card: a path, `-` for standard input, `owner/name`, or the address of a model's page.
 
     Raises:
-        CardproofError: it is none of them, or the hub does not have it or cannot be reached.
+        CardproofError: it is none of them, no text, or the hub does not have it or cannot be
+            reached.
         OSError: the file cannot be read.
     """
     if card == "-":
-        return sys.stdin.buffer.read(_MOST), None
+        return _text(sys.stdin.buffer.read(_MOST), "standard input"), None
     if Path(card).is_file():
         with Path(card).open("rb") as stream:
-            return stream.read(_MOST), None
+            return _text(stream.read(_MOST), card), None
+    if Path(card).is_dir():
+        raise CardproofError(f"{card}: no such file, it is a folder; name the model card in it")
     repository = _repository_of(card)
     if repository:
         return download(repository, "README.md").read_bytes()[:_MOST], repository
     raise CardproofError(f"{card}: no such file; name a model card, or owner/name on the hub")
+
+
+def _text(data: bytes, name: str) -> bytes:
+    """The bytes of a text; archives and the like hold NUL bytes, which no text has."""
+    if b"\0" in data:
+        raise CardproofError(f"{name} is no text file; name a model card")
+    return data
 
 
 def _repository_of(card: str) -> str | None:

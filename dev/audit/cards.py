@@ -8,7 +8,6 @@ from pathlib import Path
 from cardproof.audit import Audit, audit_bytes
 
 COLLECTION = Path("../shared/model_cards.tar.gz")
-FIVE = Path("../shared/cards")
 
 
 def stream(collection: Path = COLLECTION) -> Iterator[tuple[str, bytes]]:

@@ -1,16 +1,18 @@
 """results/audit/README.md, from counts and judgements."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cardproof.evaluation.statistics import wilson_interval
 from dev.audit.labelled import Label, by_kind, precision
 
 _HEAD = """\
 # What the audit finds on real model cards
 
 `cardproof audit` on {cards:,} model cards of the Hugging Face hub, one half of a collection. Counts
-only: no card is named but the five of this project. Written by `python -m dev.audit survey` and
-`python -m dev.audit peers` (which needs mlscorecheck); the cards are not in this repository.
+only: no card is named but the five of this project. Written by `python -m dev.audit survey`; the
+cards are not in this repository.
 
 ## How many can be checked
 
@@ -18,7 +20,7 @@ only: no card is named but the five of this project. Written by `python -m dev.a
 |---|---|---|
 {verdicts}
 
-{checkable:,} cards print figures that bear on each other. What was compared:
+On {checkable:,} cards something was found or compared with a result:
 
 | compared | cards |
 |---|---|
@@ -31,7 +33,7 @@ card holds. Every error was read in its card; every warning was judged by the fi
 and, in doubt, in its card. The judgements are
 [tests/audit/labelled.csv](../../tests/audit/labelled.csv). Right means that what the finding says
 of the card is so, and the card itself does not explain it. There was one judge, and some authors
-have many cards alike: of the headlines that are in no row of their table, half are one author's.
+have many cards alike: {most_alike} of the {in_no_row} headlines in no row are one author's.
 
 | finding | cards | read | right |
 |---|---|---|---|
@@ -42,7 +44,10 @@ have many cards alike: of the headlines that are in no row of their table, half 
 | errors | {error_before} | {error_after} |
 | warnings | {warning_before} | {warning_after} |
 
-"Before" is commit 631094f: all its errors, and 200 of its warnings other than on completeness.
+"Before" is commit 631094f: all its errors, and 200 of its warnings other than on completeness. The
+rules were changed after these cards were read, so "now" is no estimate for other cards. The 95 %
+intervals (Wilson's) take each finding for a draw of its own; as authors have many cards alike, they
+are too narrow.
 
 Speed, on one core: {cards_per_second} cards a second, the slowest {slowest_seconds} s.
 """
@@ -51,7 +56,9 @@ _PEERS = """
 
 [mlscorecheck](https://github.com/FalseNegativeLab/mlscorecheck) tests whether scores of two classes
 fit one confusion matrix of known classes; GRIM, whether an accuracy is a whole count of a known
-number of rows. Both get the figures as the audit reads them. On the five cards:
+number of rows. Computed at commit 904ade1, and not since: both got the figures as the audit read
+them then, with the rows of known data sets, which it no longer has. Its "adds up" is now "no
+contradiction", its "nothing to check" "nothing compared". On the five cards:
 
 | card | mlscorecheck | GRIM | cardproof audit |
 |---|---|---|---|
@@ -67,11 +74,11 @@ On fifty cards, drawn with seed 14 of {cards_with_two_scores:,} with two or more
 |---|---|---|---|
 {fifty}
 
-Of the fifty, the peers alone find fault with {found_by_peers_only}, and the audit alone with
-{found_by_cardproof_only}. What GRIM finds are accuracies that are no whole count of a known split;
+Of the fifty, the peers alone found fault with {found_by_peers_only}, and the audit alone with
+{found_by_cardproof_only}. What GRIM found are accuracies that are no whole count of a known split;
 a part of the split may have been scored, so the audit is silent. What the audit lacks of
-mlscorecheck are scores aggregated over folds and data sets, and regression; cards hardly give what
-those need. So it is no dependency.
+mlscorecheck are MCC, kappa and specificity, scores aggregated over folds and data sets, and
+regression; cards hardly give what those need. So it is no dependency.
 """
 
 
@@ -85,12 +92,19 @@ def render_page(
         for severity in ("error", "warning")
         for audit in ("before", "after")
     }
+    authors = Counter(
+        one.card.partition("_")[0]
+        for one in labels
+        if (one.audit, one.code) == ("after", "headline-not-in-table")
+    )
     page = _HEAD.format(
         **{key: survey[key] for key in ("cards", "cards_per_second", "slowest_seconds")},
-        checkable=survey["cards"] - verdicts.get("nothing to check", 0),
+        checkable=survey["cards"] - verdicts.get("nothing compared", 0),
         verdicts=_rows((w, f"{n:,}", f"{n / survey['cards']:.1%}") for w, n in verdicts.items()),
         compared=_rows((what, f"{n:,}") for what, n in survey["compared"].items()),
         kinds=_rows(_kinds(survey["kinds"], by_kind(labels, "after"))),
+        in_no_row=sum(authors.values()),
+        most_alike=max(authors.values(), default=0),
         **shares,
     )
     return page + (_peers(peers) if peers else "")
@@ -99,7 +113,7 @@ def render_page(
 def _kinds(
     kinds: Mapping[str, int], judged: Mapping[tuple[str, str], tuple[int, int]]
 ) -> list[tuple[str, ...]]:
-    """A row for each kind of error and warning, and one for all notes."""
+    """A row for each kind of error and warning."""
     rows: list[tuple[str, ...]] = []
     for kind, cards in kinds.items():
         severity, _, code = kind.partition(" ")
@@ -123,7 +137,10 @@ def _peers(peers: Mapping[str, Any]) -> str:
 
 
 def _share(right: int, judged: int) -> str:
-    return f"{right} of {judged}, {right / judged:.0%}" if judged else "-"
+    if not judged:
+        return "-"
+    interval = wilson_interval(right, judged)
+    return f"{right} of {judged}, {right / judged:.0%} ({interval.low:.0%} to {interval.high:.0%})"
 
 
 def _rows(rows: Any) -> str:

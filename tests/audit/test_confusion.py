@@ -14,9 +14,6 @@ from cardproof.audit.confusion import (
     feasible_matrices,
     harmonic_mean_range,
     score,
-    share_that_fits,
-    sizes_that_fit,
-    totals,
 )
 from cardproof.recipe.reported import PrintedFigure, parse_figure
 
@@ -121,34 +118,6 @@ def test_deepaxions_four_figures_by_plain_enumeration() -> None:
         assert region.accuracy_range == (accuracy[fits].min(), accuracy[fits].max())
 
 
-def test_totals_are_those_of_all_matrices() -> None:
-    rows = 40
-    for hits, errors in [(20, 4), (11, 0), (1, 39), (0, 7), (17, 9)]:
-        if hits == errors == 0:
-            continue
-        accuracy = parse_figure(f"{1 - errors / rows:.2f}")
-        f1 = parse_figure(f"{2 * hits / (2 * hits + errors):.2f}")
-        expected = {
-            (e, h)
-            for e, h in product(range(rows + 1), repeat=2)
-            if h + e <= rows
-            and h + e > 0
-            and accuracy.covers(1 - e / rows)
-            and f1.covers(2 * h / (2 * h + e))
-        }
-        found = totals(rows, accuracy, f1)
-        pairs = zip(found.errors, found.first, found.last, strict=True)
-        assert {(int(e), h) for e, low, high in pairs for h in range(low, high + 1)} == expected
-        assert found.count == len(expected)
-        assert (errors, hits) in expected
-
-
-def test_totals_of_a_published_run() -> None:
-    found = totals(300, parse_figure("0.8733333333333333"), parse_figure("0.875"))
-    assert (found.errors.tolist(), found.count) == ([38], 1)
-    assert found.first.tolist() == [133]
-
-
 @pytest.mark.parametrize(
     ("text", "rows", "expected"),
     [
@@ -162,20 +131,6 @@ def test_totals_of_a_published_run() -> None:
 )
 def test_whole_counts(text: str, rows: int, expected: list[int]) -> None:
     assert list(parse_figure(text).whole_counts(rows)) == expected
-
-
-def test_sizes_that_fit_are_those_with_a_whole_count() -> None:
-    figures = [parse_figure(text) for text in ("0.9804", "0.9696", "0.9822")]
-    expected = [n for n in range(1, 6_000) if all(f.whole_counts(n) for f in figures)]
-    assert sizes_that_fit(figures, 5_999).tolist() == expected
-    assert expected[0] == 2_138
-    assert 5_000 in expected
-
-
-def test_share_that_fits_by_chance() -> None:
-    figures = [parse_figure("0.9804")] * 3
-    assert share_that_fits(figures, 5_000) == pytest.approx(0.125)
-    assert share_that_fits(figures, 25_000) == 1
 
 
 def test_harmonic_mean_range_holds_its_corners() -> None:
