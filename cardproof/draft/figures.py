@@ -1,17 +1,17 @@
 """The figures that a card claims, as it prints them, under the keys of a card's `claims`."""
 
+import math
 import re
 from collections.abc import Iterator
 from fractions import Fraction
 
-from cardproof.audit.confusion import totals
 from cardproof.audit.facts import CardFacts, TrainingRow
 from cardproof.audit.numbers import exactly, whole
 from cardproof.audit.tables import is_training
 from cardproof.audit.vocabulary import metric_named
 from cardproof.claims.published import IMDB_SPLIT
 from cardproof.draft.document import Document, Value, limited, search
-from cardproof.recipe.reported import check_printed, is_blank, with_percent
+from cardproof.recipe.reported import PrintedFigure, check_printed, is_blank, with_percent
 
 METRICS = ("accuracy", "loss", "f1", "precision", "recall")
 # A reader of the card sees its text; the metadata often has the same figure with 16 digits.
@@ -159,11 +159,24 @@ def _scored_rows(facts: CardFacts) -> Iterator[Value]:
         places = 17 if f1.source == "metadata" else 4
         score = exactly(f1.printed, places).figure if facts.generated else f1.printed.figure
         multiples = range(least, _MOST_ROWS + 1, least)
-        fitting = [rows for rows in multiples if totals(rows, share, score).count]
+        fitting = [n for n in multiples if _gives_f1(round(share.value * n), n, score)]
         besides = f", the fewest that also give F1 {f1.printed.text}"
     for rows in [rows for rows in fitting if rows % 2 == 0][:1]:
         why = f"accuracy {text} is {round(share.value * rows)} of {rows} rows{besides}"
         yield Value("split.scored_rows", rows, why, assumed=True)
+
+
+def _gives_f1(correct: int, rows: int, f1: PrintedFigure) -> bool:
+    """Whether F1 of class 1 is possible with so many rows right, whatever the rows of each class.
+
+    From F1 = 2 TP / (2 TP + FP + FN): TP = (FP + FN) F1 / (2 (1 - F1)), a whole number.
+    """
+    errors = rows - correct
+    if errors == 0:
+        return f1.covers(1.0)
+    fewest, most = (errors * end / (2 * (1 - end)) if end < 1 else math.inf
+                    for end in (f1.low - 1e-12, f1.high + 1e-12))  # fmt: skip
+    return fewest <= correct and math.ceil(fewest) <= min(most, correct)
 
 
 def _rows_of_its_name(document: Document) -> Iterator[Value | str]:
