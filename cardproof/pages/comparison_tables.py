@@ -9,7 +9,7 @@ from cardproof.claims.judge import JudgedClaim
 from cardproof.claims.simulation import WORDS
 from cardproof.evaluation.statistics import Summary
 from cardproof.pages.formats import NONE, number, p_value, points
-from cardproof.pages.tables import Table, make_table
+from cardproof.pages.tables import ColumnOf, Table, make_table
 from cardproof.runs.groups import Group, Grouping, plain
 from cardproof.runs.paired import Paired
 from cardproof.runs.reading import LeftOut, Run
@@ -42,6 +42,7 @@ class Comparison:
 def main_table(grouping: Grouping) -> Table:
     """A line for each group: seeds, figures, claims and verdicts."""
     shared = f"All with {', '.join(grouping.shared)}. " if grouping.shared else ""
+    missing: ColumnOf[Group] = ("missing", "text", lambda g: "; ".join(missing_figures(g)) or NONE)
     return make_table(
         "figures of each group",
         f"{shared}Each group's runs differ in their seed only. Figures are the mean ± the standard "
@@ -56,7 +57,7 @@ def main_table(grouping: Grouping) -> Table:
             ("claimed", "claimed", lambda g: _printed(g.claim("loss"))),
             ("verdict", "tag", lambda g: word(g.claim("loss"))),
             ("F1", "number", lambda g: mean_and_sd(g.summary(SHOWN["F1"]))),
-            ("missing", "text", lambda g: "; ".join(missing_figures(g)) or NONE),
+            *([missing] if any(map(missing_figures, grouping.groups)) else []),
         ],
         grouping.groups,
     )

@@ -574,7 +574,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert "\x1b" not in markdown
     assert "\n# d" not in markdown
     header, rule, *rows = [line for line in markdown.splitlines() if line.startswith("|")][:4]
-    assert {line.replace("\\|", "").count("|") for line in (header, rule, *rows)} == {11}
+    assert {line.replace("\\|", "").count("|") for line in (header, rule, *rows)} == {10}
     page = render_page(comparison, draw(comparison.groups))
     elements = _Elements()
     elements.feed(page)
