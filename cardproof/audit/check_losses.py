@@ -128,7 +128,7 @@ def check_best_checkpoint(facts: CardFacts) -> Iterator[Finding]:
             "best-checkpoint",
             "note",
             f"Its headline figures are those of {row_name(row)}, the lowest loss, and not of the "
-            f"last row: the best checkpoint was reloaded.{_better_accuracy(row, rows)}",
+            f"last row, as when the best checkpoint is reloaded.{_better_accuracy(row, rows)}",
             losses,
             claim.line,
         )
@@ -137,8 +137,8 @@ def check_best_checkpoint(facts: CardFacts) -> Iterator[Finding]:
             "headline-not-best",
             "note",
             f"Its headline figures are those of {row_name(row)}, with loss {_loss_text(row)}; "
-            f"{row_name(best)} has the lowest, {_loss_text(best)}. The best checkpoint by loss was "
-            "not kept.",
+            f"{row_name(best)} has the lowest, {_loss_text(best)}. It is not the best "
+            "checkpoint by loss.",
             losses,
             claim.line,
         )

@@ -20,7 +20,7 @@ def verdict(audit: Audit) -> tuple[str, str]:
     if warnings:
         return "suspicious", _where(warnings)
     if audit.checked:
-        return "no contradiction", f"compared: {'; '.join(audit.checked)}"
+        return "no contradiction", "; ".join(audit.checked)
     return "nothing compared", "no two figures that bear on each other were read"
 
 

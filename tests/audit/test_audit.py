@@ -605,7 +605,7 @@ def test_one_line_a_card_and_annotations(
     assert main(["--table", "--strict", "clean.md", "bad,50%.md", "empty.md"]) == 1
     clean, bad, empty = capsys.readouterr().out.splitlines()
     assert clean.startswith(
-        "clean.md: no contradiction: compared: metadata against the list of results; "
+        "clean.md: no contradiction: metadata against the list of results; "
     )
     assert bad == "bad,50%.md: contradicts itself: f1-out-of-bounds (line 2)"
     assert empty == ("empty.md: nothing compared: no two figures that bear on each other were read")
