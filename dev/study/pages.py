@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from cardproof.claims.published import published_runs
+from cardproof.claims.published import IMDB_SPLIT, published_runs
+from cardproof.claims.variation import earlier_spread
 from cardproof.evaluation.intervals import score_intervals
 from cardproof.evaluation.metrics import right_rows, row_losses
 from cardproof.evaluation.statistics import Interval, design_effect, summarise
@@ -289,6 +290,7 @@ def _varies(results: Path, records: Records) -> Section | None:
     return {
         "probes": json.loads(probes.read_text(encoding="utf-8")),
         "repeats": spreads,
+        "published": earlier_spread("accuracy", "imdb", IMDB_SPLIT, IMDB_SPLIT, claimed_by=""),
         "repeats_range": analysis.sd_interval(spreads["accuracy"]),
         "command": PLAN["repeats"][0].command,
     }
