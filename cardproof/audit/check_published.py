@@ -45,7 +45,7 @@ def check_accuracy(facts: CardFacts) -> Iterator[Finding]:
     ends = (accuracy.figure.low, accuracy.figure.high)
     nearest = min(abs(end - published.mean) / published.deviation for end in ends)
     nearest = 0.0 if accuracy.figure.covers(published.mean) else nearest
-    arithmetic = _accuracy_arithmetic(facts, accuracy, published, distance)
+    arithmetic = _accuracy_arithmetic(facts, accuracy, published, distance, nearest)
     if accuracy.figure.low > XLNET_LARGE:
         yield Finding(
             "too-good",
@@ -80,18 +80,25 @@ def _trained_on(facts: CardFacts) -> int | None:
 
 
 def _accuracy_arithmetic(
-    facts: CardFacts, accuracy: Printed, published: ReferenceDistribution, distance: float
+    facts: CardFacts,
+    accuracy: Printed,
+    published: ReferenceDistribution,
+    distance: float,
+    nearest: float,
 ) -> str:
     """The distance in standard deviations of runs, and in standard errors of one score."""
     value, scored = accuracy.figure.value, scored_rows(facts)
     rows = scored.rows if scored else IMDB_SPLIT
     # Of a run as the published ones: sqrt(p (1 - p) / n), of a share of n independent rows.
     error = math.sqrt(published.mean * (1 - published.mean) / rows)
+    off = f"{nearest:.1f}" != f"{abs(distance):.1f}"
+    rounded = f", {nearest:.1f} from the nearest that prints as {accuracy.text}" if off else ""
     taken = "" if scored else ", taken as the number scored,"
     return (
         f"{published}; ({value:.4f} - {published.mean:.4f}) / {published.deviation:.4f} = "
-        f"{distance:+.1f} sd; one standard error on {rows:,} rows{taken} is {error:.4f}, so "
-        f"{(value - published.mean) / error:+.1f} of them; DistilBERT's paper: {DISTILBERT_PAPER}"
+        f"{distance:+.1f} sd{rounded}; one standard error on {rows:,} rows{taken} is "
+        f"{error:.4f}, so {(value - published.mean) / error:+.1f} of them; DistilBERT's paper: "
+        f"{DISTILBERT_PAPER}"
     )
 
 

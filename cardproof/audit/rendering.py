@@ -21,7 +21,7 @@ def verdict(audit: Audit) -> tuple[str, str]:
         return "suspicious", _where(warnings)
     if audit.checked:
         return "no contradiction", "; ".join(audit.checked)
-    return "nothing compared", "no two figures that bear on each other were read"
+    return "nothing compared", "no figure could be held against another"
 
 
 def _where(findings: tuple[Finding, ...]) -> str:

@@ -24,8 +24,8 @@ examples:
 
 It simulates the verdict: the claim is a run of its author's recipe, ours are runs of the same
 recipe or of one that is worse by twice the margin. The spread over seeds is that of earlier repeats
-(cardproof/claims/repeats.csv) unless --sd is given. Nothing is run. exit codes: 0 planned, 1 a
-spread is not known, so give --sd; 2 there is no such card.
+(cardproof/claims/repeats.csv) unless --sd is given. Nothing is run. exit codes: 0 planned; 1 a
+spread is not known, so give --sd, or the recipe's files have faults; 2 there is no such card.
 """
 
 

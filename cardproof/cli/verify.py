@@ -33,7 +33,8 @@ examples:
   cardproof verify --remove  remove it; then `dvc repro` makes it again
 
 exit codes: 0 every output is there and nothing is damaged, or what was damaged is removed; 1
-something is damaged; 3 nothing is damaged, and outputs are not there, as in a new clone.
+something is damaged, or this is no clone of the project; 3 nothing is damaged, and outputs are not
+there, as in a new clone.
 """
 
 

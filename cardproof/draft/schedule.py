@@ -65,7 +65,10 @@ def _number_of_rows(rows: RowRange, product: str, *, imdb: bool) -> Iterator[Val
     """A limit, or a note, for a number of rows that no share of the training split explains."""
     told = f"it was trained on {rows.low:,} to {rows.high:,} rows ({product})"
     if imdb and rows.low > IMDB_SPLIT:
-        yield f"{told}: more than train has, and no key adds rows of test"
+        yield (
+            f"{told}: more than train has, and no key adds rows of test, so that its verdicts are "
+            "not of the card's recipe"
+        )
         return
     usual = next((u for u in (1000, 500, 100) if rows.high // u * u >= rows.low), 1)
     yield from limited(rows.high // usual * usual, told)

@@ -130,13 +130,18 @@ def read_run(name: str, commit: str, read: Read) -> Run:
     except ValueError as error:
         raise UnavailableError(f"its {RECIPE} is of another version") from error
     metrics, remarks = _read_metrics(read)
-    if not metrics:  # Git has the summary of each run; the cache may not have the rest
-        metrics, remarks = _read_summary(read, recipe, remarks)
-    if "evaluate.accuracy" not in metrics and "evaluate.loss" not in metrics:
+    if not _is_scored(metrics):  # Git has the summary of each run; the cache may not have the rest
+        summary, remarks = _read_summary(read, recipe, remarks)
+        metrics |= summary
+    if not _is_scored(metrics):
         raise UnavailableError(f"nothing was scored: {remarks[0] if remarks else 'no accuracy'}")
     provenance = _read_provenance(read, remarks)
     scored = _read_scored(read, recipe, metrics, remarks)
     return Run(name, commit, recipe, metrics, provenance, {}, scored, tuple(remarks))
+
+
+def _is_scored(metrics: Mapping[str, float]) -> bool:
+    return "evaluate.accuracy" in metrics or "evaluate.loss" in metrics
 
 
 def _check_origin(read: Read, recipe: Recipe) -> None:

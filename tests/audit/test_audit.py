@@ -604,11 +604,9 @@ def test_one_line_a_card_and_annotations(
     Path("empty.md").write_text("A model.", encoding="utf-8")
     assert main(["--table", "--strict", "clean.md", "bad,50%.md", "empty.md"]) == 1
     clean, bad, empty = capsys.readouterr().out.splitlines()
-    assert clean.startswith(
-        "clean.md: no contradiction: metadata against the list of results; "
-    )
+    assert clean.startswith("clean.md: no contradiction: metadata against the list of results; ")
     assert bad == "bad,50%.md: contradicts itself: f1-out-of-bounds (line 2)"
-    assert empty == ("empty.md: nothing compared: no two figures that bear on each other were read")
+    assert empty == "empty.md: nothing compared: no figure could be held against another"
     assert main(["--github", "clean.md", "bad,50%.md"]) == 0
     annotation = capsys.readouterr().out
     assert annotation.startswith("::error file=bad%2C50%25.md,line=2,title=f1-out-of-bounds::Mac")

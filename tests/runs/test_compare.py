@@ -217,6 +217,10 @@ def test_where_the_metrics_are_not_in_the_cache_the_summary_is_read() -> None:
     }  # fmt: skip
     assert "metrics/summary.json" in run.remarks[0]
     assert "nothing was scored" in left_out(**without)
+    # On another machine a run has the same split and another evaluation.
+    run = read_whole(metrics__evaluate_dot_json=None, metrics__summary_dot_json=summary)
+    assert run.metrics["evaluate.accuracy"] == 0.75
+    assert run.metrics["split.train_rows"]
 
 
 def test_logits_that_contradict_the_metrics_are_not_paired() -> None:
