@@ -1,8 +1,9 @@
 """A run in a few figures, and what became of its card in a sentence."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from cardproof.claims.judge import AVERAGED, JudgedClaim, Metrics
+from cardproof.claims.verdicts import listed
 from cardproof.recipe.schema import Recipe
 
 
@@ -82,7 +83,7 @@ def _not_reproduced(measured: Sequence[JudgedClaim]) -> str:
 def _undecided(measured: Sequence[JudgedClaim]) -> str:
     open_ones = [claim for claim in measured if claim.verdict.word == "undecided"]
     others = [claim for claim in measured if claim.verdict.word != "undecided"]
-    margins = _listed(dict.fromkeys(f"±{claim.verdict.margin:g}" for claim in open_ones))
+    margins = listed(dict.fromkeys(f"±{claim.verdict.margin:g}" for claim in open_ones))
     means = f"mean over seeds is within {margins} of it"
     if len(open_ones) > 1:
         means = f"means over seeds are within {margins} of them"
@@ -98,7 +99,7 @@ def _standing(claims: Sequence[JudgedClaim]) -> str:
     if all(c.claimed and c.claimed.covers(c.measured or 0.0) for c in claims):
         n = max(claim.verdict.n for claim in claims)
         prints = "this run prints" if n == 1 else f"the mean of {n} runs prints as"
-        return f"{prints} the claimed {_listed(f'{c.name} {c.printed}' for c in claims)}, but"
+        return f"{prints} the claimed {listed(f'{c.name} {c.printed}' for c in claims)}, but"
     if all(claim.verdict.interval for claim in claims):
         are = (
             "is consistent with the claim" if len(claims) == 1 else "are consistent with the claims"
@@ -132,9 +133,4 @@ def _runs(claims: Sequence[JudgedClaim]) -> str:
 
 def _beside(claims: Sequence[JudgedClaim]) -> str:
     """Each figure beside its claim."""
-    return _listed(f"{c.name} {c.full} (claimed {c.printed})" for c in claims)
-
-
-def _listed(names: Iterable[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
+    return listed(f"{c.name} {c.full} (claimed {c.printed})" for c in claims)

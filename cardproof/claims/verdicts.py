@@ -13,7 +13,7 @@ at most at 1 - level, each figure by itself.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -104,7 +104,7 @@ def judge(
     if n:
         found = replace(found, mean=summarise(measured).mean)
     if deviations:
-        reason = f"Our runs differ from the card's in {_listed(deviations)}."
+        reason = f"Our runs differ from the card's in {listed(deviations)}."
         return replace(found, word="not comparable", reason=reason)
     if claim is None:
         return replace(found, word="left blank", reason="The card leaves this figure blank.")
@@ -239,6 +239,7 @@ def _places(claim: PrintedFigure) -> int:
     return min(max(0, round(-math.log10(2 * claim.half_unit))), 10)
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """Names in a sentence: a, b and c."""
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last
