@@ -1,6 +1,7 @@
 """The page of results: tables and figures from records, and what is still missing."""
 
 import json
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from cardproof.pages.formats import points
 from cardproof.pages.tables import markdown_table
 from cardproof.pages.templates import make_environment
 from cardproof.runs.groups import Group, group_runs
-from cardproof.runs.paired import NOT_SHOWN, compare_groups
+from cardproof.runs.paired import ALPHA, NOT_SHOWN, compare_groups
 from cardproof.runs.reading import Predictions
 from dev.study import analysis
 from dev.study.figures import draw_leak, draw_small_sets
@@ -84,8 +85,10 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
         for name, r in records.items()
         if "/" not in name or name.startswith(("recipes/", "repeats/"))
     ]
+    summary = _wrapped(environment.get_template("summary.md.j2").render(**sections))
     page = environment.get_template("results.md.j2").render(
         **sections,
+        summary=summary,
         records=whole,
         rates=Counter(run["learning_rate"] for run in published_runs()).most_common(),
         bases=sorted({r.run.recipe.base.repository for r in whole}),
@@ -93,7 +96,6 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
         alike={r.run.name: _design_effects(r.scored) for r in whole},
         missing={q: [r.name for r in plan if r.name not in records] for q, plan in PLAN.items()},
     )
-    summary = environment.get_template("summary.md.j2").render(**sections)
     figures = {
         f"{name.replace('_', '-')}.svg": svg_file(section["figure"])
         for name, section in sections.items()
@@ -102,6 +104,21 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
     examples = {name: records[name].run for name in (DRAWN_FROM,)}
     verdict = render_verdict(examples, _split_spreads(sections["varies"]), TEMPLATES)
     return {"README.md": page} | figures | verdict, summary
+
+
+def _wrapped(items: str) -> str:
+    """A list's lines at a length to read in an editor, indented as its items; no empty lines."""
+    lines = [line.strip() for line in items.splitlines() if line.strip()]
+    return "\n".join(
+        textwrap.fill(
+            line,
+            100,
+            initial_indent="" if line.startswith("- ") else "  ",
+            subsequent_indent="  ",
+            break_on_hyphens=False,
+        )
+        for line in lines
+    )
 
 
 def _intervals(scored: Predictions) -> dict[str, Interval]:
@@ -140,8 +157,8 @@ def _recipes(records: Records) -> Section | None:
         return None
     grouping = group_runs(record.run for record in found)
     groups = grouping.groups
-    paired = compare_groups(groups)
-    best = max(groups, key=lambda group: group.values(analysis.ACCURACY))
+    ranked = sorted(groups, key=lambda group: group.values(analysis.ACCURACY), reverse=True)
+    best, paired = ranked[0], compare_groups(ranked)
     title_of = {group.label: group.recipe.card.title for group in groups}
     differing = [pair for pair in paired.pairs if pair.said != NOT_SHOWN]
     return {
@@ -152,6 +169,9 @@ def _recipes(records: Records) -> Section | None:
         "runs": len(found),
         "best": best.recipe.card.title,
         "accuracy": best.values(analysis.ACCURACY)[0],
+        "ahead": [
+            (title_of[p.b], p.difference, p.interval) for p in differing if p.a == best.label
+        ],
         "differ": [f"{title_of[pair.a]} and {title_of[pair.b]}" for pair in differing],
         "rows": len(found[0].scored.labels),
         "where": _where(found),
@@ -222,6 +242,7 @@ def _changes(question: str, changes: dict[str, Settings], records: Records) -> S
     found = _done(question, records)
     pairs = analysis.compare_with_first(groups)
     helps = [pair.a for pair in pairs if analysis.is_shown(pair) and pair.difference > 0]
+    largest_first = sorted(pairs, key=lambda pair: -abs(pair.difference))
     return {
         "figure": _drawn(groups),
         "readings": list(zip(groups, [None, *pairs], strict=True)),
@@ -232,7 +253,9 @@ def _changes(question: str, changes: dict[str, Settings], records: Records) -> S
             [group for group in groups if not group.label.startswith("learning rate")]
         ),
         "least": analysis.least_shown([p for p in pairs if p.a not in helps], len(pairs)),
-        "most": max(pairs, key=lambda pair: abs(pair.difference)).a,
+        "most": largest_first[0].a,
+        "shown": [pair for pair in largest_first if pair.p_holm < ALPHA],
+        "not_shown": [pair for pair in largest_first if pair.p_holm >= ALPHA],
         "helps": helps,
         "removed": REMOVED,
         "kept": [KEPT[change] for change in helps if change in KEPT],

@@ -49,7 +49,7 @@ def test_full_size_runs(page: str) -> None:
         assert f"| {accuracy(f'recipes/{card}'):.4f} |" in page
         assert f"| {log_loss(labels, positive):.4f} |" in page
         assert f"| {f1_score(labels, positive > 0.5):.4f} |" in page
-    difference = accuracy("recipes/grojeda") - accuracy("recipes/llm_project")
+    difference = accuracy("recipes/llm_project") - accuracy("recipes/grojeda")
     assert f"| {100 * difference:+.2f} |" in page
     repeats = [f"repeats/{folder.name}" for folder in RESULTS.glob("repeats/*")]
     runs = [accuracy(name) for name in ("recipes/grojeda", *repeats)]
