@@ -36,7 +36,7 @@ class Scenario:
     sd: float
     rule: Rule
     half_unit: float = 0.00005
-    earlier_df: float = 1
+    earlier_df: float = 2
     factor: float = 1
     row_variance: float = 0.0
     training_sd: float = 0.0

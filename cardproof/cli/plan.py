@@ -106,9 +106,8 @@ def _answer(
         lines.append(f"{who}: {_of(n)}; time: {time}")
     known_by = [c.scenario.earlier_df for c in planned if c.scenario and not c.too_coarse]
     if not spread_given and any(df <= FEW for df in known_by):
-        runs = "2" if min(known_by) == 1 else "few"
         lines.append(
-            f"the spread is known from {runs} earlier runs only and may be off by several times"
+            "the spread is known from few earlier runs only and may be off by several times"
         )
     lines += dict.fromkeys(_wider_margin(claim) for claim in planned if claim.too_coarse)
     return lines + (_commands(card, max(decided.values())) if decided else [])

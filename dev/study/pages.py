@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from cardproof.claims.published import IMDB_SPLIT, published_runs
-from cardproof.claims.variation import earlier_spread
+from cardproof.claims.published import published_runs
 from cardproof.evaluation.intervals import score_intervals
 from cardproof.evaluation.metrics import right_rows, row_losses
 from cardproof.evaluation.statistics import Interval, design_effect, summarise
@@ -38,7 +37,7 @@ from dev.study.plan import (
     options_of,
 )
 from dev.study.record import Record, read_records
-from dev.study.verdict import render_verdict
+from dev.study.verdict import imdb_spread, render_verdict
 
 TEMPLATES = Path(__file__).parent / "templates"
 DRAWS, DRAWN_ROWS, SEED = 10_000, 100, 42
@@ -313,7 +312,7 @@ def _varies(results: Path, records: Records) -> Section | None:
     return {
         "probes": json.loads(probes.read_text(encoding="utf-8")),
         "repeats": spreads,
-        "published": earlier_spread("accuracy", "imdb", IMDB_SPLIT, IMDB_SPLIT, claimed_by=""),
+        "earlier": imdb_spread("accuracy"),
         "repeats_range": analysis.sd_interval(spreads["accuracy"]),
         "command": PLAN["repeats"][0].command,
     }

@@ -4,6 +4,7 @@ Worked examples stand beside them: a card judged with one, three and five runs t
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ import numpy as np
 from cardproof.claims.judge import judge_claims
 from cardproof.claims.published import IMDB_SPLIT
 from cardproof.claims.simulation import WORDS, Scenario, Shares, simulate
-from cardproof.claims.variation import earlier_spread
+from cardproof.claims.variation import Spread, earlier_spread
 from cardproof.claims.verdicts import Rule
 from cardproof.pages.drawing import svg_file
 from cardproof.pages.templates import make_environment
@@ -22,10 +23,8 @@ from dev.study.figures import draw_words
 
 RUNS = (1, 2, 3, 5, 10)
 DRAWS = 20_000
-# A recipe on all of IMDb: 25,000 test rows, or a claim on 100 others.
-ACCURACY_SD, LOSS_SD, F1_SD = 0.0015, 0.012, 0.0020
-LEAST_ROWS = 10_000  # to train on: of fewer, seeds spread more than the above
-ROW_SD = (0.93 * 0.07 / 100) ** 0.5
+LEAST_ROWS = 10_000  # to train on: of fewer, seeds spread more than those of IMDb's repeats
+ROW_SD = (0.93 * 0.07 / 100) ** 0.5  # of a claim on 100 rows
 
 
 class Case(NamedTuple):
@@ -37,33 +36,29 @@ class Case(NamedTuple):
 
 def cases() -> list[Case]:
     """All tables of the page."""
-    accuracy = Rule(0.005)
-    known = {
-        "estimated from 2 earlier runs": (1, 1),
-        "estimated from 2 earlier runs that vary half as much": (1, 0.5),
-        "estimated from 2 earlier runs that vary twice as much": (1, 2),
-        "known": (np.inf, 1),
-        "not known before ours": (0, 1),
-    }
-    found = [
-        Case(
-            f"Accuracy, spread {said}",
-            Scenario(ACCURACY_SD, accuracy, earlier_df=df, factor=factor),
-        )
-        for said, (df, factor) in known.items()
-    ]
+    accuracy, f1, loss = (imdb_spread(figure) for figure in ("accuracy", "f1", "loss"))
+    plain = Scenario(accuracy.sd, Rule(0.005), earlier_df=accuracy.df)
     return [
-        *found,
-        Case(
-            "Accuracy, one of five figures of a card", Scenario(ACCURACY_SD, Rule(0.005, 0.95, 5))
-        ),
-        Case("F1", Scenario(F1_SD, accuracy)),
-        Case("Loss, margin 0.02", Scenario(LOSS_SD, Rule(0.02))),
+        Case("Accuracy", plain),
+        Case("Accuracy, earlier runs that vary half as much", replace(plain, factor=0.5)),
+        Case("Accuracy, earlier runs that vary twice as much", replace(plain, factor=2)),
+        Case("Accuracy, spread known", replace(plain, earlier_df=np.inf)),
+        Case("Accuracy, spread not known before ours", replace(plain, earlier_df=0)),
+        Case("Accuracy, one of five figures of a card", replace(plain, rule=Rule(0.005, 0.95, 5))),
         Case(
             "Accuracy claimed on 100 other rows",
-            Scenario(ACCURACY_SD, accuracy, half_unit=0.005, row_variance=ROW_SD**2),
+            replace(plain, half_unit=0.005, row_variance=ROW_SD**2),
         ),
+        Case("F1", Scenario(f1.sd, Rule(0.005), earlier_df=f1.df)),
+        Case("Loss, margin 0.02", Scenario(loss.sd, Rule(0.02), earlier_df=loss.df)),
     ]
+
+
+def imdb_spread(figure: str) -> Spread:
+    """What a verdict on a card of all of IMDb starts from."""
+    found = earlier_spread(figure, "imdb", IMDB_SPLIT, IMDB_SPLIT, claimed_by="")
+    assert found
+    return Spread(float(found.sd), found.df)
 
 
 def render_verdict(
@@ -86,8 +81,7 @@ def render_verdict(
     }
     page = make_environment(templates).get_template("verdict.md.j2").render(
         tables=tables, runs=RUNS, draws=DRAWS, examples=list(_examples(runs)),
-        sds=(ACCURACY_SD, LOSS_SD, F1_SD),
-        published=earlier_spread("accuracy", "imdb", IMDB_SPLIT, IMDB_SPLIT, claimed_by=""),
+        spreads={figure: imdb_spread(figure) for figure in ("accuracy", "f1", "loss")},
         splits={rows: (sd, list(_denied(sd))) for rows, sd in splits.items() if rows >= LEAST_ROWS},
     )  # fmt: skip
     return {"verdict.md": page, "verdict.svg": svg_file(draw_words(differences, stacked, WORDS))}
@@ -104,7 +98,7 @@ def _denied(split_sd: float) -> Iterator[float]:
     """Of true claims that had a split of their own, the share called unlike our runs, by runs."""
     for n in RUNS:
         # The claim's draw and ours: twice the variance of one.
-        scenario = Scenario(ACCURACY_SD, Rule(0.005), training_sd=2**0.5 * split_sd)
+        scenario = replace(cases()[0].scenario, training_sd=2**0.5 * split_sd)
         yield 1 - simulate(scenario, n, 0.0, DRAWS).consistent
 
 
@@ -114,7 +108,7 @@ def _examples(runs: Mapping[str, Run]) -> Iterator[tuple[str, int, str, str, str
     for name, run in runs.items():
         yield (name, 1, *_judged(run.recipe, [run.metrics["evaluate.accuracy"]], run))
     run = next(iter(runs.values()))
-    drawn = (0.9256 + 0.0015 * random.standard_normal(5)).tolist()
+    drawn = (0.9256 + imdb_spread("accuracy").sd * random.standard_normal(5)).tolist()
     for said, off in (("true", 0.0), ("off by half a point", 0.005), ("off by two", 0.02)):
         claims = run.recipe.card.claims.model_copy(
             update={"accuracy": f"{0.9256 + off:.4f}", "loss": None}

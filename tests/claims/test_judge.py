@@ -32,17 +32,17 @@ def test_a_single_run_borrows_the_spread_of_earlier_ones() -> None:
     found = {c.key: c for c in judge_claims(recipe, [run])}
     assert {key: c.verdict.word for key, c in found.items()} == {
         "accuracy": "undecided",  # a print of two digits stands for too much
-        "f1": "undecided",  # no macro F1 is among the repeats
+        "f1": "undecided",
         "precision": "not measured",
         "recall": "not measured",
     }
     assert (found["accuracy"].full, found["accuracy"].shown) == ("93.51%", "94%")
     assert found["accuracy"].verdict.interval
-    assert found["accuracy"].verdict.spread == pytest.approx((0.00082, 1), abs=1e-5)
+    assert found["accuracy"].verdict.spread == pytest.approx((0.00324, 2), abs=1e-5)
     assert "run two seeds or more" not in found["accuracy"].verdict.reason
     assert found["f1"].difference == pytest.approx(0.0151)
-    # two figures are judged together: t(1) at 1.25 % each side
-    half = 25.452 * 0.00082024 * 2**0.5
+    # two figures are judged together: t(2) at 1.25 % each side
+    half = 6.205 * 0.0032375 * 2**0.5
     assert found["accuracy"].verdict.smallest_difference == pytest.approx(half + 0.005, abs=1e-4)
 
 
@@ -137,11 +137,11 @@ def test_three_runs_add_a_spread_of_their_own() -> None:
     ]
     found = {c.key: c for c in judge_claims(recipe_of("grojeda"), runs)}
     verdict = found["accuracy"].verdict
-    sd = ((2 * 0.001**2 + 0.00082024**2) / 3) ** 0.5
-    assert verdict.spread == pytest.approx((sd, 3), abs=1e-7)
+    sd = ((2 * 0.001**2 + 2 * 0.00323723**2) / 4) ** 0.5
+    assert verdict.spread == pytest.approx((sd, 4), abs=1e-7)
     assert verdict.interval
-    # t(3) at 1.25 % each side, two figures together: 4.1765
-    assert verdict.interval.high == pytest.approx(0.925 + 4.1765 * sd * (4 / 3) ** 0.5, abs=1e-6)
+    # t(4) at 1.25 % each side, two figures together: 3.4954
+    assert verdict.interval.high == pytest.approx(0.925 + 3.4954 * sd * (4 / 3) ** 0.5, abs=1e-6)
     assert verdict.word == "reproduced"
     assert found["accuracy"].measured == pytest.approx(0.925)
     assert found["accuracy"].values == (0.9240, 0.9250, 0.9260)

@@ -65,13 +65,13 @@ def test_places_lie_on_the_axis_in_the_order_of_the_figures() -> None:
 
 
 def test_the_text_alternative_holds_every_number_in_the_cards_unit() -> None:
-    plain = strips(judged("grojeda", 0.9231, 0.9245))[0].alt
-    percent = strips(judged("deepaxion", 0.9231, 0.9245))[0].alt
+    claims = [judged(card, 0.9231, 0.9245) for card in ("grojeda", "deepaxion")]
+    plain, percent = (strips(of)[0].alt for of in claims)
     assert plain.startswith("accuracy: claimed 0.9256; margin ±0.005; our runs 0.9231, 0.9245;")
     assert percent.startswith("accuracy: claimed 94%; margin ±0.005; our runs 92.31 %, 92.45 %;")
-    for said in (plain, percent):
+    for said, of in zip((plain, percent), claims, strict=True):
         assert re.search(r"one more run in [\d. %]+ to [\d. %]+; our mean in [\d. %]+ to", said)
-        assert said.endswith((" Reproduced.", " Lower."))
+        assert said.endswith(f" {of[0].verdict.word.capitalize()}.")
 
 
 def test_what_is_left_blank_or_not_measured_is_drawn_as_far_as_it_is_known() -> None:
