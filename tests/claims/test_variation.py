@@ -79,8 +79,8 @@ def test_earlier_repeats_count_for_runs_of_about_their_size() -> None:
 
 def test_neither_the_claim_nor_our_own_runs_count_as_earlier_ones() -> None:
     claimed_by = "Panos/finetuning-sentiment-model-imdb"  # one of two
-    ours = earlier_spread("loss", "imdb", 25_000, 25_000, claimed_by=claimed_by)
-    assert ours == pytest.approx((np.std([0.23659, 0.23716, 0.23644], ddof=1), 2))
+    left = earlier_spread("loss", "imdb", 25_000, 25_000, claimed_by=claimed_by)
+    assert left == pytest.approx((np.std([0.23659, 0.23716, 0.23644], ddof=1), 2))
     ours = [{"evaluate.accuracy": 0.928, "evaluate.loss": 0.2587712}]  # seed 101 of the sample
     all_twelve = earlier_spread("accuracy", "sample", 1_080, 1_000, claimed_by="")
     others = earlier_spread("accuracy", "sample", 1_080, 1_000, claimed_by="", ours=ours)
