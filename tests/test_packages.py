@@ -1,4 +1,4 @@
-"""The packages of the library import in one direction, as README.md lists them."""
+"""The packages of the library import in one direction, as CONTRIBUTING.md lists them."""
 
 import ast
 import re
@@ -12,9 +12,9 @@ PACKAGE = ROOT / "cardproof"
 
 
 def packages_in_order() -> list[str]:
-    """As README.md lists them: each imports from those above it only."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = readme[readme.index("each of which imports only from those above it") :]
+    """As CONTRIBUTING.md lists them: each imports from those above it only."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text[text.index("each of which imports only from those above it") :]
     rows = re.findall(r"^\| ((?:`\w+/`(?:, )?)+) \|", table, re.MULTILINE)
     return [package for row in rows for package in re.findall(r"`(\w+)/`", row)]
 
@@ -27,7 +27,7 @@ def imported_packages(path: Path) -> set[str]:
     return found
 
 
-def test_readme_lists_every_room() -> None:
+def test_every_package_is_listed() -> None:
     packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
     assert set(packages_in_order()) == packages
 
