@@ -53,7 +53,11 @@ def _train(recipe: TrainRecipe, device: "Device", process: Process) -> None:
     """Train, in one process or several; rank 0 writes what comes of it."""
     from cardproof.model.loading import load_classifier, load_tokenizer
     from cardproof.model.tokens import open_tokens
-    from cardproof.training.checkpointing import checkpoint_root, run_key, shared_checkpoint_folder
+    from cardproof.training.checkpoint_folder import (
+        checkpoint_root,
+        run_key,
+        shared_checkpoint_folder,
+    )
     from cardproof.training.distributed.process_group import check_same_run
     from cardproof.training.logs import TrainingTables
     from cardproof.training.trainer import steps_per_epoch, train_classifier, training_arguments

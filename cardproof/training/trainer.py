@@ -27,7 +27,8 @@ from cardproof.model.unpadded.batches import collate_unpadded
 from cardproof.model.unpadded.check import ROWS, why_unlike
 from cardproof.model.unpadded.model import describe_batches, why_padded, without_padding
 from cardproof.recipe.schema import Train
-from cardproof.training.checkpointing import CheckpointKeeper, common_checkpoint, contents_of
+from cardproof.training.checkpoint_files import common_checkpoint, contents_of
+from cardproof.training.checkpointing import CheckpointKeeper
 from cardproof.training.distributed.batches import PerRankDropout, WholeBatchTrainer, sharing_rows
 from cardproof.training.distributed.launch import SINGLE_PROCESS, Process
 from cardproof.training.distributed.process_group import all_gather, barrier

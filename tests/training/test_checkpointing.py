@@ -20,8 +20,10 @@ from cardproof.errors import CardproofError, StoppedError
 from cardproof.files import CHECKSUMS, sha256_of
 from cardproof.model.loading import load_classifier, load_tokenizer
 from cardproof.recipe.environment import SAVE_VARIABLE
+from cardproof.training import checkpoint_folder as folders
 from cardproof.training import checkpointing
-from cardproof.training.checkpointing import checkpoint_folder, last_intact_checkpoint, run_key
+from cardproof.training.checkpoint_files import last_intact_checkpoint
+from cardproof.training.checkpoint_folder import checkpoint_folder, run_key
 from cardproof.training.logs import TrainingTables
 from cardproof.training.trainer import train_classifier, training_arguments
 from tests.conftest import PATIENCE
@@ -406,11 +408,11 @@ def test_checkpoints_of_a_finished_run_stay_until_dvc_has_saved_its_model(
             pass
     with checkpoint_folder(root, "c"):  # in the workspace of b, whose model DVC could not save
         assert names(root) == ["a", "b", "c"]
-    same = (root / "a" / checkpointing.FINISHED).stat().st_mtime_ns
+    same = (root / "a" / folders.FINISHED).stat().st_mtime_ns
     os.utime(tmp_path / "a/dvc.lock", ns=(same, same))  # not later: not known to be saved
     with checkpoint_folder(root, "c"):
         assert names(root) == ["a", "b", "c"]
-    later = (root / "a" / checkpointing.FINISHED).stat().st_mtime + 1
+    later = (root / "a" / folders.FINISHED).stat().st_mtime + 1
     os.utime(tmp_path / "a/dvc.lock", (later, later))
     (root / "c/checkpoint-9").mkdir()
     os.utime(tmp_path / "b/dvc.lock", (later, later))
@@ -444,7 +446,7 @@ def test_the_folder_of_checkpoints_is_made_with_those_above_it(tmp_path: Path) -
 def test_a_folder_that_cannot_be_removed_stops_no_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpointing, "KEPT_RUNS", 0)
+    monkeypatch.setattr(folders, "KEPT_RUNS", 0)
     (tmp_path / "another's").mkdir()
     (tmp_path / "another's/checkpoint").touch()
 
@@ -481,7 +483,7 @@ def train_for_a_moment(root: Path, seed: int) -> None:
 
 
 def test_many_processes_prune_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpointing, "KEPT_RUNS", 1)  # most that is pruned is at work
+    monkeypatch.setattr(folders, "KEPT_RUNS", 1)  # most that is pruned is at work
     fork = multiprocessing.get_context("fork")
     workers = [fork.Process(target=train_for_a_moment, args=(tmp_path, i)) for i in range(6)]
     for worker in workers:
@@ -489,4 +491,4 @@ def test_many_processes_prune_at_once(tmp_path: Path, monkeypatch: pytest.Monkey
     for worker in workers:
         worker.join(PATIENCE)
     assert [worker.exitcode for worker in workers] == [0] * 6
-    assert len(names(tmp_path)) <= checkpointing.KEPT_RUNS + 6
+    assert len(names(tmp_path)) <= folders.KEPT_RUNS + 6

@@ -18,7 +18,7 @@ from cardproof.errors import CardproofError
 from cardproof.files import CHECKSUMS, sha256_of
 from cardproof.model.loading import load_classifier
 from cardproof.training import checkpointing
-from cardproof.training.checkpointing import Contents, contents_of, last_intact_checkpoint
+from cardproof.training.checkpoint_files import Contents, contents_of, last_intact_checkpoint
 from cardproof.training.trainer import training_arguments
 from tests.training.test_checkpointing import cut_at, train
 from tests.training.test_trainer import CPU, recipe

@@ -15,7 +15,7 @@ import torch
 from transformers import TrainerControl
 
 from cardproof.model.devices import Device
-from cardproof.training import checkpointing
+from cardproof.training import checkpoint_files, checkpoint_folder, checkpointing
 from cardproof.training.distributed import launch
 from cardproof.training.distributed.batches import (
     PerRankDropout,
@@ -259,18 +259,18 @@ def test_checkpoints_of_a_copy_lie_in_the_original_repository(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    assert checkpointing.checkpoint_root() == Path(".dvc/tmp/cardproof")
+    assert checkpoint_folder.checkpoint_root() == Path(".dvc/tmp/cardproof")
     monkeypatch.setenv("DVC_ROOT", "/original")
-    assert checkpointing.checkpoint_root() == Path("/original/.dvc/tmp/cardproof")
+    assert checkpoint_folder.checkpoint_root() == Path("/original/.dvc/tmp/cardproof")
 
 
 def test_an_error_is_said_in_its_first_line() -> None:
-    assert checkpointing._in_a_line(ValueError("\nfirst\nsecond")) == "ValueError: first"
+    assert checkpoint_files.in_a_line(ValueError("\nfirst\nsecond")) == "ValueError: first"
 
 
 def test_the_step_of_a_checkpoint_is_in_its_name() -> None:
-    assert checkpointing._step(Path("checkpoint-120")) == 120
-    assert checkpointing._step(Path("checkpoint-")) == -1
+    assert checkpoint_files.step_of(Path("checkpoint-120")) == 120
+    assert checkpoint_files.step_of(Path("checkpoint-")) == -1
 
 
 # -- processes -------------------------------------------------------------------------------------
