@@ -104,5 +104,5 @@ results: $(READY) ## rebuild the pages of results from the committed records
 docs/report.png: $(READY) # photograph the sample's report for README.md (needs Chromium)
 	python -m dev.screenshot
 
-clean: ## remove what a run left behind, not its records in Git or DVC's cache
-	rm -rf report upload model data/reviews data/base data/split data/tokens data/predictions data/recipe
+clean: ## delete the last run's data, model and report; `dvc checkout` restores them from the cache
+	rm -rf report upload model data/reviews data/base data/split data/tokens data/predictions

@@ -40,9 +40,8 @@ def check_metadata_against_list(facts: CardFacts) -> Iterator[Finding | Checked]
             return
     for same, differing in matching or records:
         yield Checked("metadata against the list of results")
-        proven = facts.generated and any(_telling(claim.printed) for claim in same)
         for one, other in differing:
-            yield _figures_differ(one, other, proven=proven)
+            yield _figures_differ(one, other, others_agree=bool(same))
 
 
 def _not_compared(why: str, claim: Claim) -> Finding:
@@ -107,7 +106,7 @@ def _telling(printed: Printed) -> bool:
     return len(digits) >= _TELLING and printed.figure.value not in (0, 1)
 
 
-def _figures_differ(one: Claim, other: Claim, *, proven: bool) -> Finding:
+def _figures_differ(one: Claim, other: Claim, *, others_agree: bool = False) -> Finding:
     figure, against = _in_one_unit(one, other)
     near = nearly_agree(figure, against)
     text = (
@@ -116,13 +115,12 @@ def _figures_differ(one: Claim, other: Claim, *, proven: bool) -> Finding:
     )
     if near:
         text = f"{text} {_CUT}"
-    elif proven:
-        text += " Other figures of the two places agree: they are of one evaluation."
     else:
-        text += " They hold if they are of two evaluations: other rows, weights or settings."
+        text += " They hold if they are of two evaluations: other rows, weights or settings"
+        text += ", though other figures of the two places agree." if others_agree else "."
     return Finding(
         "figures-differ",
-        "error" if proven and not near else "warning",
+        "warning",
         text,
         f"{_short(figure.value, against.value)} is not {_short(against.value, figure.value)}",
         other.line,
@@ -184,7 +182,7 @@ def check_prose_and_tables(facts: CardFacts) -> Iterator[Finding | Checked]:
                 repeated |= {(other_name, key)} if name == "metadata" else set()
             elif key not in said:
                 said.add(key)
-                yield _figures_differ(one, other, proven=False)
+                yield _figures_differ(one, other)
     if compared:
         yield Checked("the same figure in several places")
 

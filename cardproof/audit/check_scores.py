@@ -1,7 +1,6 @@
 """Scores against counts: how many rows were scored, and which confusion matrices fit."""
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -24,7 +23,6 @@ _USUAL_SIZES = (
 )  # fmt: skip
 _SCORES: tuple[Metric, ...] = ("accuracy", "precision", "recall", "f1")
 _TRAINER_SOURCES = ("metadata", "results list")
-_NEAR = 30  # lines
 _MOST_SOLVED = 1_000_000  # rows: beyond, a search costs seconds
 
 
@@ -153,22 +151,18 @@ def check_whole_counts(facts: CardFacts) -> Iterator[Finding | Checked]:
         return  # some whole number of so many rows prints so, whatever the accuracy is
     yield Checked("accuracy against the rows that were scored")
     if not figure.whole_counts(rows.rows):
-        yield _no_whole_count(facts, claim, rows)
+        yield _no_whole_count(claim, rows)
 
 
-def _no_whole_count(facts: CardFacts, claim: Claim, stated: TestRows) -> Finding:
+def _no_whole_count(claim: Claim, stated: TestRows) -> Finding:
     """The headline accuracy is no whole number of the rows that the card speaks of."""
     value, rows = claim.printed.figure.value, stated.rows
-    # A mean of several scores is a whole count of none of them; and rows that are named far from a
-    # figure, or as round numbers, may be others.
-    near = stated.exact and abs(claim.line - stated.line) <= _NEAR
-    proven = near and not facts.averages_runs
     below = math.floor(value * rows)
     return Finding(
         "no-whole-count",
-        "error" if proven else "warning",
-        f"Accuracy {claim.printed.text} is no whole number of {rows:,} rows ({stated.quote})."
-        + ("" if proven else " It holds if other rows were scored."),
+        "warning",
+        f"Accuracy {claim.printed.text} is no whole number of {rows:,} rows ({stated.quote}). It "
+        "holds if other rows were scored, or if it is a mean of several scores.",
         f"{value:.6g} x {rows:,} = {value * rows:,.6g}; {below:,} rows are {below / rows:.6g}, "
         f"{below + 1:,} are {(below + 1) / rows:.6g}",
         claim.line,
@@ -218,15 +212,14 @@ _MEANING = {
 
 
 def _impossible(what: str, scored: ScoredRows, line: int) -> Finding:
-    """No matrix gives the scores: a contradiction, if the card itself states the rows."""
+    """No matrix gives the scores of these rows."""
     positives, negatives = scored.classes or (0, 0)
-    proven = scored.stated and not re.search("[~≈]", what)
     return Finding(
         "impossible-scores",
-        "error" if proven else "warning",
+        "warning",
         f"{_capital(what)} cannot all hold, however each is averaged: no confusion matrix of "
-        f"{positives:,} positive and {negatives:,} negative rows gives them."
-        + ("" if proven else " They hold if other rows were scored, or if they are approximate."),
+        f"{positives:,} positive and {negatives:,} negative rows gives them. They hold if other "
+        "rows were scored, or if they are approximate.",
         f"all {positives + 1:,} x {negatives + 1:,} matrices were searched; rows: {scored.reason}",
         line,
     )

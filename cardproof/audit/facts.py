@@ -146,8 +146,6 @@ class TestRows:
         rows: how many.
         classes: rows of class 1 and of class 0, if stated.
         quote: where it says so.
-        line: likewise, from 1.
-        exact: it is no round number such as 10k.
     """
 
     __test__ = False  # no test class, whatever pytest makes of the name
@@ -155,8 +153,6 @@ class TestRows:
     rows: int
     classes: tuple[int, int] | None
     quote: str
-    line: int = 1
-    exact: bool = True
 
 
 @dataclass(frozen=True)
@@ -278,8 +274,9 @@ class Finding:
 
     Attributes:
         code: a short stable name, such as `training-rows`.
-        severity: `error` is proven, whichever way the card is read; `warning` is suspicious, and
-            its text names the reading under which the card would hold; `note` follows.
+        severity: `error` is of figures that stand together, in one row, table or list, and cannot
+            all hold; `warning` is suspicious, and its text names the reading under which the card
+            would hold; `note` follows.
         text: the finding in plain words.
         arithmetic: the numbers it is computed from, or the place that shows it.
         line: where it stands in the document, from 1.

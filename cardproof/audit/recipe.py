@@ -120,9 +120,7 @@ def read_test_rows(text: str, line_of: Callable[[int], int]) -> TestRows | None:
             counts = (whole(halves[1]) or 0, whole(halves[2]) or 0) if halves else None
             classes = counts if counts and sum(counts) == rows else None
             quote = f'line {line_of(match.start())}: "{match[0]}"'
-            exact = match[1][-1] not in "kK"
-            line = line_of(match.start())
-            found.setdefault(rows, TestRows(rows, classes, quote, line, exact))
+            found.setdefault(rows, TestRows(rows, classes, quote))
     return next(iter(found.values())) if len(found) == 1 else None
 
 

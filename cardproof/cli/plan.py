@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         "--margin", type=_share, metavar="M", help="the difference that does not matter"
     )
     parser.add_argument(
-        "--sd", type=_share, metavar="SD", help="standard deviation of a figure over seeds"
+        "--sd", type=_share, metavar="SD", help="standard deviation of a figure between runs"
     )
     parser.add_argument(
         "--table", action="store_true", help="also how often each verdict falls, by seeds"
@@ -131,7 +131,7 @@ def _line(claim: "PlannedClaim", *, explained: bool) -> str:
         return f"{head} no earlier repeats of such runs are known: run {first}, or give --sd"
     n = claim.enough
     if n is None:
-        spread = f"standard deviation over seeds {claim.scenario.sd:.2g}"
+        spread = f"standard deviation between runs {claim.scenario.sd:.2g}"
         return f"{head} more than {_of(max(claim.if_true))}: {spread}, margin {claim.margin:g}"
     chance = f"{100 * claim.if_true[n].words['reproduced']:.0f} %"
     of_what = ' chance of "reproduced" if the claim is true' if explained else ""
@@ -164,10 +164,10 @@ def _table(claim: "PlannedClaim", seconds: float | None) -> str:
     """How often each verdict falls, by the number of seeds."""
     scenario = claim.scenario
     if scenario is None:
-        return f"{claim.name} {claim.printed}: no table, for its spread over seeds is not known"
+        return f"{claim.name} {claim.printed}: no table, for its spread between runs is not known"
     df = scenario.earlier_df
     lines = [
-        f"{claim.name} {claim.printed}, margin {claim.margin:g}, spread over seeds "
+        f"{claim.name} {claim.printed}, margin {claim.margin:g}, spread between runs "
         f"{scenario.sd:.2g} ({df:g} degree{'' if df == 1 else 's'} of freedom)",
         f"{'if the claim is true':>55} {f'if ours is {2 * claim.margin:g} lower':>23}",
         "seeds  reproduced  undecided  equivalent  higher or lower  higher or lower"

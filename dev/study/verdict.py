@@ -106,7 +106,7 @@ def _examples(runs: Mapping[str, Run]) -> Iterator[tuple[str, int, str, str, str
         yield (name, 1, *_judged(run.recipe, [run.metrics["evaluate.accuracy"]], run))
     run = next(iter(runs.values()))
     drawn = (0.9256 + imdb_spread("accuracy").sd * random.standard_normal(5)).tolist()
-    for said, off in (("true", 0.0), ("off by half a point", 0.005), ("off by two", 0.02)):
+    for said, off in (("true", 0.0), ("off by 0.5 points", 0.005), ("off by 2 points", 0.02)):
         claims = run.recipe.card.claims.model_copy(
             update={"accuracy": f"{0.9256 + off:.4f}", "loss": None}
         )

@@ -92,7 +92,7 @@ def test_the_command_answers_in_a_line_for_each_figure_and_one_for_all(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert printed(capsys, "grojeda") == [
-        "accuracy 0.9256: more than 30 seeds: standard deviation over seeds 0.0032, margin 0.005",
+        "accuracy 0.9256: more than 30 seeds: standard deviation between runs 0.0032, margin 0.005",
         'cross-entropy loss 0.2435: 30 seeds (82 % chance of "reproduced" if the claim is true)',
         "cross-entropy loss: 30 seeds; time: unknown, run one first",
         "the spread is known from few earlier runs only and may be off by several times",
@@ -104,7 +104,7 @@ def test_the_command_answers_in_a_line_for_each_figure_and_one_for_all(
     assert printed(capsys, "grojeda", "--margin", "0.01")[0].startswith("accuracy 0.9256: 3 seeds ")
     wide = printed(capsys, "grojeda", "--sd", "0.004")
     assert wide[:3] == [
-        "accuracy 0.9256: more than 30 seeds: standard deviation over seeds 0.004, margin 0.005",
+        "accuracy 0.9256: more than 30 seeds: standard deviation between runs 0.004, margin 0.005",
         'cross-entropy loss 0.2435: 2 seeds (92 % chance of "reproduced" if the claim is true)',
         "cross-entropy loss: 2 seeds; time: unknown, run one first",
     ]
@@ -133,7 +133,7 @@ def test_an_unknown_spread_asks_for_three_seeds(capsys: pytest.CaptureFixture[st
 def test_the_table_has_a_line_for_each_number_of_seeds(capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(capsys, "grojeda", "--table")
     assert lines[0] == (
-        "accuracy 0.9256, margin 0.005, spread over seeds 0.0032 (2 degrees of freedom)"
+        "accuracy 0.9256, margin 0.005, spread between runs 0.0032 (2 degrees of freedom)"
     )
     assert sum(line.startswith("   10  ") for line in lines) == 2
     assert lines[-8:] == printed(capsys, "grojeda")
