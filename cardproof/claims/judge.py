@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from cardproof.claims.variation import earlier_spread
+from cardproof.claims.variation import Spread, earlier_spreads
 from cardproof.claims.verdicts import Rule, Verdict, judge
 from cardproof.evaluation.intervals import confusion_errors
 from cardproof.recipe.reported import PrintedFigure, is_blank, parse_figure, print_like
@@ -163,10 +163,10 @@ def _judge(
 ) -> Verdict:
     rule = rule_of(recipe.verdict, claim.key, together)
     sizes = [run.get(key, 0.0) for run in runs[:1] for key in ("split.train_rows", "evaluate.rows")]
-    earlier = None
+    earlier: tuple[Spread, ...] = ()
     if sizes:
         claimed_by = recipe.card.published_as
-        earlier = earlier_spread(
+        earlier = earlier_spreads(
             claim.key, recipe.reviews_name, *sizes, claimed_by=claimed_by, ours=runs
         )
     return judge(

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from cardproof.claims.judge import FIGURES, judge_claims, rule_of, scores_our_rows
 from cardproof.claims.published import IMDB_SPLIT
 from cardproof.claims.simulation import Scenario, Shares, simulate
-from cardproof.claims.variation import earlier_spread
+from cardproof.claims.variation import earlier_spreads
 from cardproof.claims.verdicts import Rule
 from cardproof.recipe.reported import PrintedFigure, is_blank, parse_figure
 from cardproof.recipe.schema import Deviation, Recipe
 
 RUNS = (1, 2, 3, 4, 5, 7, 10, 15, 20, 30)
 POWER = 0.8  # of showing a true claim: the usual one
+ENDLESS = 1_000_000  # runs: as good as all
 DRAWS = 10_000
 
 
@@ -28,6 +29,7 @@ class PlannedClaim:
         scenario: what the plan takes for true; None where no spread is known.
         if_true: by number of seeds, the shares of the words if the recipe behind the claim is ours.
         if_wrong: the same if ours is lower by twice the margin.
+        at_best: the share of "reproduced" of true claims with endless seeds; None: no spread known.
     """
 
     key: str
@@ -38,11 +40,17 @@ class PlannedClaim:
     scenario: Scenario | None
     if_true: dict[int, Shares]
     if_wrong: dict[int, Shares]
+    at_best: float | None
 
     @property
     def enough(self) -> int | None:
         """The fewest of the seeds looked at that show a true claim with the usual power."""
         return next((n for n, s in self.if_true.items() if s.words["reproduced"] >= POWER), None)
+
+    @property
+    def never(self) -> bool:
+        """Whether endless seeds lack that power, too: true claims often lie too far off."""
+        return self.at_best is not None and self.at_best < POWER
 
     @property
     def too_coarse(self) -> bool:
@@ -57,8 +65,8 @@ def plan_claims(
 
     Args:
         recipe: of the runs.
-        margin: another one than the verdict's.
-        sd: of one run's figures over seeds; None for that of earlier repeats.
+        margin: of scores, another one than the verdict's.
+        sd: of one run's figures over seeds; None for that of the earlier repeats that vary most.
     """
     claims = recipe.card.claims
     printed = {key: getattr(claims, key) for key in FIGURES}
@@ -66,16 +74,18 @@ def plan_claims(
     planned = []
     for key, claimed in figures.items():
         rule = rule_of(recipe.verdict, key, len(figures))
-        rule = rule if margin is None else rule._replace(margin=margin)
+        if margin is not None and key != "loss":
+            rule = rule._replace(margin=margin)
         scenario = _scenario(recipe, key, claimed, rule, sd)
         true, wrong = {}, {}
         for n in RUNS if scenario else ():
             assert scenario
             true[n] = simulate(scenario, n, 0.0, DRAWS)
             wrong[n] = simulate(scenario, n, -2 * rule.margin, DRAWS)
+        best = simulate(scenario, ENDLESS, 0.0, DRAWS).words["reproduced"] if scenario else None
         name = FIGURES[key].format(averaging=claims.averaging)
         planned.append(
-            PlannedClaim(key, name, printed[key], claimed, rule.margin, scenario, true, wrong)
+            PlannedClaim(key, name, printed[key], claimed, rule.margin, scenario, true, wrong, best)
         )
     return planned
 
@@ -95,13 +105,13 @@ def _scenario(
 ) -> Scenario | None:
     rows = scored_rows(recipe)
     claimed_by = recipe.card.published_as
-    earlier = earlier_spread(
+    earlier = earlier_spreads(
         key, recipe.reviews_name, train_rows(recipe), rows, claimed_by=claimed_by
     )
     if sd is None:
-        if earlier is None:
+        if not earlier:
             return None
-        sd = float(earlier.sd)
+        sd = max(float(spread.sd) for spread in earlier)
     drawn = 0.0  # of a loss on other rows than ours nothing is known beforehand
     if key != "loss" and rows and not scores_our_rows(recipe):
         drawn = 2 * claimed.value * (1 - claimed.value) / rows  # the claim's rows, and ours
@@ -109,14 +119,16 @@ def _scenario(
         sd=sd,
         rule=rule,
         half_unit=claimed.half_unit,
-        earlier_df=float(earlier.df) if earlier else 0.0,
+        earlier=earlier,
+        redrawn=False,
         row_variance=drawn,
     )
 
 
 def train_rows(recipe: Recipe) -> float:
     """About how many rows a run trains on, by the card; 0 if it does not say."""
-    return _rows(recipe.card.claims.train_rows, recipe)
+    held_out = recipe.split.test_size if recipe.split.validation == "holdout" else 0.0
+    return _rows(recipe.card.claims.train_rows, recipe, 1 - (held_out or 0.0))
 
 
 def scored_rows(recipe: Recipe) -> float:
@@ -124,10 +136,13 @@ def scored_rows(recipe: Recipe) -> float:
     claims, split = recipe.card.claims, recipe.split
     printed = claims.validation_rows if split.scored_set == "validation" else claims.test_rows
     drawn = None if split.scored_rows == "all" else str(split.scored_rows)
-    return _rows(claims.scored_rows or drawn or printed, recipe)
+    held_out = split.scored_set == "validation" and split.validation == "holdout"
+    share = (split.test_size or 1.0) if held_out else 1.0
+    return _rows(claims.scored_rows or drawn or printed, recipe, share)
 
 
-def _rows(printed: str | None, recipe: Recipe) -> float:
+def _rows(printed: str | None, recipe: Recipe, share: float) -> float:
+    """As printed, else that share of one of IMDb's splits."""
     if printed is None or is_blank(printed):
-        return IMDB_SPLIT if recipe.reviews_name == "imdb" else 0
+        return share * IMDB_SPLIT if recipe.reviews_name == "imdb" else 0
     return parse_figure(printed).value

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cardproof.claims.variation import Spread, pooled, widths
+from cardproof.claims.variation import Spread, candidate_spreads, widest
 from cardproof.claims.verdicts import Rule, Word, consistent, within_margin
 
 DRAWS = 20_000
@@ -24,10 +24,9 @@ class Scenario:
         sd: standard deviation of one run's figure over seeds.
         rule: by which it is judged.
         half_unit: half a unit of the claim's last digit.
-        earlier_df: degrees of freedom of the earlier repeats' spread; infinite: it is known, 0:
-            there are none.
-        factor: how many times `sd` the earlier repeats' true spread is; 1 where they are of the
-            same kind.
+        earlier: the spread of each group of earlier repeats, and its degrees of freedom.
+        redrawn: whether these are true spreads, of which each claim meets an estimate of its own;
+            else they are the estimates that are known.
         row_variance: of claim minus ours by their test rows; 0 if these are the same.
         training_sd: of claim minus ours by which rows were trained on, of which the verdict's model
             knows nothing; 0 if these are the same.
@@ -36,8 +35,8 @@ class Scenario:
     sd: float
     rule: Rule
     half_unit: float = 0.00005
-    earlier_df: float = 2
-    factor: float = 1
+    earlier: tuple[Spread, ...] = ()
+    redrawn: bool = True
     row_variance: float = 0.0
     training_sd: float = 0.0
 
@@ -69,11 +68,11 @@ def simulate(scenario: Scenario, n: int, difference: float, draws: int = DRAWS) 
         difference: our recipe's mean minus that of the recipe behind the claim.
         draws: claims.
     """
-    claimed, mean, spread = _draw(scenario, n, difference, draws)
-    if spread is None:
+    claimed, mean, spreads = _draw(scenario, n, difference, draws)
+    if not spreads:
         return Shares({word: float(word == "undecided") for word in WORDS}, 1.0)
     rule, unit = scenario.rule, 2 * scenario.half_unit
-    width = widths(spread, n, scenario.row_variance, rule.level, rule.together)
+    width = widest(spreads, n, scenario.row_variance, rule.level, rule.together)
     printed = np.round(claimed / unit) * unit
     distance = np.abs(mean - printed)
     near = consistent(distance, scenario.half_unit, width)
@@ -89,19 +88,52 @@ def simulate(scenario: Scenario, n: int, difference: float, draws: int = DRAWS) 
     return Shares(shares, float((np.abs(mean - claimed) <= width.run).mean()))
 
 
+def denied_while_watched(scenario: Scenario, most: int, draws: int = DRAWS) -> float:
+    """Share of true claims called unlike our runs by who looks after each run.
+
+    Runs are added until a verdict is no longer undecided, or there are `most`. The rates of
+    `simulate` are of one look, at a number of runs that is fixed beforehand.
+
+    Args:
+        scenario: what is true and known, on the claim's own rows.
+        most: runs at the last look.
+        draws: claims.
+    """
+    rng = np.random.default_rng(SEED)
+    rule, unit = scenario.rule, 2 * scenario.half_unit
+    printed = np.round(scenario.sd * rng.standard_normal(draws) / unit) * unit
+    runs = scenario.sd * rng.standard_normal((most, draws))
+    earlier = [Spread(_estimated(of.sd, of.df, rng, draws), of.df) for of in scenario.earlier]
+    undecided, denied = np.ones(draws, dtype=bool), 0
+    for n in range(1, most + 1):
+        own = Spread(runs[:n].std(axis=0, ddof=1), n - 1) if n > 1 else None
+        spreads = candidate_spreads(earlier, own)
+        if not spreads:
+            continue
+        width = widest(spreads, n, 0.0, rule.level, rule.together)
+        distance = np.abs(runs[:n].mean(axis=0) - printed)
+        near = consistent(distance, scenario.half_unit, width)
+        denied += int((undecided & ~near).sum())
+        undecided &= near & ~within_margin(distance, scenario.half_unit, width, rule.margin)
+    return denied / draws
+
+
 def _draw(
     scenario: Scenario, n: int, difference: float, draws: int
-) -> tuple[Floats, Floats, Spread | None]:
-    """Claims before rounding, means of our runs, and the spread that is held to be theirs."""
+) -> tuple[Floats, Floats, list[Spread]]:
+    """Claims before rounding, means of our runs, and the spreads that may be theirs."""
     rng = np.random.default_rng(SEED)
-    sd, df = scenario.sd, scenario.earlier_df
+    sd = scenario.sd
     claimed = sd * rng.standard_normal(draws)
     rows = scenario.row_variance**0.5 * rng.standard_normal(draws)
     mean = difference + sd / n**0.5 * rng.standard_normal(draws) + rows
     own = Spread(_estimated(sd, n - 1, rng, draws), n - 1) if n > 1 else None
-    earlier = Spread(_estimated(scenario.factor * sd, df, rng, draws), df) if df else None
+    earlier = [
+        Spread(_estimated(of.sd, of.df, rng, draws), of.df) if scenario.redrawn else of
+        for of in scenario.earlier
+    ]
     mean += scenario.training_sd * rng.standard_normal(draws)
-    return claimed, mean, pooled([earlier, own])
+    return claimed, mean, candidate_spreads(earlier, own)
 
 
 def _estimated(sd: float, df: float, rng: np.random.Generator, draws: int) -> Floats:

@@ -9,9 +9,10 @@ differ by their seeds. If the recipe is the card's, then
   and from earlier repeats of a recipe (`repeats.csv`), each weighted by its degrees of freedom,
   figure by figure: the pooled variance, whose t distribution has as many degrees of freedom as both
   together (Box, Hunter & Hunter 2005, Statistics for Experimenters, section 4.2). Where several
-  groups of repeats are known, the one that varies most counts, alone. Of IMDb there are two:
-  published runs of DistilBERT, on several machines and library versions but with one seed, and ours
-  from a smaller base, with a seed and a split each.
+  groups of repeats are known, each is pooled with ours by itself and the widest interval counts:
+  error rates hold if any one of the groups varies as ours do. Of IMDb there are two: published runs
+  of DistilBERT, on several machines and library versions but with one seed, and ours from a smaller
+  base, with a seed and a split each.
 - *Test rows*: nothing if the claim was scored on our rows. Else both are draws from one
   population, whose two sampling variances are added, normal. The half-widths of seeds and of rows
   are added as squares (Zou & Donner 2008, Stat. Med. 27): never too narrow, as Satterthwaite's
@@ -27,9 +28,9 @@ that judges.
 """
 
 import csv
+import functools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
@@ -44,20 +45,21 @@ _GROUP = ("reviews", "recipe", "train_rows", "scored_rows")
 Number = Any  # a float or an array of float64
 
 
-def not_modelled(reviews: str) -> str:
+def not_modelled(reviews: str, *, earlier_used: bool) -> str:
     """What no verdict takes into account, in a sentence or two.
 
     Args:
         reviews: the name of their entry in sources.yaml.
+        earlier_used: whether earlier repeats are known of runs of this size.
     """
     said = (
         "Not modelled: another draw of the training rows, other hardware and other library "
         "versions, beyond what the repeated runs that the spread is taken from had of them."
     )
-    if reviews == "imdb":
+    if reviews == "imdb" and earlier_used:
         said += (
-            " These are three of ours from another base or two published ones of DistilBERT, both "
-            "with seed 42, whichever vary more: how far other seeds move DistilBERT is not known."
+            " These are two published runs of DistilBERT, both with seed 42, and three of ours "
+            "from another base: how far other seeds move DistilBERT is not known."
         )
     return said
 
@@ -82,7 +84,7 @@ class Widths(NamedTuple):
     mean: Number
 
 
-def earlier_spread(
+def earlier_spreads(
     figure: str,
     reviews: str,
     train_rows: float,
@@ -90,8 +92,8 @@ def earlier_spread(
     *,
     claimed_by: str,
     ours: Sequence[Mapping[str, float]] = (),
-) -> Spread | None:
-    """The spread of a figure over earlier repeats of runs of about this size.
+) -> tuple[Spread, ...]:
+    """The spread of a figure over each group of earlier repeats of runs of about this size.
 
     Args:
         figure: accuracy, loss, f1, precision or recall.
@@ -102,8 +104,7 @@ def earlier_spread(
         ours: metrics of the runs that are judged; they do not count as earlier ones, too.
 
     Returns:
-        That of the group of repeats that varies most: their variances need not be equal, and one
-        that is too small would deny true claims. None where there are none.
+        One for each group of two runs and more.
     """
     spreads = []
     for (of, _, trained, scored), runs in _repeats().items():
@@ -111,10 +112,10 @@ def earlier_spread(
             others = [r for r in runs if r["source"] != claimed_by and not _is_among(r, ours)]
             values = [float(run[figure]) for run in others if run[figure]]
             spreads.append(own_spread(values) if values else None)
-    return max((s for s in spreads if s is not None), key=lambda s: float(s.sd), default=None)
+    return tuple(spread for spread in spreads if spread is not None)
 
 
-@cache
+@functools.cache
 def _repeats() -> dict[tuple[str, ...], list[dict[str, str]]]:
     """The rows of `repeats.csv` by what their runs share; an empty cell is not known."""
     text = (files("cardproof.claims") / "repeats.csv").read_text(encoding="utf-8")
@@ -148,10 +149,30 @@ def pooled(spreads: Sequence[Spread | None]) -> Spread | None:
     return Spread(np.sqrt(sum(s.df * np.square(s.sd) for s in known) / df), df)
 
 
+def candidate_spreads(earlier: Sequence[Spread], own: Spread | None) -> list[Spread]:
+    """Ours pooled with each group of earlier repeats; ours alone where there are none.
+
+    Empty where nothing is known.
+    """
+    candidates = [pooled([group, own]) for group in earlier] or [own]
+    return [spread for spread in candidates if spread is not None]
+
+
 def own_spread(values: Sequence[float]) -> Spread | None:
     """The spread of our runs' figures; None of fewer than two."""
     found = summarise(values)
     return None if found.sd is None else Spread(found.sd, found.n - 1)
+
+
+def widest(
+    spreads: Sequence[Spread], n: int, row_variance: Number, level: float, together: int = 1
+) -> Widths:
+    """The largest `widths` of several candidate spreads, each of the two by itself."""
+    found = [widths(spread, n, row_variance, level, together) for spread in spreads]
+    return Widths(
+        run=functools.reduce(np.maximum, [of.run for of in found]),
+        mean=functools.reduce(np.maximum, [of.mean for of in found]),
+    )
 
 
 def widths(spread: Spread, n: int, row_variance: Number, level: float, together: int = 1) -> Widths:

@@ -17,7 +17,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
-from cardproof.claims.variation import Spread, Widths, own_spread, pooled, widths
+from cardproof.claims.variation import (
+    Spread,
+    Widths,
+    candidate_spreads,
+    own_spread,
+    widest,
+    widths,
+)
 from cardproof.evaluation.statistics import Interval, Source, summarise
 from cardproof.recipe.reported import PrintedFigure
 
@@ -26,7 +33,6 @@ Word = Literal[
     "not comparable", "left blank", "not measured",
 ]  # fmt: skip
 _SOURCES: dict[bool, Source] = {False: "seeds", True: "seeds and rows"}
-MOST_SEEDS = 50  # nobody runs more to settle one figure
 _SLACK = 1e-9  # far above the error of a float64, far below a digit that anyone prints
 
 
@@ -54,12 +60,11 @@ class Verdict:
     reason: str  # with the numbers
     n: int = 0  # our runs
     mean: float | None = None
-    spread: Spread | None = None  # of one run, by our runs and earlier repeats
+    spread: Spread | None = None  # of one run, by ours and those earlier ones that widen it most
     margin: float | None = None
     interval: Interval | None = None  # where one more run lies
     mean_interval: Interval | None = None  # of our recipe's mean over seeds
     smallest_difference: float | None = None  # from the claim: nearer ones are consistent with it
-    more_seeds: int | None = None  # that decide, if mean and spread stay as they are
 
 
 def consistent(distance: Any, half_unit: float, found: Widths) -> Any:
@@ -81,7 +86,7 @@ def judge(
     measured: Sequence[float],
     rule: Rule,
     *,
-    earlier: Spread | None = None,
+    earlier: Sequence[Spread] = (),
     row_variance: float | None = 0.0,
     deviations: Sequence[str] = (),
 ) -> Verdict:
@@ -91,7 +96,7 @@ def judge(
         claim: the printed figure; None for a blank.
         measured: one figure per run that finished.
         rule: when it counts as the claimed one.
-        earlier: the spread over seeds that is known from earlier repeats.
+        earlier: the spread over seeds in each group of earlier repeats that is known.
         row_variance: of claim minus ours by their test rows; 0 if these are the same, None if it
             is not known.
         deviations: what our runs do differently from the card, each in a few words.
@@ -110,30 +115,37 @@ def judge(
         return replace(found, word="left blank", reason="The card leaves this figure blank.")
     if not n:
         return replace(found, reason=f"No run of ours measured the claimed {_claimed(claim)}.")
-    spread = pooled([earlier, own_spread(measured)])
-    if spread is None:
+    spreads = candidate_spreads(earlier, own_spread(measured))
+    if not spreads:
         lacking = (
             "one run has no spread over seeds, and no earlier repeats of such runs are known; run "
             "two seeds or more"
         )
-    elif spread.sd == 0:
+    elif not any(spread.sd for spread in spreads):
         lacking = "they are equal, which does not show that runs never vary; run more seeds"
     elif row_variance is None:
         lacking = "how far it lies apart on other test rows than ours is not on record"
     else:
-        return _decide(claim, replace(found, spread=spread), rule, row_variance)
+        return _decide(claim, found, spreads, rule, row_variance)
     reason = f"{_ours(claim, found)} beside the claimed {_claimed(claim)}: {lacking}."
     return replace(found, word="undecided", reason=reason)
 
 
-def _decide(claim: PrintedFigure, found: Verdict, rule: Rule, row_variance: float) -> Verdict:
+def _decide(
+    claim: PrintedFigure,
+    found: Verdict,
+    spreads: Sequence[Spread],
+    rule: Rule,
+    row_variance: float,
+) -> Verdict:
     assert found.mean is not None
-    assert found.spread is not None
-    width = widths(found.spread, found.n, row_variance, rule.level, rule.together)
+    asked = (found.n, row_variance, rule.level, rule.together)
+    width = widest(spreads, *asked)
     run, mean = float(width.run), float(width.mean)
     middle, source = found.mean, _SOURCES[row_variance > 0]
     found = replace(
         found,
+        spread=max(spreads, key=lambda spread: float(widths(spread, *asked).run)),
         interval=_around(middle, run, rule, rule.level, source),
         mean_interval=_around(middle, mean, rule, 2 * rule.level - 1, source),
         smallest_difference=run + claim.half_unit,
@@ -147,29 +159,11 @@ def _decide(claim: PrintedFigure, found: Verdict, rule: Rule, row_variance: floa
         word = "equivalent"
     else:
         word = "higher" if middle > claim.value else "lower"
-    if word == "undecided":
-        found = replace(found, more_seeds=_more_seeds(claim, found, rule, row_variance))
     return replace(found, word=word, reason=_reason(claim, replace(found, word=word), rule))
 
 
 def _around(mean: float, half: float, rule: Rule, level: float, source: Source) -> Interval:
     return Interval(max(mean - half, 0.0), min(mean + half, rule.highest), level, source)
-
-
-def _more_seeds(
-    claim: PrintedFigure, found: Verdict, rule: Rule, row_variance: float
-) -> int | None:
-    """The fewest more runs that decide, if mean and spread stay as they are; None: above 50."""
-    assert found.mean is not None
-    assert found.spread is not None
-    distance = abs(found.mean - claim.value)
-    for more in range(1, MOST_SEEDS + 1):
-        spread = Spread(found.spread.sd, found.spread.df + more)
-        width = widths(spread, found.n + more, row_variance, rule.level, rule.together)
-        near = consistent(distance, claim.half_unit, width)
-        if not near or within_margin(distance, claim.half_unit, width, rule.margin):
-            return more
-    return None
 
 
 def _reason(claim: PrintedFigure, found: Verdict, rule: Rule) -> str:
@@ -197,16 +191,10 @@ def _what_would_decide(claim: PrintedFigure, found: Verdict) -> str:
     )
     if claim.half_unit >= found.margin:
         return (
-            f"{told} No number of seeds decides: the card rounds to ±{claim.half_unit:.2g}, as "
-            "much as the margin."
+            f"{told} No number of seeds shows it reproduced: the card rounds to "
+            f"±{claim.half_unit:.2g}, as much as the margin."
         )
-    if found.more_seeds is None:
-        return f"{told} More than {MOST_SEEDS} more seeds would be needed; see `cardproof plan`."
-    plural = "" if found.more_seeds == 1 else "s"
-    return (
-        f"{told} If mean and spread stay as they are, {found.more_seeds} more seed{plural} "
-        f"decide{'' if plural else 's'}; see `cardproof plan`."
-    )
+    return f"{told} `cardproof plan` says how many seeds would decide."
 
 
 def _ours(claim: PrintedFigure, found: Verdict) -> str:

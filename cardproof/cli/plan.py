@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("card", nargs="?", metavar="CARD", help="a name out of cards/")
     parser.add_argument(
-        "--margin", type=_share, metavar="M", help="the difference that does not matter"
+        "--margin", type=_share, metavar="M", help="the difference of scores that does not matter"
     )
     parser.add_argument(
         "--sd", type=_share, metavar="SD", help="standard deviation of a figure between runs"
@@ -104,8 +104,8 @@ def _answer(
             else "unknown, run one first"
         )
         lines.append(f"{who}: {_of(n)}; time: {time}")
-    known_by = [c.scenario.earlier_df for c in planned if c.scenario and not c.too_coarse]
-    if not spread_given and any(df <= FEW for df in known_by):
+    known_by = [c.scenario.earlier for c in planned if c.scenario and not c.too_coarse]
+    if not spread_given and any(max(of.df for of in earlier) <= FEW for earlier in known_by):
         lines.append(
             "the spread is known from few earlier runs only and may be off by several times"
         )
@@ -132,7 +132,8 @@ def _line(claim: "PlannedClaim", *, explained: bool) -> str:
     n = claim.enough
     if n is None:
         spread = f"standard deviation between runs {claim.scenario.sd:.2g}"
-        return f"{head} more than {_of(max(claim.if_true))}: {spread}, margin {claim.margin:g}"
+        many = "no number of seeds" if claim.never else f"more than {_of(max(claim.if_true))}"
+        return f"{head} {many}: {spread}, margin {claim.margin:g}"
     chance = f"{100 * claim.if_true[n].words['reproduced']:.0f} %"
     of_what = ' chance of "reproduced" if the claim is true' if explained else ""
     return f"{head} {_of(n)} ({chance}{of_what})"
@@ -165,10 +166,9 @@ def _table(claim: "PlannedClaim", seconds: float | None) -> str:
     scenario = claim.scenario
     if scenario is None:
         return f"{claim.name} {claim.printed}: no table, for its spread between runs is not known"
-    df = scenario.earlier_df
     lines = [
-        f"{claim.name} {claim.printed}, margin {claim.margin:g}, spread between runs "
-        f"{scenario.sd:.2g} ({df:g} degree{'' if df == 1 else 's'} of freedom)",
+        f"{claim.name} {claim.printed}, margin {claim.margin:g}, standard deviation between runs "
+        f"{scenario.sd:.2g}",
         f"{'if the claim is true':>55} {f'if ours is {2 * claim.margin:g} lower':>23}",
         "seeds  reproduced  undecided  equivalent  higher or lower  higher or lower"
         + ("       time" if seconds else ""),

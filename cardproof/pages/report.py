@@ -31,7 +31,9 @@ def render_page(findings: Findings, figures: Mapping[str, Markup]) -> str:
         tiles=tiles(findings),
         strips=strips(findings.claims),
         sentence=findings.sentence,
-        not_modelled=not_modelled(findings.outputs.run.recipe.reviews_name),
+        not_modelled=not_modelled(
+            findings.outputs.run.recipe.reviews_name, earlier_used=_earlier_used(findings.claims)
+        ),
         mood=_mood(findings.claims),
         checks=tables.checks_table(findings),
         loss_caption=_loss_caption(findings),
@@ -155,6 +157,12 @@ def _loss_caption(findings: Findings) -> str:
 
 def _measured(claim: JudgedClaim) -> str:
     return NONE if claim.measured is None else like(claim.printed, claim.measured)
+
+
+def _earlier_used(claims: Sequence[JudgedClaim]) -> bool:
+    """Whether the spread of any claim is not of our runs alone."""
+    spreads = [(claim.verdict.spread, claim.verdict.n) for claim in claims]
+    return any(spread is not None and spread.df > n - 1 for spread, n in spreads)
 
 
 def _mood(claims: Sequence[JudgedClaim]) -> str:

@@ -37,7 +37,7 @@ from dev.study.plan import (
     options_of,
 )
 from dev.study.record import Record, read_records
-from dev.study.verdict import imdb_spread, render_verdict
+from dev.study.verdict import imdb_spreads, render_verdict
 
 TEMPLATES = Path(__file__).parent / "templates"
 DRAWS, DRAWN_ROWS, SEED = 10_000, 100, 42
@@ -82,7 +82,7 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
     whole = [
         r
         for name, r in records.items()
-        if "/" not in name or name.startswith(("recipes/", "repeats/"))
+        if "/" not in name or name.startswith(("recipes/", "repeats/", "leak-full/"))
     ]
     summary = _wrapped(environment.get_template("summary.md.j2").render(**sections))
     page = environment.get_template("results.md.j2").render(
@@ -171,6 +171,9 @@ def _recipes(records: Records) -> Section | None:
         "ahead": [
             (title_of[p.b], p.difference, p.interval) for p in differing if p.a == best.label
         ],
+        "not_ahead": [
+            title_of[p.b] for p in paired.pairs if p.a == best.label and p.said == NOT_SHOWN
+        ],
         "differ": [f"{title_of[pair.a]} and {title_of[pair.b]}" for pair in differing],
         "rows": len(found[0].scored.labels),
         "where": _where(found),
@@ -210,6 +213,7 @@ def _leak(records: Records) -> Section | None:
     ends = [
         end(axis=0) for start in (base, these) for end in (epochs[start].min, epochs[start].max)
     ]
+    full = {start: records[of] for start, of in FULL_SIZE.items() if of in records}
     return {
         "figure": draw_leak(accuracies, card[:, -1]),
         "starts": {start: _start(found) for start, found in arms.items()},
@@ -221,8 +225,17 @@ def _leak(records: Records) -> Section | None:
         "commands": [run.command for run in PLAN["leak"] if run.settings["train.seed"] == "1"],
         "accuracies": accuracies,
         "where": _where([record for arm in arms.values() for record in arm]),
-        "full": {start: records[of] for start, of in FULL_SIZE.items() if of in records},
+        "full": full,
+        "full_gap": _full_gap(full),
     }
+
+
+def _full_gap(full: Mapping[str, Record]) -> tuple[float, Interval] | None:
+    """How much more a full-size run from a tuned model gains on the validation rows."""
+    if len(full) < len(FULL_SIZE):
+        return None
+    base, tuned = (full[start] for start in FULL_SIZE)
+    return analysis.optimism_gap([tuned], less=[base])
 
 
 def _start(records: Sequence[Record]) -> Section:
@@ -309,10 +322,13 @@ def _varies(results: Path, records: Records) -> Section | None:
         name: summarise([run.metrics[f"evaluate.{name}"] for run in runs])
         for name in ("accuracy", "loss")
     }
+    each = [Group(record.run.name, (record.run,)) for record in repeated]
+    farthest = max(compare_groups(each).pairs, key=lambda pair: abs(pair.difference), default=None)
     return {
+        "farthest": farthest,
         "probes": json.loads(probes.read_text(encoding="utf-8")),
         "repeats": spreads,
-        "earlier": imdb_spread("accuracy"),
+        "earlier": imdb_spreads("accuracy"),
         "repeats_range": analysis.sd_interval(spreads["accuracy"]),
         "command": PLAN["repeats"][0].command,
     }

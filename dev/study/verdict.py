@@ -12,8 +12,14 @@ import numpy as np
 
 from cardproof.claims.judge import judge_claims
 from cardproof.claims.published import IMDB_SPLIT
-from cardproof.claims.simulation import WORDS, Scenario, Shares, simulate
-from cardproof.claims.variation import Spread, earlier_spread
+from cardproof.claims.simulation import (
+    WORDS,
+    Scenario,
+    Shares,
+    denied_while_watched,
+    simulate,
+)
+from cardproof.claims.variation import Spread, earlier_spreads
 from cardproof.claims.verdicts import Rule
 from cardproof.pages.drawing import svg_file
 from cardproof.pages.templates import make_environment
@@ -24,7 +30,7 @@ from dev.study.figures import draw_words
 RUNS = (1, 2, 3, 5, 10)
 DRAWS = 20_000
 LEAST_ROWS = 10_000  # to train on: of fewer, seeds spread more than those of IMDb's repeats
-ROW_SD = (0.93 * 0.07 / 100) ** 0.5  # of a claim on 100 rows
+ROW_SD = (0.93 * 0.07 / 100) ** 0.5  # of a score on 100 rows
 
 
 class Case(NamedTuple):
@@ -36,26 +42,32 @@ class Case(NamedTuple):
 
 def cases() -> list[Case]:
     """All tables of the page."""
-    accuracy, loss = imdb_spread("accuracy"), imdb_spread("loss")
-    plain = Scenario(accuracy.sd, Rule(0.005), earlier_df=accuracy.df)
+    plain, loss = _like_imdb("accuracy", 0.005), _like_imdb("loss", 0.02)
+    half = tuple(Spread(of.sd / 2, of.df) for of in plain.earlier)
     return [
         Case("Accuracy", plain),
-        Case("Accuracy, earlier runs that vary half as much", replace(plain, factor=0.5)),
-        Case("Accuracy, spread not known before ours", replace(plain, earlier_df=0)),
+        Case("Accuracy, earlier runs that vary half as much", replace(plain, earlier=half)),
+        Case("Accuracy, spread not known before ours", replace(plain, earlier=())),
         Case("Accuracy, one of five figures of a card", replace(plain, rule=Rule(0.005, 0.95, 5))),
         Case(
             "Accuracy claimed on 100 other rows",
-            replace(plain, half_unit=0.005, row_variance=ROW_SD**2),
+            replace(plain, half_unit=0.005, earlier=(), row_variance=2 * ROW_SD**2),
         ),
-        Case("Loss, margin 0.02", Scenario(loss.sd, Rule(0.02), earlier_df=loss.df)),
+        Case("Loss, margin 0.02", loss),
     ]
 
 
-def imdb_spread(figure: str) -> Spread:
-    """What a verdict on a card of all of IMDb starts from."""
-    found = earlier_spread(figure, "imdb", IMDB_SPLIT, IMDB_SPLIT, claimed_by="")
-    assert found
-    return Spread(float(found.sd), found.df)
+def imdb_spreads(figure: str) -> list[Spread]:
+    """What a verdict on a card of all of IMDb starts from, the largest first."""
+    found = earlier_spreads(figure, "imdb", IMDB_SPLIT, IMDB_SPLIT, claimed_by="")
+    return sorted((Spread(float(of.sd), of.df) for of in found), reverse=True)
+
+
+def _like_imdb(figure: str, margin: float) -> Scenario:
+    """As many earlier runs as of IMDb; all runs vary as those of them that vary most."""
+    spreads = imdb_spreads(figure)
+    sd = spreads[0].sd
+    return Scenario(sd, Rule(margin), earlier=tuple(Spread(sd, of.df) for of in spreads))
 
 
 def render_verdict(
@@ -78,7 +90,8 @@ def render_verdict(
     }
     page = make_environment(templates).get_template("verdict.md.j2").render(
         tables=tables, runs=RUNS, draws=DRAWS, examples=list(_examples(runs)),
-        spreads={figure: imdb_spread(figure) for figure in ("accuracy", "loss")},
+        spreads={figure: imdb_spreads(figure) for figure in ("accuracy", "loss")},
+        watched={n: denied_while_watched(cases()[0].scenario, n, DRAWS) for n in RUNS[1:]},
         splits={rows: (sd, list(_denied(sd))) for rows, sd in splits.items() if rows >= LEAST_ROWS},
     )  # fmt: skip
     return {"verdict.md": page, "verdict.svg": svg_file(draw_words(differences, stacked, WORDS))}
@@ -105,7 +118,7 @@ def _examples(runs: Mapping[str, Run]) -> Iterator[tuple[str, int, str, str, str
     for name, run in runs.items():
         yield (name, 1, *_judged(run.recipe, [run.metrics["evaluate.accuracy"]], run))
     run = next(iter(runs.values()))
-    drawn = (0.9256 + imdb_spread("accuracy").sd * random.standard_normal(5)).tolist()
+    drawn = (0.9256 + imdb_spreads("accuracy")[0].sd * random.standard_normal(5)).tolist()
     for said, off in (("true", 0.0), ("off by 0.5 points", 0.005), ("off by 2 points", 0.02)):
         claims = run.recipe.card.claims.model_copy(
             update={"accuracy": f"{0.9256 + off:.4f}", "loss": None}

@@ -15,7 +15,8 @@ from tests.recipe.files import recipe_of
 def test_a_plan_takes_the_spread_of_earlier_repeats_of_its_size() -> None:
     accuracy, loss = plan_claims(recipe_of("grojeda"))
     assert accuracy.scenario
-    assert (accuracy.scenario.earlier_df, accuracy.scenario.rule.together) == (2, 2)
+    assert [spread.df for spread in accuracy.scenario.earlier] == [1, 2]
+    assert accuracy.scenario.rule.together == 2
     assert accuracy.scenario.sd == pytest.approx(0.00324, abs=1e-5)
     assert loss.scenario
     assert loss.scenario.rule.margin == 0.02
@@ -53,6 +54,8 @@ def test_what_is_not_known_is_said() -> None:
 def test_rows_are_the_cards() -> None:
     assert (train_rows(recipe_of("grojeda")), scored_rows(recipe_of("grojeda"))) == (22_500, 25_000)
     assert scored_rows(recipe_of("template")) == 100
+    held_out = recipe_of("llm_project")  # a fifth, which it does not print
+    assert (train_rows(held_out), scored_rows(held_out)) == (20_000, 5_000)
     llm = plan_claims(recipe_of("llm_project"), sd=0.002)[0].scenario
     assert llm
     assert llm.row_variance > 0  # its rows were drawn with a seed that it does not say
@@ -104,11 +107,11 @@ def test_the_command_answers_in_a_line_for_each_figure_and_one_for_all(
     assert printed(capsys, "grojeda", "--margin", "0.01")[0].startswith("accuracy 0.9256: 3 seeds ")
     wide = printed(capsys, "grojeda", "--sd", "0.004")
     assert wide[:3] == [
-        "accuracy 0.9256: more than 30 seeds: standard deviation between runs 0.004, margin 0.005",
-        'cross-entropy loss 0.2435: 2 seeds (92 % chance of "reproduced" if the claim is true)',
-        "cross-entropy loss: 2 seeds; time: unknown, run one first",
+        "accuracy 0.9256: no number of seeds: standard deviation between runs 0.004, margin 0.005",
+        'cross-entropy loss 0.2435: 3 seeds (96 % chance of "reproduced" if the claim is true)',
+        "cross-entropy loss: 3 seeds; time: unknown, run one first",
     ]
-    assert wide[4] == "  dvc exp run --queue -S card=grojeda -S train.seed=1,2"
+    assert wide[4] == "  dvc exp run --queue -S card=grojeda -S train.seed=1,2,3"
 
 
 def test_a_claim_of_few_digits_gets_a_reason_and_no_command(
@@ -132,9 +135,7 @@ def test_an_unknown_spread_asks_for_three_seeds(capsys: pytest.CaptureFixture[st
 @pytest.mark.usefixtures("folder")
 def test_the_table_has_a_line_for_each_number_of_seeds(capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(capsys, "grojeda", "--table")
-    assert lines[0] == (
-        "accuracy 0.9256, margin 0.005, spread between runs 0.0032 (2 degrees of freedom)"
-    )
+    assert lines[0] == "accuracy 0.9256, margin 0.005, standard deviation between runs 0.0032"
     assert sum(line.startswith("   10  ") for line in lines) == 2
     assert lines[-8:] == printed(capsys, "grojeda")
     assert max(map(len, lines)) <= 100

@@ -1,10 +1,12 @@
 """The error rates that the verdict names, by simulation through the code that judges."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import norm
 
-from cardproof.claims.simulation import Scenario, simulate
+from cardproof.claims.simulation import Scenario, denied_while_watched, simulate
 from cardproof.claims.variation import Spread
 from cardproof.claims.verdicts import Rule, judge
 from cardproof.recipe.reported import PrintedFigure
@@ -22,7 +24,7 @@ KNOWN = {"known": np.inf, "estimated by 2": 2.0, "estimated by 4": 4.0}
 @pytest.mark.parametrize("kind", KINDS)
 def test_error_rates(kind: str, df: float) -> None:
     of = KINDS[kind]
-    scenario = Scenario(of.sd, of.rule, of.half_unit, df, row_variance=of.row_variance)
+    scenario = replace(of, earlier=(Spread(of.sd, df),))
     for n in RUNS:
         found = simulate(scenario, n, 0.0)
         assert found.covered >= 0.945, n
@@ -34,7 +36,8 @@ def test_error_rates(kind: str, df: float) -> None:
 @pytest.mark.parametrize("n", RUNS)
 def test_what_the_verdict_does_not_know_of_denies_more_true_claims(n: int) -> None:
     """As the normal distribution has it where the spread over seeds is known."""
-    scenario = Scenario(0.0015, Rule(0.005), 1e-9, np.inf, training_sd=0.002)
+    known = (Spread(0.0015, np.inf),)
+    scenario = Scenario(0.0015, Rule(0.005), 1e-9, known, training_sd=0.002)
     judged = 0.0015 * (1 + 1 / n) ** 0.5
     true = float(np.hypot(judged, 0.002))
     denied = 2 * norm.sf(norm.isf(0.025) * judged / true)
@@ -50,11 +53,36 @@ def test_more_runs_never_speak_more_for_a_claim_beyond_the_margin(
     kind: str, df: float, factor: float
 ) -> None:
     of = KINDS[kind]
-    scenario = Scenario(of.sd, of.rule, of.half_unit, df, factor, of.row_variance)
+    scenario = replace(of, earlier=(Spread(factor * of.sd, df),) if df else ())
     for difference in (1.5, 2, 4):
         shares = [simulate(scenario, n, -difference * of.rule.margin).consistent for n in RUNS]
         steps = np.diff(shares)
         assert steps.max() <= 0.01, (difference, shares)
+
+
+@pytest.mark.parametrize("right", [0, 1])
+@pytest.mark.parametrize("ratio", [0.03, 0.1, 0.3, 3.0])
+def test_one_group_of_earlier_runs_that_varies_as_ours_is_enough(right: int, ratio: float) -> None:
+    """The other, too, has two runs or three, and varies less or more."""
+    for together in (1, 5):
+        spreads = [Spread(0.0015 * (1 if group == right else ratio), group + 1) for group in (0, 1)]
+        rule = Rule(0.005, together=together)
+        scenario = Scenario(0.0015, rule, 1e-9, tuple(spreads))
+        for n in (1, 2, 3, 10):
+            denied = 1 - simulate(scenario, n, 0.0).consistent
+            assert denied * together <= 0.05 + 3 * (together * 0.05 / 20_000) ** 0.5, n
+
+
+def test_who_looks_after_each_run_denies_more_true_claims() -> None:
+    scenario = Scenario(0.0015, Rule(0.005), 1e-9, (Spread(0.0015, np.inf),))
+    once = denied_while_watched(scenario, 1)
+    assert once == pytest.approx(1 - simulate(scenario, 1, 0.0).consistent, abs=0.006)
+    assert once == pytest.approx(0.05, abs=0.006)
+    # never decided by the margin: a walk that may leave its interval at any of the looks
+    never = replace(scenario, rule=Rule(1e-9))
+    watched = [denied_while_watched(never, n) for n in (1, 2, 5, 10)]
+    assert watched == sorted(watched)
+    assert watched[-1] > 0.08
 
 
 def test_a_mean_at_the_margin_of_the_claim_is_called_within_it_at_most_at_the_level() -> None:
@@ -67,7 +95,7 @@ def test_a_mean_at_the_margin_of_the_claim_is_called_within_it_at_most_at_the_le
         shown = 0
         for _ in range(studies):
             runs = random.normal(mean, sd, n).tolist()
-            earlier = Spread(sd * (random.chisquare(df) / df) ** 0.5, df) if df else None
+            earlier = [Spread(sd * (random.chisquare(df) / df) ** 0.5, df)] if df else []
             shown += judge(claim, runs, rule, earlier=earlier).word in ("reproduced", "equivalent")
         assert shown / studies <= 0.05 + 3 * (0.05 * 0.95 / studies) ** 0.5, n
 
@@ -88,7 +116,7 @@ def test_a_page_of_a_dozen_true_claims_denies_any_of_them_at_most_at_the_level(
         words = {
             judge(
                 PrintedFigure(0.9 + 0.001 * claim, 0.0), (0.9 + 0.001 * of).tolist(), rule,
-                earlier=Spread(0.001 * (random.chisquare(4) / 4) ** 0.5, 4),
+                earlier=[Spread(0.001 * (random.chisquare(4) / 4) ** 0.5, 4)],
             ).word
             for claim, of in zip(claims, runs.T, strict=True)
         }  # fmt: skip
@@ -98,7 +126,7 @@ def test_a_page_of_a_dozen_true_claims_denies_any_of_them_at_most_at_the_level(
 
 def test_the_simulation_is_of_the_code_that_judges() -> None:
     """The same draws, judged one by one."""
-    scenario = Scenario(0.002, Rule(0.005), earlier_df=np.inf)
+    scenario = Scenario(0.002, Rule(0.005), earlier=(Spread(0.002, np.inf),))
     shares = simulate(scenario, 3, -0.004, draws=4_000)
     random, words = np.random.default_rng(11), []
     for _ in range(2_000):
@@ -106,12 +134,12 @@ def test_the_simulation_is_of_the_code_that_judges() -> None:
         mean = 0.9 - 0.004 + random.normal(0, 0.002 / 3**0.5)
         runs = [mean - 1e-9, mean, mean + 1e-9]
         found = judge(PrintedFigure(claim, 0.00005), runs, scenario.rule,
-                      earlier=Spread(0.002, np.inf))  # fmt: skip
+                      earlier=scenario.earlier)  # fmt: skip
         words.append(found.word)
     for word, share in shares.words.items():
         assert words.count(word) / len(words) == pytest.approx(share, abs=0.035), word
 
 
 def test_without_any_spread_one_run_leaves_everything_undecided() -> None:
-    scenario = Scenario(0.0015, Rule(0.005), earlier_df=0)
+    scenario = Scenario(0.0015, Rule(0.005))
     assert simulate(scenario, 1, -0.05).words["undecided"] == 1

@@ -10,10 +10,12 @@ from scipy import stats
 
 from cardproof.claims.variation import (
     Spread,
-    earlier_spread,
+    candidate_spreads,
+    earlier_spreads,
     not_modelled,
     own_spread,
     pooled,
+    widest,
     widths,
 )
 from tests.conftest import ROOT
@@ -65,27 +67,36 @@ def test_the_widths_of_seeds_and_rows_are_added_as_squares() -> None:
     assert widths(Spread(0.0, 3), 2, 0.0, 0.95).run == 0
 
 
+def test_the_widest_of_the_candidates_counts() -> None:
+    """Of few runs a small spread may have the wider interval."""
+    own, small, large = Spread(0.002, 1), Spread(0.001, 1), Spread(0.003, 8)
+    candidates = candidate_spreads([small, large], own)
+    assert candidates == [pooled([small, own]), pooled([large, own])]
+    assert candidate_spreads([], own) == [own]
+    assert candidate_spreads([], None) == []
+    each = [widths(of, 2, 0.0, 0.95) for of in (small, large)]
+    assert each[0].run > each[1].run
+    assert each[0].mean > each[1].mean
+    assert widest([small, large], 2, 0.0, 0.95) == each[0]
+
+
 def test_earlier_repeats_count_for_runs_of_about_their_size() -> None:
-    """And of two groups the one that varies more: in accuracy ours, in the loss the published."""
-    found = earlier_spread("accuracy", "imdb", 22_500, 25_000, claimed_by="")
-    assert found == pytest.approx((np.std([0.9118, 0.91212, 0.90636], ddof=1), 2))
-    found = earlier_spread("loss", "imdb", 22_500, 25_000, claimed_by="")
-    assert found == pytest.approx((np.std([0.2198, 0.2368], ddof=1), 1))
-    assert earlier_spread("accuracy", "imdb", 3_000, 25_000, claimed_by="") is None
-    assert earlier_spread("accuracy", "imdb", 25_000, 100, claimed_by="") is None
-    assert earlier_spread("recall", "imdb", 25_000, 25_000, claimed_by="") is None
-    assert earlier_spread("accuracy", "somebody", 25_000, 25_000, claimed_by="") is None
+    published, ours = earlier_spreads("accuracy", "imdb", 22_500, 25_000, claimed_by="")
+    assert published == pytest.approx((np.std([0.93208, 0.93092], ddof=1), 1))
+    assert ours == pytest.approx((np.std([0.9118, 0.91212, 0.90636], ddof=1), 2))
+    assert earlier_spreads("accuracy", "imdb", 3_000, 25_000, claimed_by="") == ()
+    assert earlier_spreads("accuracy", "imdb", 25_000, 100, claimed_by="") == ()
+    assert earlier_spreads("recall", "imdb", 25_000, 25_000, claimed_by="") == ()
+    assert earlier_spreads("accuracy", "somebody", 25_000, 25_000, claimed_by="") == ()
 
 
 def test_neither_the_claim_nor_our_own_runs_count_as_earlier_ones() -> None:
     claimed_by = "Panos/finetuning-sentiment-model-imdb"  # one of two
-    left = earlier_spread("loss", "imdb", 25_000, 25_000, claimed_by=claimed_by)
+    (left,) = earlier_spreads("loss", "imdb", 25_000, 25_000, claimed_by=claimed_by)
     assert left == pytest.approx((np.std([0.23659, 0.23716, 0.23644], ddof=1), 2))
     ours = [{"evaluate.accuracy": 0.928, "evaluate.loss": 0.2587712}]  # seed 101 of the sample
-    all_twelve = earlier_spread("accuracy", "sample", 1_080, 1_000, claimed_by="")
-    others = earlier_spread("accuracy", "sample", 1_080, 1_000, claimed_by="", ours=ours)
-    assert all_twelve
-    assert others
+    (all_twelve,) = earlier_spreads("accuracy", "sample", 1_080, 1_000, claimed_by="")
+    (others,) = earlier_spreads("accuracy", "sample", 1_080, 1_000, claimed_by="", ours=ours)
     assert (all_twelve.df, others.df) == (11, 10)
 
 
@@ -97,8 +108,9 @@ def test_the_repeats_are_what_their_sources_say() -> None:
     theirs = [run["source"] for run in repeats if run["source"] in published]
     assert {published[source]["seed"] for source in theirs} == {"42"}  # as `not_modelled` says
     assert len(theirs) == 2
-    assert "42" in not_modelled("imdb")
-    assert "42" not in not_modelled("sample")
+    assert "42" in not_modelled("imdb", earlier_used=True)
+    assert "42" not in not_modelled("imdb", earlier_used=False)
+    assert "42" not in not_modelled("sample", earlier_used=True)
     for run in (run for run in repeats if run["source"] in published):
         source = published[run["source"]]
         for key in ("accuracy", "loss", "train_rows"):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cardproof.claims.variation import Spread
-from cardproof.claims.verdicts import MOST_SEEDS, Rule, Verdict, Word, judge
+from cardproof.claims.verdicts import Rule, Verdict, Word, judge
 from cardproof.errors import CardproofError
 from cardproof.recipe.reported import parse_figure
 
@@ -22,7 +22,7 @@ def verdict(
     *,
     margin: float = 0.005,
     together: int = 1,
-    earlier: Spread | None = None,
+    earlier: Sequence[Spread] = (),
     row_variance: float | None = 0.0,
     deviations: Sequence[str] = (),
 ) -> Verdict:
@@ -69,25 +69,20 @@ def test_a_wide_interval_is_no_reproduction() -> None:
     assert found.word == "undecided"
     assert found.smallest_difference
     assert found.smallest_difference > 0.3
-    assert found.more_seeds is None
-    assert f"More than {MOST_SEEDS} more seeds would be needed" in found.reason
+    assert "`cardproof plan` says how many seeds would decide" in found.reason
 
 
-def test_undecided_says_what_would_decide() -> None:
-    found = verdict("0.9256", [0.9230, 0.9272])
-    assert (found.word, found.more_seeds) == ("undecided", 2)
-    assert "2 more seeds decide" in found.reason
-    # with that many of the same mean and spread it is decided, with one fewer not
-    step = math.sqrt(0.0042**2 / 2)
-    for n, word in ((3, "undecided"), (4, "reproduced")):
-        same = np.linspace(-1, 1, n)
-        runs = 0.9251 + same * step / same.std(ddof=1)
-        assert verdict("0.9256", runs.tolist()).word == word
+def test_of_several_groups_of_earlier_runs_the_widest_interval_counts() -> None:
+    wide, narrow = Spread(0.002, 1), Spread(0.001, 20)
+    for earlier in ([wide, narrow], [narrow, wide]):
+        found = verdict("0.9200", [0.91], earlier=earlier)
+        assert (found.word, found.spread) == ("undecided", wide)
+    assert verdict("0.9200", [0.91], earlier=[narrow]).word == "lower"
 
 
 def test_a_coarse_claim_cannot_be_shown_to_within_its_own_rounding() -> None:
     found = verdict("91%")
-    assert "No number of seeds decides: the card rounds to ±0.005" in found.reason
+    assert "No number of seeds shows it reproduced: the card rounds to ±0.005" in found.reason
     assert verdict("91%", margin=0.01).word == "reproduced"
 
 
@@ -130,7 +125,7 @@ def test_blanks_and_figures_that_nothing_measured() -> None:
 
 
 def test_one_run_takes_its_spread_from_earlier_repeats() -> None:
-    found = verdict("0.9200", [0.91], earlier=Spread(0.005, 4))
+    found = verdict("0.9200", [0.91], earlier=[Spread(0.005, 4)])
     assert (found.word, found.spread) == ("undecided", Spread(0.005, 4))
     assert found.interval
     # t(4) = 2.7764
@@ -138,11 +133,11 @@ def test_one_run_takes_its_spread_from_earlier_repeats() -> None:
     assert found.interval.source == "seeds"
     assert "0.9100 is our one run; runs vary" in found.reason
     assert "0.9101 is the mean of our 5 runs; runs vary" in verdict("0.9200").reason
-    other_rows = verdict("0.9200", [0.91], earlier=Spread(0.005, 4), row_variance=1e-6).interval
+    other_rows = verdict("0.9200", [0.91], earlier=[Spread(0.005, 4)], row_variance=1e-6).interval
     assert other_rows
     assert other_rows.source == "seeds and rows"
-    assert verdict("0.9400", [0.91], earlier=Spread(0.005, 4)).word == "lower"
-    assert verdict("0.9105", [0.91], earlier=Spread(0.0005, 4)).word == "reproduced"
+    assert verdict("0.9400", [0.91], earlier=[Spread(0.005, 4)]).word == "lower"
+    assert verdict("0.9105", [0.91], earlier=[Spread(0.0005, 4)]).word == "reproduced"
 
 
 def test_one_run_alone_says_nothing() -> None:
@@ -153,7 +148,7 @@ def test_one_run_alone_says_nothing() -> None:
 
 
 def test_our_runs_are_pooled_with_earlier_ones() -> None:
-    found = verdict("0.9100", [0.909, 0.911], earlier=Spread(0.001, 2))
+    found = verdict("0.9100", [0.909, 0.911], earlier=[Spread(0.001, 2)])
     assert found.spread == pytest.approx((((0.002**2 / 2 + 2 * 0.001**2) / 3) ** 0.5, 3))
 
 
@@ -161,7 +156,7 @@ def test_a_claim_on_other_rows_is_further_from_ours_than_seeds_make_it() -> None
     assert verdict("0.9300").word == "lower"
     other = verdict("0.9300", row_variance=0.03**2)  # as of 100 rows
     assert other.word == "undecided"
-    assert "More than" in other.reason
+    assert "cannot tell a difference of up to 0.059" in other.reason
     unknown = verdict("0.9300", row_variance=None)
     assert unknown.word == "undecided"
     assert "is not on record" in unknown.reason
@@ -179,7 +174,7 @@ def test_equal_runs_do_not_show_that_runs_never_vary() -> None:
         found = verdict(claim, [0.94] * 3, margin=0.01)
         assert (found.word, found.interval) == ("undecided", None)
         assert "run more seeds" in found.reason
-    earlier = Spread(0.001, 4)
+    earlier = [Spread(0.001, 4)]
     assert verdict("0.94", [0.94] * 3, margin=0.01, earlier=earlier).word == "reproduced"
     assert verdict("0.98", [0.94] * 3, earlier=earlier).word == "lower"
 
