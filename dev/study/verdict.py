@@ -1,6 +1,6 @@
 """The error rates of the verdict: results/verdict.md and its figure, by simulation.
 
-Worked examples stand beside them: a card judged with one, three and five runs that are drawn here.
+Worked examples stand beside them: a card judged with one and three runs that are drawn here.
 """
 
 from collections.abc import Iterator, Mapping
@@ -113,19 +113,19 @@ def _denied(split_sd: float) -> Iterator[float]:
 
 
 def _examples(runs: Mapping[str, Run]) -> Iterator[tuple[str, int, str, str, str]]:
-    """Card, runs, accuracy beside its claim, the word and its reason, at n = 1, 3 and 5."""
+    """Card, runs, accuracy beside its claim, the word and its reason, at n = 1 and 3."""
     random = np.random.default_rng(0)
     for name, run in runs.items():
         yield (name, 1, *_judged(run.recipe, [run.metrics["evaluate.accuracy"]], run))
     run = next(iter(runs.values()))
-    drawn = (0.9256 + imdb_spreads("accuracy")[0].sd * random.standard_normal(5)).tolist()
+    drawn = (0.9256 + imdb_spreads("accuracy")[0].sd * random.standard_normal(3)).tolist()
     for said, off in (("true", 0.0), ("off by 0.5 points", 0.005), ("off by 2 points", 0.02)):
         claims = run.recipe.card.claims.model_copy(
             update={"accuracy": f"{0.9256 + off:.4f}", "loss": None}
         )
         card = run.recipe.card.model_copy(update={"claims": claims})
         recipe = run.recipe.model_copy(update={"card": card, "deviations": []})
-        for n in (1, 3, 5):
+        for n in (1, 3):
             yield (f"made up, {said}", n, *_judged(recipe, drawn[:n], run))
 
 
