@@ -163,12 +163,7 @@ def _judge(
 ) -> Verdict:
     rule = rule_of(recipe.verdict, claim.key, together)
     sizes = [run.get(key, 0.0) for run in runs[:1] for key in ("split.train_rows", "evaluate.rows")]
-    earlier: tuple[Spread, ...] = ()
-    if sizes:
-        claimed_by = recipe.card.published_as
-        earlier = earlier_spreads(
-            claim.key, recipe.reviews_name, *sizes, claimed_by=claimed_by, ours=runs
-        )
+    earlier = known_repeats(recipe, claim.key, *sizes, ours=runs) if sizes else ()
     return judge(
         claim.claimed,
         claim.values,
@@ -176,6 +171,23 @@ def _judge(
         earlier=earlier,
         row_variance=row_variance(recipe, claim.metric, runs),
         deviations=differs if claim.claimed is not None else [],
+    )
+
+
+def known_repeats(
+    recipe: Recipe, key: str, train_rows: float, rows: float, *, ours: Sequence[Metrics] = ()
+) -> tuple[Spread, ...]:
+    """The spreads of earlier repeats of a claimed figure; arguments as of `earlier_spreads`.
+
+    F1, precision and recall are on record for the positive class only, where they vary more or
+    less than their macro averages do.
+    """
+    claims = recipe.card.claims
+    if key in AVERAGED and claims.averaging != "binary":
+        return ()
+    claimed_by = recipe.card.published_as
+    return earlier_spreads(
+        key, recipe.reviews_name, train_rows, rows, claimed_by=claimed_by, ours=ours
     )
 
 

@@ -2,10 +2,15 @@
 
 from dataclasses import dataclass
 
-from cardproof.claims.judge import FIGURES, judge_claims, rule_of, scores_our_rows
+from cardproof.claims.judge import (
+    FIGURES,
+    judge_claims,
+    known_repeats,
+    rule_of,
+    scores_our_rows,
+)
 from cardproof.claims.published import IMDB_SPLIT
 from cardproof.claims.simulation import Scenario, Shares, simulate
-from cardproof.claims.variation import earlier_spreads
 from cardproof.claims.verdicts import Rule
 from cardproof.recipe.reported import PrintedFigure, is_blank, parse_figure
 from cardproof.recipe.schema import Deviation, Recipe
@@ -66,7 +71,8 @@ def plan_claims(
     Args:
         recipe: of the runs.
         margin: of scores, another one than the verdict's.
-        sd: of one run's figures over seeds; None for that of the earlier repeats that vary most.
+        sd: what one run's scores are taken to vary by, and its loss if no repeats of it are known;
+            None for that of the earlier repeats that vary most. The verdict counts these anyway.
     """
     claims = recipe.card.claims
     printed = {key: getattr(claims, key) for key in FIGURES}
@@ -104,11 +110,8 @@ def _scenario(
     recipe: Recipe, key: str, claimed: PrintedFigure, rule: Rule, sd: float | None
 ) -> Scenario | None:
     rows = scored_rows(recipe)
-    claimed_by = recipe.card.published_as
-    earlier = earlier_spreads(
-        key, recipe.reviews_name, train_rows(recipe), rows, claimed_by=claimed_by
-    )
-    if sd is None:
+    earlier = known_repeats(recipe, key, train_rows(recipe), rows)
+    if sd is None or (key == "loss" and earlier):  # of scores, as a loss varies on another scale
         if not earlier:
             return None
         sd = max(float(spread.sd) for spread in earlier)

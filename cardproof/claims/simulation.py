@@ -95,7 +95,7 @@ def denied_while_watched(scenario: Scenario, most: int, draws: int = DRAWS) -> f
     `simulate` are of one look, at a number of runs that is fixed beforehand.
 
     Args:
-        scenario: what is true and known, on the claim's own rows.
+        scenario: what is true and known; rows and training rows are the claim's.
         most: runs at the last look.
         draws: claims.
     """
@@ -103,7 +103,7 @@ def denied_while_watched(scenario: Scenario, most: int, draws: int = DRAWS) -> f
     rule, unit = scenario.rule, 2 * scenario.half_unit
     printed = np.round(scenario.sd * rng.standard_normal(draws) / unit) * unit
     runs = scenario.sd * rng.standard_normal((most, draws))
-    earlier = [Spread(_estimated(of.sd, of.df, rng, draws), of.df) for of in scenario.earlier]
+    earlier = _met(scenario, rng, draws)
     undecided, denied = np.ones(draws, dtype=bool), 0
     for n in range(1, most + 1):
         own = Spread(runs[:n].std(axis=0, ddof=1), n - 1) if n > 1 else None
@@ -128,12 +128,16 @@ def _draw(
     rows = scenario.row_variance**0.5 * rng.standard_normal(draws)
     mean = difference + sd / n**0.5 * rng.standard_normal(draws) + rows
     own = Spread(_estimated(sd, n - 1, rng, draws), n - 1) if n > 1 else None
-    earlier = [
-        Spread(_estimated(of.sd, of.df, rng, draws), of.df) if scenario.redrawn else of
-        for of in scenario.earlier
-    ]
+    earlier = _met(scenario, rng, draws)
     mean += scenario.training_sd * rng.standard_normal(draws)
     return claimed, mean, candidate_spreads(earlier, own)
+
+
+def _met(scenario: Scenario, rng: np.random.Generator, draws: int) -> list[Spread]:
+    """The earlier repeats' spreads as each claim meets them."""
+    if not scenario.redrawn:
+        return list(scenario.earlier)
+    return [Spread(_estimated(of.sd, of.df, rng, draws), of.df) for of in scenario.earlier]
 
 
 def _estimated(sd: float, df: float, rng: np.random.Generator, draws: int) -> Floats:

@@ -50,7 +50,7 @@ def not_modelled(reviews: str, *, earlier_used: bool) -> str:
 
     Args:
         reviews: the name of their entry in sources.yaml.
-        earlier_used: whether earlier repeats are known of runs of this size.
+        earlier_used: whether the spread behind any verdict is partly of earlier repeats.
     """
     said = (
         "Not modelled: another draw of the training rows, other hardware and other library "

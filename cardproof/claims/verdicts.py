@@ -60,7 +60,8 @@ class Verdict:
     reason: str  # with the numbers
     n: int = 0  # our runs
     mean: float | None = None
-    spread: Spread | None = None  # of one run, by ours and those earlier ones that widen it most
+    spread: Spread | None = None  # of one run: the candidate with the widest `interval`
+    mean_spread: Spread | None = None  # and the one with the widest `mean_interval`
     margin: float | None = None
     interval: Interval | None = None  # where one more run lies
     mean_interval: Interval | None = None  # of our recipe's mean over seeds
@@ -146,6 +147,7 @@ def _decide(
     found = replace(
         found,
         spread=max(spreads, key=lambda spread: float(widths(spread, *asked).run)),
+        mean_spread=max(spreads, key=lambda spread: float(widths(spread, *asked).mean)),
         interval=_around(middle, run, rule, rule.level, source),
         mean_interval=_around(middle, mean, rule, 2 * rule.level - 1, source),
         smallest_difference=run + claim.half_unit,
@@ -179,7 +181,10 @@ def _reason(claim: PrintedFigure, found: Verdict, rule: Rule) -> str:
     said += "; " if shown == (found.word == "reproduced") else "; yet "
     said += f"our mean over seeds is {'' if shown else 'not '}shown to be within "
     said += f"±{rule.margin:.3g} of it ({_range(found.mean_interval, claim)}, "
-    said += f"{100 * found.mean_interval.level:g} %)."
+    said += f"{100 * found.mean_interval.level:g} %"
+    if found.mean_spread and found.mean_spread != found.spread:
+        said += f", by {_deviation(found.mean_spread)}"
+    said += ")."
     return f"{said} {_what_would_decide(claim, found)}" if found.word == "undecided" else said
 
 
@@ -194,17 +199,20 @@ def _what_would_decide(claim: PrintedFigure, found: Verdict) -> str:
             f"{told} No number of seeds shows it reproduced: the card rounds to "
             f"±{claim.half_unit:.2g}, as much as the margin."
         )
-    return f"{told} `cardproof plan` says how many seeds would decide."
+    return f"{told} `cardproof plan` says how many seeds would show it reproduced, if any do."
 
 
 def _ours(claim: PrintedFigure, found: Verdict) -> str:
     assert found.mean is not None
     spread = ""
     if found.spread:
-        spread = f"; runs vary with a standard deviation of {found.spread.sd:.2g}"
-        spread += f" (df {found.spread.df:g})"
+        spread = f"; runs vary with {_deviation(found.spread)}"
     runs = "our one run" if found.n == 1 else f"the mean of our {found.n} runs"
     return f"{_number(found.mean, claim)} is {runs}{spread}"
+
+
+def _deviation(spread: Spread) -> str:
+    return f"a standard deviation of {spread.sd:.2g} (df {spread.df:g})"
 
 
 def _range(interval: Interval, claim: PrintedFigure) -> str:

@@ -23,9 +23,10 @@ examples:
   cardproof plan grojeda --sd 0.002     what if seeds spread by 0.2 points?
 
 It simulates the verdict: the claim is a run of its author's recipe, ours are runs of the same
-recipe or of one that is worse by twice the margin. The spread over seeds is that of earlier repeats
-(cardproof/claims/repeats.csv) unless --sd is given. Nothing is run. exit codes: 0 planned; 1 a
-spread is not known, so give --sd, or the recipe's files have faults; 2 there is no such card.
+recipe or of one that is worse by twice the margin. Runs are taken to vary as the earlier repeats
+that vary most (cardproof/claims/repeats.csv), or by --sd; the verdict counts those repeats either
+way. Nothing is run. exit codes: 0 planned; 1 a spread is not known, so give --sd, or the recipe's
+files have faults; 2 there is no such card.
 """
 
 
@@ -70,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         "--margin", type=_share, metavar="M", help="the difference of scores that does not matter"
     )
     parser.add_argument(
-        "--sd", type=_share, metavar="SD", help="standard deviation of a figure between runs"
+        "--sd", type=_share, metavar="SD", help="standard deviation of scores between runs"
     )
     parser.add_argument(
         "--table", action="store_true", help="also how often each verdict falls, by seeds"
@@ -131,9 +132,14 @@ def _line(claim: "PlannedClaim", *, explained: bool) -> str:
         return f"{head} no earlier repeats of such runs are known: run {first}, or give --sd"
     n = claim.enough
     if n is None:
-        spread = f"standard deviation between runs {claim.scenario.sd:.2g}"
-        many = "no number of seeds" if claim.never else f"more than {_of(max(claim.if_true))}"
-        return f"{head} {many}: {spread}, margin {claim.margin:g}"
+        spread = f"sd between runs {claim.scenario.sd:.2g}"
+        many = f"more than {_of(max(claim.if_true))}"
+        if claim.never:
+            many = "shown by no number of seeds"
+        also = ", other test rows" if claim.scenario.row_variance else ""
+        most = max((float(of.sd) for of in claim.scenario.earlier), default=0.0)
+        also += f", earlier runs {most:.2g}" if most > claim.scenario.sd else ""
+        return f"{head} {many}: {spread}{also}, margin {claim.margin:g}"
     chance = f"{100 * claim.if_true[n].words['reproduced']:.0f} %"
     of_what = ' chance of "reproduced" if the claim is true' if explained else ""
     return f"{head} {_of(n)} ({chance}{of_what})"
@@ -144,10 +150,16 @@ def _of(n: int) -> str:
 
 
 def _wider_margin(claim: "PlannedClaim") -> str:
-    key = "loss_margin" if claim.key == "loss" else "share_margin"
+    wider = (
+        f"--margin {2 * claim.claimed.half_unit:g} plans with a wider margin (verdict.share_margin)"
+    )
+    if claim.key == "loss":
+        wider = (
+            f"verdict.loss_margin of params.yaml would have to be {2 * claim.claimed.half_unit:g}"
+        )
     return (
         "no number of seeds can show a claim of so few digits reproduced, only contradict it;\n"
-        f"--margin {2 * claim.claimed.half_unit:g} plans with a wider margin (verdict.{key})"
+        + wider
     )
 
 

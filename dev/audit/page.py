@@ -28,9 +28,9 @@ On {checkable:,} cards something was found or compared with a result:
 
 ## What was found, and what of it was read
 
-An error: figures of one row, table or list cannot all hold. A warning names the reading under
-which the card holds. Every error was read in its card; every warning was judged by the figures that
-it quotes and, in doubt, in its card. The judgements are
+An error: a figure that cannot be, or figures of one row, table or list that cannot all hold. A
+warning names the reading under which the card holds. Every error was read in its card; every
+warning was judged by the figures that it quotes and, in doubt, in its card. The judgements are
 [tests/audit/labelled.csv](../../tests/audit/labelled.csv). Right means that what the finding says
 of the card is so, and the card itself does not explain it. There was one judge, and some authors
 have many cards alike: {most_alike} of the {in_no_row} headlines in no row are one author's.

@@ -90,7 +90,7 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
         summary=summary,
         records=whole,
         rates=Counter(run["learning_rate"] for run in published_runs()).most_common(),
-        bases=sorted({r.run.recipe.base.repository for r in whole}),
+        bases=sorted({r.run.recipe.base.repository for r in whole if "leak" not in r.run.name}),
         intervals={r.run.name: _intervals(r.scored) for r in whole},
         alike={r.run.name: _design_effects(r.scored) for r in whole},
         missing={q: [r.name for r in plan if r.name not in records] for q, plan in PLAN.items()},

@@ -50,7 +50,7 @@ def cases() -> list[Case]:
         Case("Accuracy, spread not known before ours", replace(plain, earlier=())),
         Case("Accuracy, one of five figures of a card", replace(plain, rule=Rule(0.005, 0.95, 5))),
         Case(
-            "Accuracy claimed on 100 other rows",
+            "Accuracy claimed on 100 other rows, spread not known before ours",
             replace(plain, half_unit=0.005, earlier=(), row_variance=2 * ROW_SD**2),
         ),
         Case("Loss, margin 0.02", loss),

@@ -32,7 +32,7 @@ def test_a_single_run_borrows_the_spread_of_earlier_ones() -> None:
     found = {c.key: c for c in judge_claims(recipe, [run])}
     assert {key: c.verdict.word for key, c in found.items()} == {
         "accuracy": "undecided",  # a print of two digits stands for too much
-        "f1": "undecided",
+        "f1": "undecided",  # no macro F1 is among the repeats
         "precision": "not measured",
         "recall": "not measured",
     }

@@ -1,5 +1,6 @@
 """Plans of seeds: what is known, what is not, and the command."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,7 +96,7 @@ def test_the_command_answers_in_a_line_for_each_figure_and_one_for_all(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert printed(capsys, "grojeda") == [
-        "accuracy 0.9256: more than 30 seeds: standard deviation between runs 0.0032, margin 0.005",
+        "accuracy 0.9256: more than 30 seeds: sd between runs 0.0032, margin 0.005",
         'cross-entropy loss 0.2435: 30 seeds (82 % chance of "reproduced" if the claim is true)',
         "cross-entropy loss: 30 seeds; time: unknown, run one first",
         "the spread is known from few earlier runs only and may be off by several times",
@@ -107,11 +108,12 @@ def test_the_command_answers_in_a_line_for_each_figure_and_one_for_all(
     assert printed(capsys, "grojeda", "--margin", "0.01")[0].startswith("accuracy 0.9256: 3 seeds ")
     wide = printed(capsys, "grojeda", "--sd", "0.004")
     assert wide[:3] == [
-        "accuracy 0.9256: no number of seeds: standard deviation between runs 0.004, margin 0.005",
-        'cross-entropy loss 0.2435: 3 seeds (96 % chance of "reproduced" if the claim is true)',
-        "cross-entropy loss: 3 seeds; time: unknown, run one first",
+        "accuracy 0.9256: shown by no number of seeds: sd between runs 0.004, margin 0.005",
+        'cross-entropy loss 0.2435: 30 seeds (82 % chance of "reproduced" if the claim is true)',
+        "cross-entropy loss: 30 seeds; time: unknown, run one first",
     ]
-    assert wide[4] == "  dvc exp run --queue -S card=grojeda -S train.seed=1,2,3"
+    of_earlier, _ = printed(capsys, "sample", "--sd", "0.001")
+    assert "more than 30 seeds: sd between runs 0.001, earlier runs 0.04, margin" in of_earlier
 
 
 def test_a_claim_of_few_digits_gets_a_reason_and_no_command(
@@ -130,6 +132,25 @@ def test_an_unknown_spread_asks_for_three_seeds(capsys: pytest.CaptureFixture[st
     said = capsys.readouterr().out
     assert "recall (macro) 94%: no earlier repeats of such runs are known: run 3 seeds" in said
     assert "all figures: 7 seeds;" in said  # by its accuracy
+    assert main(["plan", "llm_project"]) == 1
+    assert "-S card=llm_project -S train.seed=1,2,3\n" in capsys.readouterr().out
+    assert printed(capsys, "llm_project", "--sd", "0.001")[0] == (
+        "accuracy 0.9804: shown by no number of seeds: sd between runs 0.001, other test rows, "
+        "margin 0.005"
+    )
+
+
+def test_a_loss_of_few_digits_is_told_of_its_own_margin(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cards = folder / "cards"
+    cards.unlink()
+    shutil.copytree(ROOT / "cards", cards)
+    text = (cards / "grojeda.yaml").read_text(encoding="utf-8")
+    (cards / "grojeda.yaml").write_text(text.replace('loss: "0.2435"', 'loss: "0.2"'))
+    lines = printed(capsys, "grojeda", "--margin", "0.1")
+    assert "cross-entropy loss 0.2: printed to ±0.05, no finer than the margin of 0.02" in lines
+    assert "verdict.loss_margin of params.yaml would have to be 0.1" in lines
 
 
 @pytest.mark.usefixtures("folder")

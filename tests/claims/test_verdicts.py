@@ -69,15 +69,21 @@ def test_a_wide_interval_is_no_reproduction() -> None:
     assert found.word == "undecided"
     assert found.smallest_difference
     assert found.smallest_difference > 0.3
-    assert "`cardproof plan` says how many seeds would decide" in found.reason
+    assert "`cardproof plan` says how many seeds would show it reproduced" in found.reason
 
 
 def test_of_several_groups_of_earlier_runs_the_widest_interval_counts() -> None:
     wide, narrow = Spread(0.002, 1), Spread(0.001, 20)
     for earlier in ([wide, narrow], [narrow, wide]):
         found = verdict("0.9200", [0.91], earlier=earlier)
-        assert (found.word, found.spread) == ("undecided", wide)
+        assert (found.word, found.spread, found.mean_spread) == ("undecided", wide, wide)
     assert verdict("0.9200", [0.91], earlier=[narrow]).word == "lower"
+    # five figures together: t(1) is far out for one more run, and as before for our mean
+    found = verdict(
+        "0.9200", [0.91], earlier=[narrow := Spread(0.001, 1), Spread(0.004, 2)], together=5
+    )
+    assert (found.spread, found.mean_spread) == (narrow, Spread(0.004, 2))
+    assert ", 90 %, by a standard deviation of 0.004 (df 2))." in found.reason
 
 
 def test_a_coarse_claim_cannot_be_shown_to_within_its_own_rounding() -> None:

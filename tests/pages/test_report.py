@@ -18,10 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
+from cardproof.claims.judge import judge_claims
 from cardproof.pages.explanations import explain, shorten
 from cardproof.pages.figures import WINDOWS, draw_figures, loss_figure, reliability_figure
 from cardproof.pages.formats import percent
-from cardproof.pages.report import render_model_card, render_page
+from cardproof.pages.report import _earlier_used, render_model_card, render_page
 from cardproof.pages.report_tables import epochs_table
 from cardproof.pages.settings import headline, list_settings
 from cardproof.pages.tables import one_line
@@ -438,3 +439,12 @@ def test_text_in_one_line_is_text(text: str) -> None:
     assert found.isprintable()
     assert not re.search(r"<[A-Za-z/!?]", found)
     assert not re.search(r"(?<!\\)(\\\\)*[|\[*]", found)
+
+
+def test_earlier_runs_are_spoken_of_only_where_they_count() -> None:
+    """None are known of runs on 3,000 reviews."""
+    for rows, used in ((25_000.0, True), (3_000.0, False)):
+        run = {"evaluate.accuracy": 0.925, "split.train_rows": rows, "evaluate.rows": 25_000.0}
+        assert _earlier_used(judge_claims(recipe_of("grojeda"), [run])) is used
+        pair = judge_claims(recipe_of("grojeda"), [run, run | {"evaluate.accuracy": 0.926}])
+        assert _earlier_used(pair) is used
