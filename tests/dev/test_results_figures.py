@@ -88,8 +88,8 @@ def test_unspecified_values(page: str) -> None:
     noise = rest / 10
     reading, seed = ((left[0] - rest) / 5 - noise) / 3, ((left[1] - rest) / 2 - noise) / 6
     said = [f"{np.sqrt(part):.4f}" for part in (reading, seed, noise)]
-    assert f"deviation of {said[0]} between these 6 readings" in page
-    assert f"of {said[1]} between seeds that all readings share" in page
+    assert f"deviation of {said[0]} between these 6 choices" in page
+    assert f"of {said[1]} between seeds that all choices share" in page
     assert f"and of {said[2]} beyond both" in page
 
 
