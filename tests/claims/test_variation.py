@@ -127,4 +127,5 @@ def test_the_repeats_are_what_their_sources_say() -> None:
         found = json.loads((ROOT / run["source"] / "metrics/evaluate.json").read_text())
         for key in ("accuracy", "loss", "f1_binary"):
             assert float(run[key.removesuffix("_binary")]) == round(found[key], 5)
+    assert len(made_here) == 3  # as `not_modelled` says, and the page of the verdict
     assert len(theirs) + len(made_here) + len(ours) == len(repeats)

@@ -78,11 +78,10 @@ def test_of_several_groups_of_earlier_runs_the_widest_interval_counts() -> None:
         found = verdict("0.9200", [0.91], earlier=earlier)
         assert (found.word, found.spread, found.mean_spread) == ("undecided", wide, wide)
     assert verdict("0.9200", [0.91], earlier=[narrow]).word == "lower"
-    # five figures together: t(1) is far out for one more run, and as before for our mean
-    found = verdict(
-        "0.9200", [0.91], earlier=[narrow := Spread(0.001, 1), Spread(0.004, 2)], together=5
-    )
-    assert (found.spread, found.mean_spread) == (narrow, Spread(0.004, 2))
+    # five figures together push t(1) far out for one more run; our mean's interval has no such term
+    few, more = Spread(0.001, 1), Spread(0.004, 2)
+    found = verdict("0.9200", [0.91], earlier=[few, more], together=5)
+    assert (found.spread, found.mean_spread) == (few, more)
     assert ", 90 %, by a standard deviation of 0.004 (df 2))." in found.reason
 
 
