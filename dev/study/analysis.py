@@ -70,36 +70,6 @@ def sd_interval(found: Summary, level: float = 0.95) -> tuple[float, float]:
     return float(low), float(high)
 
 
-class Spreads(NamedTuple):
-    """Standard deviations of accuracy by where they come from; 0 where not beyond the rest."""
-
-    readings: float
-    seeds: float
-    rest: float
-
-
-def accuracy_spreads(groups: Sequence[Group]) -> Spreads | None:
-    """Readings crossed with seeds: two-way random effects, by moments.
-
-    Searle, Casella & McCulloch 1992, Variance Components, chapter 4. Of each group only the runs of
-    seeds that all groups have count. None of fewer than two groups or two such seeds.
-    """
-    shared = sorted(set.intersection(*({r.seed for r in group.runs} for group in groups)))
-    if len(groups) < 2 or len(shared) < 2:
-        return None
-    by_seed = [{r.seed: r.metrics[ACCURACY] for r in group.runs} for group in groups]
-    values = np.array([[of[seed] for seed in shared] for of in by_seed])
-    readings, seeds = values.mean(axis=1), values.mean(axis=0)
-    rest = values - readings[:, None] - seeds + values.mean()
-    noise = np.square(rest).sum() / ((len(readings) - 1) * (len(seeds) - 1))
-    parts = (
-        np.var(readings, ddof=1) - noise / len(seeds),
-        np.var(seeds, ddof=1) - noise / len(readings),
-        noise,
-    )
-    return Spreads(*(float(np.sqrt(max(part, 0))) for part in parts))
-
-
 class Difference(NamedTuple):
     """Mean of one group's accuracy minus that of another, on draws of their own."""
 

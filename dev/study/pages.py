@@ -2,7 +2,7 @@
 
 import json
 import textwrap
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from cardproof.claims.published import published_runs
+from cardproof.claims.published import IMDB_SPLIT, published_runs
 from cardproof.evaluation.intervals import score_intervals
 from cardproof.evaluation.metrics import right_rows, row_losses
 from cardproof.evaluation.statistics import Interval, design_effect, summarise
@@ -27,9 +27,9 @@ from cardproof.runs.reading import Predictions
 from dev.study import analysis
 from dev.study.figures import draw_leak, draw_small_sets
 from dev.study.plan import (
+    CHOICES,
     KEPT,
     PLAN,
-    READINGS,
     REMOVED,
     TRUNCATIONS,
     VARIANTS,
@@ -48,6 +48,7 @@ COMPARED_TRUNCATIONS = (
     ("both ends at 512", "start at 512"),
     ("both ends at 128", "start at 512"),
 )
+COMPARED_CHOICES = tuple((choice, "as assumed") for choice in CHOICES if choice != "as assumed")
 STARTS = {  # of llm_project's recipe, and the change of the plan
     "the base": "honest",
     "the base, for twice the epochs": "twice the epochs",
@@ -69,9 +70,9 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
     sections = {
         "recipes": _recipes(records),
         "leak": _leak(records),
-        "unspecified": _changes("unspecified", READINGS, records),
+        "unspecified": _drawn_anew("unspecified", CHOICES, COMPARED_CHOICES, records),
         "better": _changes("better", VARIANTS, records),
-        "truncation": _truncation(records),
+        "truncation": _drawn_anew("truncation", TRUNCATIONS, COMPARED_TRUNCATIONS, records),
         "varies": _varies(results, records),
         "small_test_sets": _small_test_sets(records[DRAWN_FROM]),
     }
@@ -84,16 +85,19 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
         for name, r in records.items()
         if "/" not in name or name.startswith(("recipes/", "repeats/", "leak-full/"))
     ]
-    summary = _wrapped(environment.get_template("summary.md.j2").render(**sections))
+    published = _published_rates()
+    summary = _wrapped(
+        environment.get_template("summary.md.j2").render(**sections, published=published)
+    )
     page = environment.get_template("results.md.j2").render(
         **sections,
         summary=summary,
         records=whole,
-        rates=Counter(run["learning_rate"] for run in published_runs()).most_common(),
+        published=published,
         bases=sorted({r.run.recipe.base.repository for r in whole if "leak" not in r.run.name}),
         intervals={r.run.name: _intervals(r.scored) for r in whole},
         alike={r.run.name: _design_effects(r.scored) for r in whole},
-        missing={q: [r.name for r in plan if r.name not in records] for q, plan in PLAN.items()},
+        missing=[run for plan in PLAN.values() for run in plan if run.name not in records],
     )
     figures = {
         f"{name.replace('_', '-')}.svg": svg_file(section["figure"])
@@ -260,10 +264,6 @@ def _changes(question: str, changes: dict[str, Settings], records: Records) -> S
         "readings": list(zip(groups, [None, *pairs], strict=True)),
         "settings": {change: " ".join(options_of(changes[change])) for change in changes},
         "command": PLAN[question][0].command.rpartition(" -S train.seed=")[0],
-        "spreads": analysis.accuracy_spreads(groups),
-        "without_rates": analysis.accuracy_spreads(
-            [group for group in groups if not group.label.startswith("learning rate")]
-        ),
         "least": analysis.least_shown([p for p in pairs if p.a not in helps], len(pairs)),
         "most": largest_first[0].a,
         "shown": [pair for pair in largest_first if pair.p_holm < ALPHA],
@@ -278,36 +278,56 @@ def _changes(question: str, changes: dict[str, Settings], records: Records) -> S
     }
 
 
-def _truncation(records: Records) -> Section | None:
-    """Start or both ends of a long review, at two lengths, by draws that all four have."""
-    arms = {name: {r.run.seed: r for r in _done("truncation", records, name)}
-            for name in TRUNCATIONS}  # fmt: skip
+def _drawn_anew(
+    question: str,
+    changes: Mapping[str, Settings],
+    compared: Sequence[tuple[str, str]],
+    records: Records,
+) -> Section | None:
+    """Changes of one recipe, by draws of seed and rows that all of the changes have."""
+    arms = {change: {r.run.seed: r for r in _done(question, records, change)}
+            for change in changes}  # fmt: skip
     draws = sorted(set.intersection(*(set(arm) for arm in arms.values())))
     if len(draws) < 2:
         return None
-    found = {name: [arm[draw] for draw in draws] for name, arm in arms.items()}
+    found = {change: [arm[draw] for draw in draws] for change, arm in arms.items()}
     accuracies = {
-        name: [record.run.metrics[analysis.ACCURACY] for record in arm]
-        for name, arm in found.items()
+        change: [record.run.metrics[analysis.ACCURACY] for record in arm]
+        for change, arm in found.items()
     }
+    first, *_ = found.values()
     return {
+        "figure": _drawn([Group(c, tuple(r.run for r in arm)) for c, arm in found.items()]),
         "arms": {
-            name: {
-                "accuracy": summarise(accuracies[name]),
+            change: {
+                "accuracy": summarise(accuracies[change]),
                 "loss": summarise([r.run.metrics["evaluate.loss"] for r in arm]),
                 **{
                     key: np.mean([r.run.metrics[f"tokenize.{key}"] for r in arm])
                     for key in ("train_tokens", "test_reviews_truncated", "test_tokens_truncated")
                 },
             }
-            for name, arm in found.items()
+            for change, arm in found.items()
         },
-        "differences": analysis.compare_draws(accuracies, COMPARED_TRUNCATIONS),
+        "settings": {change: " ".join(options_of(changes[change])) for change in changes},
+        "differences": analysis.compare_draws(accuracies, compared),
         "draws": len(draws),
-        "rows": len(found["start at 128"][0].scored.labels),
-        "train_rows": found["start at 128"][0].run.metrics["split.train_rows"],
-        "command": PLAN["truncation"][0].command,
+        "rows": len(first[0].scored.labels),
+        "train_rows": first[0].run.metrics["split.train_rows"],
+        "command": PLAN[question][0].command,
         "where": _where([record for arm in found.values() for record in arm]),
+    }
+
+
+def _published_rates() -> Section:
+    """The learning rates of published runs, and the accuracies of those on all train rows."""
+    accuracies = defaultdict(list)
+    for run in published_runs():
+        if run["train_rows"] == str(IMDB_SPLIT):
+            accuracies[run["learning_rate"], run["epochs"]].append(float(run["accuracy"]))
+    return {
+        "cards": Counter(run["learning_rate"] for run in published_runs()).most_common(),
+        "accuracies": {key: sorted(found) for key, found in sorted(accuracies.items())},
     }
 
 

@@ -1,15 +1,16 @@
 """Make the runs of a question: `python -m dev.study.run QUESTION`.
 
 They run one after the other, in a clone of HEAD below .dvc/tmp that shares this repository's cache;
-the workspace stays as it is. A run that has a record is not made again, and one that was
-interrupted resumes from its last checkpoint. Where the hub is not to be reached, CARDPROOF_MIRROR
-names a mirror of it.
+the workspace stays as it is. A run that has a record is not made again (unless another starts from
+its model, and that is gone), and one that was interrupted resumes from its last checkpoint. Where
+the hub is not to be reached, CARDPROOF_MIRROR names a mirror of it.
 """
 
 import argparse
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -31,7 +32,7 @@ def main() -> int:
     runs = [run for plan in PLAN.values() for run in plan if run.name.startswith(asked)]
     if not runs:
         parser.error(f"no run's name begins with {asked}; the questions are {', '.join(PLAN)}")
-    waiting = [run for run in runs if not (RESULTS / run.name / FILE).is_file()]
+    waiting = without_record(runs)
     try:
         for number, run in enumerate(waiting, 1):
             print(f"== {run.name}, {number} of {len(waiting)} ==", flush=True)
@@ -43,6 +44,21 @@ def main() -> int:
         print("interrupted; the same command resumes", file=sys.stderr)
         return 130
     return 0
+
+
+def without_record(runs: Sequence[Planned]) -> list[Planned]:
+    """What there is to run, in order: before a run whose base is another's model, that other.
+
+    Models are not kept with the records: one that is gone is trained again.
+    """
+    planned = {run.name: run for plan in PLAN.values() for run in plan}
+    waiting: dict[str, Planned] = {}
+    for run in runs:
+        if not (RESULTS / run.name / FILE).is_file():
+            if run.base_from and not (MODELS / run.base_from).is_dir():
+                waiting[run.base_from] = planned[run.base_from]
+            waiting[run.name] = run
+    return list(waiting.values())
 
 
 def make_run(run: Planned) -> None:
@@ -63,15 +79,7 @@ def make_run(run: Planned) -> None:
 
 
 def offer_as_base(model: Path, clone: Path, name: str) -> None:
-    """Make a trained model a base of the clone's sources.yaml, with its checksums.
-
-    Raises:
-        CardproofError: the model is not there any more.
-    """
-    if not model.is_dir():
-        raise CardproofError(
-            f"{model} is gone, the model to start from; remove its record and run again"
-        )
+    """Make a trained model a base of the clone's sources.yaml, with its checksums."""
     repository = f"cardproof/{name}"
     shutil.copytree(model, clone / "sample/hub" / repository, dirs_exist_ok=True)
     yaml = YAML()

@@ -68,31 +68,6 @@ def test_the_leak(page: str) -> None:
     assert f"a model gains {100 * excess.mean():+.2f} points" in page
 
 
-def test_unspecified_values(page: str) -> None:
-    names = sorted(p.name.removesuffix("-seed-1") for p in RESULTS.glob("unspecified/*-seed-1"))
-    values = crossed([f"unspecified/{name}" for name in names], 3)
-    assumed = values[names.index("as-assumed")]
-    assert f"| {assumed.mean():.4f} | {assumed.std(ddof=1):.4f} |" in page
-    faster = values[names.index("learning-rate-5e-5")] - assumed
-    assert f"| {100 * faster.mean():+.2f} |" in page
-    # The mean squares of a table of two ways, by regression on its rows, columns and both.
-    rows, columns = (np.kron(*pair) for pair in ((np.eye(6), np.ones((3, 1))),
-                                                 (np.ones((6, 1)), np.eye(3))))  # fmt: skip
-    left = [
-        float(np.linalg.lstsq(design, values.ravel(), rcond=None)[1].sum())
-        for design in (columns, rows)
-    ]
-    both = np.hstack([rows, columns])
-    fitted = both @ np.linalg.pinv(both) @ values.ravel()
-    rest = float(np.square(values.ravel() - fitted).sum())
-    noise = rest / 10
-    reading, seed = ((left[0] - rest) / 5 - noise) / 3, ((left[1] - rest) / 2 - noise) / 6
-    said = [f"{np.sqrt(part):.4f}" for part in (reading, seed, noise)]
-    assert f"deviation of {said[0]} between these 6 choices" in page
-    assert f"of {said[1]} between seeds that all choices share" in page
-    assert f"and of {said[2]} beyond both" in page
-
-
 def test_small_test_sets(page: str) -> None:
     labels, logits = logits_of("recipes/grojeda")
     right = (logits[:, 1] > logits[:, 0]) == labels
@@ -109,14 +84,34 @@ def test_a_better_recipe(page: str) -> None:
     assert f"| {100 * (both_ends - plain).mean():+.2f} |" in page
 
 
-def test_truncation(page: str) -> None:
-    """Draws that all four have; the interval of a mean of differences, by Student's t."""
-    arms = ("start-at-128", "both-ends-at-128", "start-at-512", "both-ends-at-512")
-    seeds = [
-        s for s in range(1, 6) if all((RESULTS / f"truncation/{a}-seed-{s}").is_dir() for a in arms)
-    ]
-    found = {arm: np.array([accuracy(f"truncation/{arm}-seed-{s}") for s in seeds]) for arm in arms}
-    for a, b in ((arms[1], arms[0]), (arms[3], arms[2]), (arms[1], arms[2])):
+@pytest.mark.parametrize(
+    ("question", "compared"),
+    [
+        (
+            "truncation",
+            [
+                ("both-ends-at-128", "start-at-128"),
+                ("both-ends-at-512", "start-at-512"),
+                ("both-ends-at-128", "start-at-512"),
+            ],
+        ),
+        (
+            "unspecified",
+            [
+                ("learning-rate-2.5-times", "as-assumed"),
+                ("learning-rate-halved", "as-assumed"),
+                ("twice-the-epochs", "as-assumed"),
+            ],
+        ),
+    ],
+)
+def test_changes_by_draws(page: str, question: str, compared: list[tuple[str, str]]) -> None:
+    """Draws that all changes have; the interval of a mean of differences, by Student's t."""
+    arms = {arm for pair in compared for arm in pair}
+    seeds = [s for s in range(1, 6)
+             if all((RESULTS / f"{question}/{arm}-seed-{s}").is_dir() for arm in arms)]  # fmt: skip
+    found = {a: np.array([accuracy(f"{question}/{a}-seed-{s}") for s in seeds]) for a in arms}
+    for a, b in compared:
         differences = 100 * (found[a] - found[b])
         half = t.isf(0.025, len(seeds) - 1) * differences.std(ddof=1) / len(seeds) ** 0.5
         low, high = differences.mean() - half, differences.mean() + half

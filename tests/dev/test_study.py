@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 from ruamel.yaml import YAML
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 
-from cardproof.errors import CardproofError
 from cardproof.evaluation.statistics import StatisticsError, summarise
 from cardproof.recipe.load import load_recipe, read_files, resolve
 from cardproof.runs.groups import Group
@@ -19,9 +17,8 @@ from cardproof.runs.paired import Pair
 from cardproof.runs.reading import Predictions
 from cardproof.runs.reading import Run as FinishedRun
 from dev.study import __main__ as command
+from dev.study import run as study_run
 from dev.study.analysis import (
-    ACCURACY,
-    accuracy_spreads,
     compare_draws,
     compare_with_first,
     describe_draws,
@@ -35,7 +32,7 @@ from dev.study.analysis import (
 from dev.study.pages import render_results
 from dev.study.plan import KEPT, PLAN, REMOVED, VARIANT_SEEDS, VARIANTS, Planned
 from dev.study.record import Record
-from dev.study.run import BASE_FILES, offer_as_base
+from dev.study.run import BASE_FILES, offer_as_base, without_record
 from tests.conftest import ROOT
 from tests.recipe.files import raw_files, recipe_of
 from tests.recipe.test_load import copy_recipe_files
@@ -80,16 +77,17 @@ def test_the_pages_of_results_say_what_the_records_hold(
 
 @pytest.mark.slow
 def test_a_study_half_run_has_its_pages_too(tmp_path: Path) -> None:
-    """Of two readings one seed each, and of the leak one start."""
+    """Of two changes one draw each, and of the leak one start."""
     results = ROOT / "results"
-    names = [f"unspecified/{reading}-seed-1" for reading in ("as-assumed", "learning-rate-5e-5")]
+    names = [f"truncation/{change}-seed-1" for change in ("start-at-128", "start-at-512")]
     for name in (*names, "leak/honest-seed-1", "recipes/grojeda"):
         shutil.copytree(results / name, tmp_path / name)
     pages, summary = render_results(tmp_path)
-    assert "Too few seeds yet" in summary
+    assert "Not run yet" in summary
     assert "Only grojeda was run at full size so far" in summary
-    waiting = [run.name for run in PLAN["leak"] if run.name != "leak/honest-seed-1"]
-    assert f"Missing: {', '.join(waiting)}." in pages["README.md"]
+    waiting = pages["README.md"].partition("## Planned and not run")[2].splitlines()
+    planned = {run.name for run in PLAN["leak"]} - {"leak/honest-seed-1"}
+    assert planned <= {line.removeprefix("- ").split(",")[0] for line in waiting}
     assert "not comparable" in pages["README.md"]  # its base is not the card's
 
 
@@ -111,7 +109,7 @@ def test_what_waits_for_its_runs_has_its_page_when_they_are_there(tmp_path: Path
     assert row.endswith("| +0.00 | +0.00 to +0.00 |")
     assert "| tuned on these rows before | 3 |" in page
     assert "The same from a model tuned on all rows at full size" in page
-    assert "Missing: leak/twice-the-epochs-seed-3." in page
+    assert "\n- leak/twice-the-epochs-seed-3\n" in page
 
 
 ALL_PLANNED = [run for runs in PLAN.values() for run in runs]
@@ -152,7 +150,7 @@ def groups_of(runs: Mapping[str, Sequence[FinishedRun]]) -> list[Group]:
     return [Group(name, tuple(of_one)) for name, of_one in runs.items()]
 
 
-def test_readings_are_compared_by_seed_with_the_first() -> None:
+def test_changes_are_compared_by_seed_with_the_first() -> None:
     shares = {"one": (0.80, 0.82, 0.81), "two": (0.86, 0.87, 0.88), "three": (0.80, 0.83, 0.80)}
     runs = {
         name: [
@@ -167,28 +165,6 @@ def test_readings_are_compared_by_seed_with_the_first() -> None:
         assert pair.difference == pytest.approx(np.mean(shares[other]) - 0.81)
         assert pair.by_seed
         assert pair.p_holm >= pair.p
-
-
-def test_readings_and_seeds_are_told_apart() -> None:
-    """Drawn with known spreads, crossed: their squares come out on average; a lone run does not."""
-    random = np.random.default_rng(0)
-    by_seed = [made_run(f"seed-{seed}", train__seed=seed) for seed in range(3)]
-
-    def crossed(*spreads: float) -> list[Group]:
-        readings, seeds, rest = (
-            random.normal(0, sd, size)
-            for sd, size in zip(spreads, ((4, 1), (1, 3), (4, 3)), strict=True)
-        )
-        return [
-            Group("", tuple(replace(run, metrics={ACCURACY: v}) for run, v in pairs))
-            for pairs in (zip(by_seed, of, strict=True) for of in 0.8 + readings + seeds + rest)
-        ]
-
-    for spreads in ((0.03, 0.02, 0.01), (0, 0.02, 0.005), (0.03, 0, 0.005)):
-        found = [accuracy_spreads(crossed(*spreads)) for _ in range(1_500)]
-        squares = np.mean(np.square(np.array(found)), axis=0)
-        assert squares == pytest.approx(np.square(spreads), rel=0.1, abs=1.2e-5), spreads
-    assert accuracy_spreads([Group("", (by_seed[0],)), Group("", (by_seed[0],))]) is None
 
 
 def test_the_least_difference_that_shows_is_where_the_test_turns() -> None:
@@ -288,8 +264,6 @@ def test_a_trained_model_becomes_a_base(tmp_path: Path) -> None:
     model, clone = tmp_path / "model", tmp_path / "clone"
     clone.mkdir()
     copy_recipe_files(clone)
-    with pytest.raises(CardproofError, match="the model to start from"):
-        offer_as_base(model, clone, "trained")
     model.mkdir()
     for name in BASE_FILES:
         (model / name).write_text(name)
@@ -301,7 +275,21 @@ def test_a_trained_model_becomes_a_base(tmp_path: Path) -> None:
     assert (clone / "sample/hub/cardproof/trained/model.safetensors").is_file()
 
 
-def test_a_reading_of_one_seed_is_never_shown_to_differ() -> None:
+def test_a_base_that_is_gone_is_trained_before_the_run_that_starts_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study_run, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(study_run, "MODELS", tmp_path / "models")
+    tuned, after = PLAN["leak-full"]
+    (tmp_path / "results" / tuned.name).mkdir(parents=True)
+    (tmp_path / "results" / tuned.name / "record.json").touch()
+    assert without_record([tuned]) == []
+    assert without_record([tuned, after]) == [tuned, after]
+    (tmp_path / "models" / tuned.name).mkdir(parents=True)
+    assert without_record([tuned, after]) == [after]
+
+
+def test_a_change_of_one_seed_is_never_shown_to_differ() -> None:
     shares = {"one": (0.80, 0.82, 0.81), "two": (0.86, 0.87, 0.89), "three": (0.80,)}
     runs = {
         name: [
