@@ -6,28 +6,21 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset, Features, Value
 
-from cardproof.data.user_files import read_reviews_file
-
 # The hub's parquet also names its labels; without that, what follows does not depend on the source.
 FEATURES = Features({"text": Value("string"), "label": Value("int64")})
 
 
 def read_reviews(path: Path, scratch: Path) -> Dataset:
-    """Read labelled reviews in the file's own order.
+    """Labelled reviews in the file's own order.
 
     Args:
-        path: a parquet file with columns `text` (string) and `label` (0 negative, 1 positive).
+        path: a parquet file whose rows `identify_reviews` has checked.
         scratch: a folder for an uncompressed copy, which is memory-mapped: reviews take disk, not
             memory. It must outlive the dataset.
 
     Returns:
         A dataset with the columns text, label and row (the position in the file).
-
-    Raises:
-        ReviewsError: a column is missing, a text is null, or a label is not 0 or 1.
     """
-    for _ in read_reviews_file(path):
-        pass  # each row is checked
     reviews = Dataset.from_parquet(
         str(path), features=FEATURES, cache_dir=str(scratch), columns=list(FEATURES)
     )

@@ -1,9 +1,8 @@
 """A comparison as tables: what Markdown, HTML and CSV show of it."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from cardproof.claims.judge import JudgedClaim
 from cardproof.claims.simulation import WORDS
@@ -191,19 +190,24 @@ def group_rows(groups: Sequence[Group]) -> list[dict[str, Value]]:
 
 def pair_rows(paired: Paired) -> list[dict[str, Value]]:
     """All pairs looked at with all digits, for CSV; those refused at the end, with the reason."""
-    tested = [_flatten(asdict(pair)) | {"shown": pair.said} for pair in paired.pairs]
+    tested: list[dict[str, Value]] = [
+        {
+            "a": pair.a,
+            "b": pair.b,
+            "rows": pair.rows,
+            "runs_a": pair.runs_a,
+            "runs_b": pair.runs_b,
+            "difference": pair.difference,
+            "interval_low": pair.interval.low,
+            "interval_high": pair.interval.high,
+            "interval_source": pair.interval.source,
+            "p": pair.p,
+            "p_holm": pair.p_holm,
+            "shown": pair.said,
+        }
+        for pair in paired.pairs
+    ]
     return tested + [asdict(one) | {"shown": "not tested"} for one in paired.refused]
-
-
-def _flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
-    """{"over_rows": {"low": 1}} as {"over_rows_low": 1}; what is None is left out."""
-    flat: dict[str, Value] = {}
-    for key, value in record.items():
-        if isinstance(value, Mapping):
-            flat |= _flatten(value, f"{prefix}{key}_")
-        elif value is not None:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def mean_and_sd(summary: Summary | None) -> str:

@@ -167,7 +167,7 @@ def precision_recall_figure(scored: Predictions) -> Drawn:
     figure = Figure(figsize=THIRD, layout="constrained")
     axes = figure.subplots()
     points = scores.precision_recall_points(scored.labels, scored.logits)
-    if not points or not scores.roc_points(scored.labels, scored.logits):
+    if not points:
         _say(axes, "Only one class was scored:\nthere is no such curve.")
         return Drawn(figure, "There is no precision-recall curve: only one class was scored.")
     axes.plot([p["recall"] for p in points], [p["precision"] for p in points], color=OURS, lw=2)

@@ -61,8 +61,6 @@ class Pair:
     difference: float  # mean accuracy of a minus that of b
     interval: Interval  # 95 % of it, over rows and, with two runs and more on each side, seeds
     parts: tuple["Part", ...]  # of the difference's variance: rows, and seeds if there are several
-    a_only: int | None  # rows that only a has right; None of several runs
-    b_only: int | None
     p: float  # that there is no difference
     p_holm: float = 1.0  # corrected over all pairs
 
@@ -163,7 +161,6 @@ def _test(a: Group, b: Group) -> Pair:
     parts = (_row_part(by_row, first), *_seed_parts(right_a, right_b, by_seed))
     difference, half = float(by_row.mean()), half_width(parts, 1 - LEVEL)
     source: Source = "seeds and rows" if len(parts) > 1 else "rows"
-    single = len(runs_a) == len(runs_b) == 1
     return Pair(
         a=a.label,
         b=b.label,
@@ -174,8 +171,6 @@ def _test(a: Group, b: Group) -> Pair:
         difference=difference,
         interval=Interval(difference - half, difference + half, LEVEL, source),
         parts=parts,
-        a_only=int((by_row > 0).sum()) if single else None,
-        b_only=int((by_row < 0).sum()) if single else None,
         p=_p_value(abs(difference), parts),
     )
 

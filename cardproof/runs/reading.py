@@ -260,7 +260,7 @@ def _is_figure(value: object) -> bool:
 
 
 def _read_provenance(read: Read, remarks: list[str]) -> dict[str, Any]:
-    """Of the model, and under "evaluation" of its logits, where a run recorded that."""
+    """What the run recorded of how its model was trained."""
     try:
         said = json.loads(read("model/training.json"))
         if not isinstance(said["precision"], str):
@@ -270,10 +270,7 @@ def _read_provenance(read: Read, remarks: list[str]) -> dict[str, Any]:
             "model/training.json is not available: the precision is taken from the recipe"
         )
         return {}
-    try:
-        return dict(said) | {"evaluation": json.loads(read("data/predictions/evaluation.json"))}
-    except (UnavailableError, ValueError):
-        return dict(said)
+    return dict(said)
 
 
 def _read_scored(

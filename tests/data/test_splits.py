@@ -10,7 +10,7 @@ from datasets import Dataset
 
 from cardproof.data.reviews import draw_balanced, read_reviews
 from cardproof.data.splits import SplitError, describe_splits, make_splits
-from cardproof.data.user_files import ReviewsError
+from cardproof.data.user_files import ReviewsError, read_reviews_file
 from cardproof.recipe.schema import Split
 from cardproof.training.trainer import steps_per_epoch
 from tests.recipe.files import recipe_of
@@ -133,7 +133,7 @@ def test_reviews_of_another_shape_are_refused(
     path = tmp_path / "reviews.parquet"
     pq.write_table(pa.table(columns), path)
     with pytest.raises(ReviewsError, match=message):
-        read_reviews(path, tmp_path)
+        list(read_reviews_file(path))
 
 
 def test_reading_keeps_odd_line_breaks_and_the_files_order(tmp_path: Path) -> None:
