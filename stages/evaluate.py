@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cardproof.csv_files import write_csv
 from cardproof.files import checksummed_folder, sha256_of, write_json
 from cardproof.recipe.identity import ORIGIN, common_origin, read_origin
 from cardproof.recipe.stages import EvaluateRecipe, read_stage_recipe
 from cardproof.stage import run_stage
-from cardproof.tables import write_csv
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,6 +6,7 @@ from cardproof.audit.facts import CardFacts, Checked, Finding, Printed
 from cardproof.audit.numbers import loose, nearly_agree, read_number
 from cardproof.audit.records import Record, read_records
 from cardproof.audit.vocabulary import average_in, kind_of
+from cardproof.text import capitalised
 
 _ONE_LABEL = ("text-classification", "image-classification", "audio-classification")
 _PERCENT_FROM = 2.0  # printed above this it is a percentage
@@ -34,7 +35,7 @@ def check_range(facts: CardFacts) -> Iterator[Finding]:
                 yield Finding(
                     "out-of-range",
                     "error" if proven else "warning",
-                    f"{_capital(_named(record, metric))} {printed.text} is above 1 "
+                    f"{capitalised(_named(record, metric))} {printed.text} is above 1 "
                     f"({record.where})"
                     + (", and no percentage." if proven else ". It holds only as a percentage."),
                     f"{metric} lies in 0 to 1, or 0 % to 100 %",
@@ -85,7 +86,7 @@ def check_f1_between(facts: CardFacts) -> Iterator[Finding | Checked]:
         yield Finding(
             "f1-out-of-bounds",
             "error" if proven else "warning",
-            f"{_capital(_named(record, 'F1'))} {scores['f1'].text} is {side} precision "
+            f"{capitalised(_named(record, 'F1'))} {scores['f1'].text} is {side} precision "
             f"{scores['precision'].text} and recall {scores['recall'].text} ({record.where}). "
             + (
                 "Averaged alike, the three cannot be so."
@@ -125,9 +126,9 @@ def check_identities(facts: CardFacts) -> Iterator[Finding | Checked]:
                 yield Finding(
                     "averages-differ",
                     "warning",
-                    f"{_capital(average)} {metric} {one.text} is not {other} {two.text}, although "
-                    "the two are one number by definition. They hold if rows have several labels, "
-                    "or if some labels were left out.",
+                    f"{capitalised(average)} {metric} {one.text} is not {other} {two.text}, "
+                    "although the two are one number by definition. They hold if rows have "
+                    "several labels, or if some labels were left out.",
                     f"{record.where}; {near[0].where}",
                     record.line,
                 )
@@ -141,7 +142,3 @@ def _together(one: Record, other: Record) -> bool:
 
 def _named(record: Record, metric: str) -> str:
     return f"{record.of} {metric}".strip()
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -16,6 +16,7 @@ from cardproof.audit.confusion import (
 from cardproof.audit.facts import CardFacts, Checked, Claim, Finding, Printed, TestRows
 from cardproof.audit.numbers import exactly, loose
 from cardproof.claims.published import IMDB_SPLIT
+from cardproof.text import capitalised, listed
 
 _USUAL_SIZES = (
     100, 200, 250, 300, 500, 600, 750, 900, 1_000, 1_250, 1_500, 2_000, 2_500, 3_000, 3_750,
@@ -189,7 +190,7 @@ def _solve(claims: Mapping[Metric, Claim], scored: ScoredRows) -> Iterator[Findi
     averages = tuple(one for one in _averages(classes) if not named or one in named)
     averages = averages if len(named) < 2 and averages else _averages(classes)
     figures = {metric: claim.printed.figure for metric, claim in claims.items()}
-    what = _listed(
+    what = listed(
         [f"{metric.replace('f1', 'F1')} {c.printed.text}" for metric, c in claims.items()]
     )
     regions = {average: feasible_matrices(figures, average, classes) for average in averages}
@@ -217,7 +218,7 @@ def _impossible(what: str, scored: ScoredRows, line: int) -> Finding:
     return Finding(
         "impossible-scores",
         "warning",
-        f"{_capital(what)} cannot all hold, however each is averaged: no confusion matrix of "
+        f"{capitalised(what)} cannot all hold, however each is averaged: no confusion matrix of "
         f"{positives:,} positive and {negatives:,} negative rows gives them. They hold if other "
         "rows were scored, or if they are approximate.",
         f"all {positives + 1:,} x {negatives + 1:,} matrices were searched; rows: {scored.reason}",
@@ -236,10 +237,8 @@ def _only_averages(
     """Impossible as what it seems to be: what is possible instead, and for which accuracies."""
     positives, negatives = scored.classes or (0, 0)
     first, *others = [_MEANING[average] for average in averages]
-    text = (
-        f"{_capital(what)} cannot be {first}: no confusion matrix of {positives:,} + {negatives:,} "
-    )
-    text += "rows gives them. "
+    text = f"{capitalised(what)} cannot be {first}: no confusion matrix of "
+    text += f"{positives:,} + {negatives:,} rows gives them. "
     counts = [f"{first}: none"]
     for average, region in fitting.items():
         low, high = region.accuracy_range
@@ -248,7 +247,7 @@ def _only_averages(
         text += f"{high:.4f}. "
         counts.append(f"{_MEANING[average]}: {region.count:,}")
     if others and not fitting:
-        text += f"Nor can they be {_listed(others, 'or')}. "
+        text += f"Nor can they be {listed(others, 'or')}. "
     if mixed:
         low, high = mixed.accuracy_range
         text += f"If each may be averaged in its own way, accuracy lies in {low:.4f} to {high:.4f}."
@@ -284,11 +283,3 @@ def _fits(what: str, average: Average, region: Region, scored: ScoredRows, line:
 
 def _range(ends: tuple[int, int]) -> str:
     return f"{ends[0]:,}" if ends[0] == ends[1] else f"{ends[0]:,} to {ends[1]:,}"
-
-
-def _listed(parts: list[str], word: str = "and") -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {word} {parts[-1]}"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from cardproof.audit.facts import Hyperparameters, Printed, Quote, TestRows
 from cardproof.audit.numbers import read_number, whole
 
-_NUMBER = r"(\d[\d,]{0,14}+(?:\.\d{1,20}+)?+(?:[eE][-+]?\d{1,3})?+)(?![\w%])"
+NUMBER = r"(\d[\d,]{0,14}+(?:\.\d{1,20}+)?+(?:[eE][-+]?\d{1,3})?+)(?![\w%])"
 _WHOLE = r"(?<![\d,.])(\d[\d,]{0,14}+)(?![\w%]|\.\d)"
 # The Trainer's own names come first; what people write about the same, after them.
 _PATTERNS = {
     "learning_rate": (
-        rf"\blearning_rate\W{{1,6}}{_NUMBER}",
-        rf"\blearning[ -]rate\W{{1,8}}(?:of |is |was )?{_NUMBER}",
-        rf"\blr\W{{1,4}}{_NUMBER}",
+        rf"\blearning_rate\W{{1,6}}{NUMBER}",
+        rf"\blearning[ -]rate\W{{1,8}}(?:of |is |was )?{NUMBER}",
+        rf"\blr\W{{1,4}}{NUMBER}",
     ),
     "batch": (
         rf"(?<!total_)train_batch_size\W{{1,6}}{_WHOLE}",
@@ -24,8 +24,8 @@ _PATTERNS = {
     "accumulation": (rf"\bgradient[ _]accumulation(?:[ _]steps)?\W{{1,6}}(?:of )?{_WHOLE}",),
     "total_batch": (rf"\btotal_train_batch_size\W{{1,6}}{_WHOLE}",),
     "epochs": (
-        rf"\bnum(?:_train)?_epochs\W{{1,6}}{_NUMBER}",
-        rf"\bepochs[\s:=|*`]{{1,8}}(?:of |is |was )?{_NUMBER}",
+        rf"\bnum(?:_train)?_epochs\W{{1,6}}{NUMBER}",
+        rf"\bepochs[\s:=|*`]{{1,8}}(?:of |is |was )?{NUMBER}",
         r"\b(\d{1,3}|one|two|three|four|five) (?:training )?epochs?\b",
     ),
     "max_steps": (rf"\b(?:training|max)_steps\W{{1,6}}{_WHOLE}",),
@@ -40,8 +40,8 @@ _COMPILED = {
 _NEEDLES = {"batch": "batch", "devices": "num_devices", "accumulation": "accumulation",
             "total_batch": "total_train", "epochs": "epoch", "max_steps": "_steps",
             "steps": " steps", "seed": "seed"}  # fmt: skip
-_NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
-_WORDS = {word: float(count) for count, word in enumerate(_NUMBERS, 1)}
+NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+_WORDS = {word: float(count) for count, word in enumerate(NUMBERS, 1)}
 
 _ROWS = r"(?:examples?|samples?|reviews?|rows|sentences|texts|instances)\b"
 # Without one of these none of the patterns below fits: looked for first, as that is far quicker.

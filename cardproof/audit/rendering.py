@@ -8,6 +8,7 @@ from typing import Any
 
 from cardproof.audit.checks import Audit
 from cardproof.audit.facts import Finding
+from cardproof.text import printable
 
 _WIDTH = 100
 
@@ -37,7 +38,7 @@ def _where(findings: tuple[Finding, ...]) -> str:
 
 def as_line(name: str, audit: Audit) -> str:
     """One card in one line, its bottom line."""
-    return f"{_printable(name)}: {': '.join(verdict(audit))}"
+    return f"{printable(name)}: {': '.join(verdict(audit))}"
 
 
 def as_text(name: str, audit: Audit) -> str:
@@ -54,7 +55,7 @@ def as_json(name: str, audit: Audit) -> dict[str, Any]:
     """One card as plain data."""
     word, why = verdict(audit)
     return {
-        "card": _printable(name),
+        "card": printable(name),
         "verdict": word,
         "why": why,
         "checked": list(audit.checked),
@@ -86,7 +87,7 @@ def as_annotations(name: str, audit: Audit) -> str:
 
 
 def _data(text: str) -> str:
-    return _printable(text).replace("%", "%25")
+    return printable(text).replace("%", "%25")
 
 
 def _property(text: str) -> str:
@@ -95,7 +96,7 @@ def _property(text: str) -> str:
 
 def _wrapped(text: str, first: str, other: str) -> list[str]:
     return textwrap.wrap(
-        _printable(text),
+        printable(text),
         _WIDTH,
         initial_indent=first,
         subsequent_indent=other,
@@ -104,12 +105,7 @@ def _wrapped(text: str, first: str, other: str) -> list[str]:
     )
 
 
-def _printable(text: str) -> str:
-    """The text without control characters: cards are untrusted, and terminals obey them."""
-    return "".join(character if character.isprintable() else " " for character in text)
-
-
 def _escaped(text: str) -> str:
     for character in "\\`*_[]<>|~#":
         text = text.replace(character, f"\\{character}")
-    return _printable(text)
+    return printable(text)

@@ -8,7 +8,13 @@ from typing import Literal
 from cardproof.claims.variation import Spread, earlier_spreads
 from cardproof.claims.verdicts import Rule, Verdict, judge
 from cardproof.evaluation.intervals import confusion_errors
-from cardproof.recipe.reported import PrintedFigure, is_blank, parse_figure, print_like
+from cardproof.recipe.reported import (
+    PrintedFigure,
+    is_blank,
+    parse_figure,
+    print_in_unit,
+    print_like,
+)
 from cardproof.recipe.schema import Recipe, VerdictRules
 
 MEBIBYTE = 2**20
@@ -82,11 +88,8 @@ class JudgedClaim:
 
     @property
     def full(self) -> str:
-        """Ours with digits to spare, in percent where the card's is."""
-        if self.measured is None:
-            return ""
-        percent = self.printed.rstrip().endswith("%")
-        return f"{100 * self.measured:.2f}%" if percent else f"{self.measured:.4f}"
+        """Ours with digits to spare, in the unit of the card's; empty without a measurement."""
+        return "" if self.measured is None else print_in_unit(self.printed, self.measured)
 
     @property
     def difference(self) -> float | None:

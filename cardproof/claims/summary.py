@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from cardproof.claims.judge import AVERAGED, JudgedClaim, Metrics
-from cardproof.claims.verdicts import listed
 from cardproof.recipe.schema import Recipe
+from cardproof.text import listed
 
 
 def summarised_metrics(averaging: str | None) -> dict[str, str]:

@@ -13,7 +13,7 @@ at most at 1 - level, each figure by itself.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -27,6 +27,7 @@ from cardproof.claims.variation import (
 )
 from cardproof.evaluation.statistics import Interval, Source, summarise
 from cardproof.recipe.reported import PrintedFigure
+from cardproof.text import listed
 
 Word = Literal[
     "reproduced", "undecided", "equivalent", "higher", "lower",
@@ -233,9 +234,3 @@ def _places(claim: PrintedFigure) -> int:
     if claim.half_unit == 0:
         return 4
     return min(max(0, round(-math.log10(2 * claim.half_unit))), 10)
-
-
-def listed(names: Iterable[str]) -> str:
-    """Names in a sentence: a, b and c."""
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last

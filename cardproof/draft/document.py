@@ -12,6 +12,7 @@ from cardproof.audit.front_matter import split_document
 from cardproof.audit.numbers import read_number
 from cardproof.audit.reading import LARGEST, read_card
 from cardproof.audit.tables import Table, find_tables
+from cardproof.text import printable
 
 LIMIT = "data.limit"  # of params.yaml: rows to train on
 _SENTENCE_END = re.compile(r"\n|(?<=[.;!?])[ \t]")
@@ -136,5 +137,5 @@ def search(pattern: str, text: str) -> str:
 
 def shown(text: str, most: int = 100) -> str:
     """A passage of a card on one line, printable and not too long, to be quoted."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    line = " ".join(printable(text).split())
     return line if len(line) <= most else f"{line[: most - 1]}…"

@@ -5,15 +5,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from cardproof.audit.numbers import whole
+from cardproof.audit.recipe import NUMBER
 from cardproof.claims.published import IMDB_SPLIT
 from cardproof.draft.document import Document, Reading, Value, number, search, shown
-
-_NUMBER = r"(\d[\d,]{0,14}+(?:\.\d{1,20}+)?+(?:[eE][-+]?\d{1,3})?+)(?![\w%])"
 
 
 def _betas(text: str) -> list[float | None] | None:
     """Of `Adam with betas=(0.9,0.999) and epsilon=1e-08`."""
-    match = re.search(rf"\bbetas\W{{1,4}}{_NUMBER}, ?{_NUMBER}", text, re.I)
+    match = re.search(rf"\bbetas\W{{1,4}}{NUMBER}, ?{NUMBER}", text, re.I)
     return [number(match[1]), number(match[2])] if match else None
 
 
@@ -24,7 +23,7 @@ _LINES: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
     ("eval_batch_size", "evaluate.batch_size", whole),
     ("seed", "train.seed", whole),
     ("optimizer", "train.betas", _betas),
-    ("optimizer", "train.epsilon", lambda s: number(search(rf"\bepsilon\W{{1,4}}{_NUMBER}", s))),
+    ("optimizer", "train.epsilon", lambda s: number(search(rf"\bepsilon\W{{1,4}}{NUMBER}", s))),
     ("lr_scheduler_type", "train.scheduler", str.lower),
     ("lr_scheduler_warmup_steps", "train.warmup_steps", whole),
     ("num_epochs", "train.epochs", number),
@@ -47,8 +46,8 @@ _PROSE: dict[str, tuple[str, Callable[[str], Any]]] = {
         whole,
     ),
     "train.scheduler": (r"\b(linear|cosine|constant) (?:decay|schedul)", str.lower),
-    "train.warmup_steps": (rf"\bwarmup_steps\W{{1,4}}{_NUMBER}|{_NUMBER} warm-?up steps", whole),
-    "train.weight_decay": (rf"\bweight[ _]decay\W{{1,8}}(?:of )?{_NUMBER}", number),
+    "train.warmup_steps": (rf"\bwarmup_steps\W{{1,4}}{NUMBER}|{NUMBER} warm-?up steps", whole),
+    "train.weight_decay": (rf"\bweight[ _]decay\W{{1,8}}(?:of )?{NUMBER}", number),
     "evaluate.batch_size": (
         r"\beval(?:uation)?[ _]batch[ _]size\W{1,8}(?:of )?(\d{1,5})\b|\b(\d{1,5}) \(eval\)",
         whole,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cardproof.csv_files import Value, write_csv
 from cardproof.files import write_text_atomic
 from cardproof.pages import comparison_tables as tables
 from cardproof.pages.comparison_figure import Drawing, draw
@@ -15,7 +16,6 @@ from cardproof.pages.tables import Table, escape_markdown, markdown_table, table
 from cardproof.pages.templates import render
 from cardproof.runs.groups import Group
 from cardproof.runs.paired import NOT_SHOWN
-from cardproof.tables import Value, write_csv
 
 FIGURE = "comparison.svg"
 HOW_TO_READ = (

@@ -6,13 +6,14 @@ from dataclasses import asdict, dataclass
 
 from cardproof.claims.judge import JudgedClaim
 from cardproof.claims.simulation import WORDS
+from cardproof.csv_files import Value
 from cardproof.evaluation.statistics import Summary
 from cardproof.pages.formats import NONE, number, p_value, points
 from cardproof.pages.tables import ColumnOf, Table, make_table
-from cardproof.runs.groups import Group, Grouping, plain
+from cardproof.runs.groups import Group, Grouping
 from cardproof.runs.paired import Paired
 from cardproof.runs.reading import LeftOut, Run
-from cardproof.tables import Value
+from cardproof.text import printable
 
 # What the table shows of each group, by the names that people know them by.
 SHOWN = {"accuracy": "evaluate.accuracy", "loss": "evaluate.loss", "F1": "evaluate.f1_binary"}
@@ -92,7 +93,7 @@ def runs_table(groups: Sequence[Group]) -> Table:
         "runs",
         "Each run, its group and its seed.",
         [
-            ("run", "head", lambda of: plain(of[1].name)),
+            ("run", "head", lambda of: printable(of[1].name)),
             ("commit", "text", lambda of: of[1].commit[:7] or NONE),
             ("group", "text", lambda of: of[0].label),
             ("seed", "number", lambda of: str(of[1].seed)),
@@ -106,7 +107,7 @@ def runs_table(groups: Sequence[Group]) -> Table:
 def notes(comparison: Comparison) -> list[str]:
     """What a reader must know beside the tables, one sentence each."""
     same = comparison.grouping.same
-    said = [*comparison.grouping.notes, *([plain(_named(same, "; "))] if same else [])]
+    said = [*comparison.grouping.notes, *([printable(_named(same, "; "))] if same else [])]
     runs = [run for group in comparison.groups for run in group.runs]
     return said + _by_reason((remark, run.name) for run in runs for remark in run.remarks)
 
@@ -147,8 +148,8 @@ def _by_reason(found: Iterable[tuple[str, str]], separator: str = ", ") -> list[
     """A sentence for each reason with the names that it holds for."""
     names: dict[str, list[str]] = defaultdict(list)
     for reason, name in found:
-        names[reason].append(plain(name))
-    return [f"{_named(of_one, separator)}: {plain(reason)}" for reason, of_one in names.items()]
+        names[reason].append(printable(name))
+    return [f"{_named(of_one, separator)}: {printable(reason)}" for reason, of_one in names.items()]
 
 
 def _named(names: Sequence[str], separator: str) -> str:

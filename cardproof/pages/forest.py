@@ -9,8 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from cardproof.claims.judge import JudgedClaim
 from cardproof.evaluation.statistics import Interval
-from cardproof.pages.formats import like
-from cardproof.recipe.reported import PrintedFigure
+from cardproof.recipe.reported import PrintedFigure, print_in_unit
 
 MOST_TICKS = 5
 ROOM = 0.05  # of an axis, left free at both ends
@@ -90,7 +89,7 @@ def _ticks(low: float, width: float, printed: str) -> list[tuple[float, str]]:
     decimals = max(0, -math.floor(math.log10(values[1] - values[0]) + 1e-9))
     places = [(float(value), 100 * (value - low) / width) for value in values]
     return [
-        (place, like(printed, value, decimals))
+        (place, print_in_unit(printed, value, decimals))
         for value, place in places
         if ROOM <= place / 100 <= 1 - ROOM
     ]
@@ -101,11 +100,10 @@ def _alt(claim: JudgedClaim) -> str:
     said = [f"{claim.name}: claimed {printed}"]
     if found.margin:
         said.append(f"margin ±{found.margin:g}")
-    runs = ", ".join(like(printed, value) for value in claim.values)
+    runs = ", ".join(print_in_unit(printed, value) for value in claim.values)
     said.append(f"our run{'s' if len(claim.values) > 1 else ''} {runs or 'not measured'}")
     for what, interval in (("one more run", found.interval), ("our mean", found.mean_interval)):
         if interval:
-            said.append(
-                f"{what} in {like(printed, interval.low)} to {like(printed, interval.high)}"
-            )
+            low, high = (print_in_unit(printed, end) for end in (interval.low, interval.high))
+            said.append(f"{what} in {low} to {high}")
     return f"{'; '.join(said)}. {found.word.capitalize()}."

@@ -10,13 +10,6 @@ def number(value: float | None, digits: int = 4) -> str:
     return NONE if value is None else f"{value:.{digits}f}"
 
 
-def like(printed: str, value: float, decimals: int = 4) -> str:
-    """A figure in the unit of a printed one, in percent or plain; `decimals` are of the plain."""
-    if printed.rstrip().endswith("%"):
-        return f"{100 * value:.{max(0, decimals - 2)}f} %"
-    return f"{value:.{decimals}f}"
-
-
 def interval(found: Interval | None) -> str:
     """An interval's ends with four decimals, or a dash."""
     return NONE if found is None else f"{found.low:.4f} to {found.high:.4f}"

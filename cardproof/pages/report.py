@@ -13,7 +13,7 @@ from cardproof.pages import report_tables as tables
 from cardproof.pages.explanations import explain
 from cardproof.pages.figures import WINDOWS
 from cardproof.pages.forest import strips
-from cardproof.pages.formats import NONE, like, number
+from cardproof.pages.formats import NONE, number
 from cardproof.pages.settings import command_of, headline, label_names, list_settings
 from cardproof.pages.templates import render
 from cardproof.runs.findings import Findings
@@ -134,7 +134,7 @@ class Tile(NamedTuple):
 def tiles(findings: Findings) -> list[Tile]:
     """The claimed figures beside ours, then those of accuracy, loss and F1 that are not claimed."""
     claims, metrics = findings.claims, findings.outputs.run.metrics
-    shown = [Tile(c.name, c.printed if c.claimed else "", _measured(c)) for c in claims]
+    shown = [Tile(c.name, c.printed if c.claimed else "", c.full or NONE) for c in claims]
     usual = {"accuracy": "accuracy", "loss": "cross-entropy loss", "f1": "F1 (binary)"}
     keys = {"accuracy": "accuracy", "loss": "loss", "f1": "f1_binary"}
     claimed = {claim.key for claim in claims}
@@ -153,10 +153,6 @@ def _loss_caption(findings: Findings) -> str:
         said = "The thin line is the mean of each logging interval, the thick one is smoothed"
     card = findings.outputs.run.recipe.card.claims.epochs
     return f"{said}{'; the orange marks are the card’s' if card else ''}."
-
-
-def _measured(claim: JudgedClaim) -> str:
-    return NONE if claim.measured is None else like(claim.printed, claim.measured)
 
 
 def _earlier_used(claims: Sequence[JudgedClaim]) -> bool:

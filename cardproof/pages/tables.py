@@ -7,6 +7,8 @@ from typing import NamedTuple, TypeVar
 
 from tabulate import tabulate
 
+from cardproof.text import printable
+
 T = TypeVar("T")
 
 
@@ -110,8 +112,7 @@ def escape_markdown(text: str) -> str:
 
 def one_line(text: str) -> str:
     """Text as of `escape_markdown`, in one line and without what cannot be seen."""
-    printable = "".join(c if c.isprintable() else " " for c in text)
-    return escape_markdown(re.sub(" {2,}", " ", printable).strip())
+    return escape_markdown(re.sub(" {2,}", " ", printable(text)).strip())
 
 
 def _flat(cell: Cell) -> str:

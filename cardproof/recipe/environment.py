@@ -16,8 +16,8 @@ from cardproof.recipe.faults import suggestion
 
 SAVE_VARIABLE = "CARDPROOF_SAVE_SECONDS"  # between checkpoints
 MIRROR_VARIABLE = "CARDPROOF_MIRROR"
-_LAUNCHER = "TORCHELASTIC_RUN_ID"  # torchrun sets it for the processes that it starts
-_RANKS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "GROUP_RANK", "GROUP_WORLD_SIZE")
+LAUNCHER = "TORCHELASTIC_RUN_ID"  # torchrun sets it for the processes that it starts
+RANKS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "GROUP_RANK", "GROUP_WORLD_SIZE")
 _LONGEST = 86_400  # seconds
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
@@ -76,13 +76,13 @@ def _own_faults(variables: Mapping[str, str]) -> list[str]:
 
 def _launcher_faults(variables: Mapping[str, str]) -> list[str]:
     """Ranks that torchrun did not set: the training would wait for processes that never come."""
-    if _LAUNCHER not in variables:
-        stray = [name for name in _RANKS[:3] if name in variables]
+    if LAUNCHER not in variables:
+        stray = [name for name in RANKS[:3] if name in variables]
         advice = "unset it; train.processes says how many processes share a batch"
         return [f"{name}: is set, and torchrun did not set it; {advice}" for name in stray]
-    wrong = [name for name in _RANKS if not variables.get(name, "").isdecimal()]
-    advice = f"unset {_LAUNCHER}, or start by `dvc repro`, which starts torchrun itself"
-    return [f"{name}: is no whole number, though {_LAUNCHER} is set; {advice}" for name in wrong]
+    wrong = [name for name in RANKS if not variables.get(name, "").isdecimal()]
+    advice = f"unset {LAUNCHER}, or start by `dvc repro`, which starts torchrun itself"
+    return [f"{name}: is no whole number, though {LAUNCHER} is set; {advice}" for name in wrong]
 
 
 def _seconds_fault(value: str) -> str:

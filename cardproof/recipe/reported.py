@@ -150,3 +150,16 @@ def print_like(text: str, value: float) -> str:
         raise ValueError(f"{text!r} is no figure")
     places, unit = len(match["digits"].partition(".")[2]), match["unit"] or ""
     return f"{value / _SCALE[match['unit']]:,.{places}f}{unit}"
+
+
+def print_in_unit(text: str, value: float, decimals: int = 4) -> str:
+    """Print `value` in the unit of a printed figure, in percent or plain, with digits to spare.
+
+    Args:
+        text: the printed figure, or a placeholder.
+        value: in plain units.
+        decimals: of the plain number; two fewer in percent.
+    """
+    if text.rstrip().endswith("%"):
+        return f"{100 * value:.{max(0, decimals - 2)}f} %"
+    return f"{value:.{decimals}f}"

@@ -12,6 +12,7 @@ from cardproof.evaluation.statistics import Summary, summarise
 from cardproof.recipe.load import as_override
 from cardproof.recipe.schema import Recipe
 from cardproof.runs.reading import LeftOut, Run
+from cardproof.text import printable
 
 REPEAT = (
     "same recipe, seed and code as {}, yet other figures: another machine or number of threads; a "
@@ -127,11 +128,6 @@ def what_ran(run: Run) -> dict[str, Any]:
     }
 
 
-def plain(text: object) -> str:
-    """Text on one line without control characters: names are other people's."""
-    return "".join(c if c.isprintable() else " " for c in str(text))
-
-
 def _figures(run: Run) -> tuple[float | None, ...]:
     """To five decimals: those of a summary are rounded."""
     found = (run.metrics.get(f"evaluate.{key}") for key in ("accuracy", "loss"))
@@ -151,7 +147,7 @@ def _judged(first: Run, other: Run) -> str:
 def _label(run: Run, shared: Sequence[str]) -> str:
     """The card's title and what deviates from it, without what is said of all groups."""
     own = [one for one in _deviations(run) if one not in shared]
-    return plain(", ".join([run.recipe.card.title, *own]))
+    return printable(", ".join([run.recipe.card.title, *own]))
 
 
 def _shared(groups: Sequence[Group]) -> list[str]:
@@ -164,7 +160,7 @@ def _deviations(run: Run) -> list[str]:
     recipe = run.recipe
     found = [f"{d.key}={as_override(d.ours)}" for d in recipe.deviations if d.key != "train.seed"]
     device = run.precision not in (None, recipe.train.precision)
-    return [plain(one) for one in found] + ([f"in {run.precision}"] if device else [])
+    return [printable(one) for one in found] + ([f"in {run.precision}"] if device else [])
 
 
 def _tell_apart(groups: list[Group]) -> tuple[list[Group], list[str]]:
@@ -177,7 +173,7 @@ def _tell_apart(groups: list[Group]) -> tuple[list[Group], list[str]]:
         if counts[group.label] == 1 or first is group:
             apart.append(group)
             continue
-        label = f"{group.label}, as of {plain(group.runs[0].name)}"
+        label = f"{group.label}, as of {printable(group.runs[0].name)}"
         apart.append(replace(group, label=label))
         differing = ", ".join(_differing(what_ran(first.runs[0]), what_ran(group.runs[0])))
         notes.append(
@@ -198,7 +194,7 @@ def _notes(group: Group) -> list[str]:
         return []
     return [
         f"{group.label}: its runs have different claims or verdict settings; judged by those of "
-        f"{plain(first.name)}"
+        f"{printable(first.name)}"
     ]
 
 

@@ -18,12 +18,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from cardproof.claims.summary import summarised_metrics
+from cardproof.csv_files import parse_csv
 from cardproof.errors import CardproofError
 from cardproof.evaluation.metrics import right_rows
 from cardproof.recipe.identity import ORIGIN, IdentityError, common_origin, origin_of
 from cardproof.recipe.schema import Recipe
 from cardproof.recipe.stages import FOLDER, parse_recipe
-from cardproof.tables import parse_csv
 
 METRICS = ("split", "tokenize", "train", "evaluate", "evaluate_time")
 RECIPE = f"{FOLDER}/report.json"

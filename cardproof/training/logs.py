@@ -17,7 +17,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from cardproof.tables import Value, write_csv
+from cardproof.csv_files import Value, write_csv
 
 CURVE_COLUMNS = ("step", "epoch", "training_loss", "learning_rate", "gradient_norm")
 EPOCH_COLUMNS = ("training_loss", "epoch", "step", "validation_loss", "accuracy")

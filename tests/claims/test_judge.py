@@ -36,7 +36,7 @@ def test_a_single_run_borrows_the_spread_of_earlier_ones() -> None:
         "precision": "not measured",
         "recall": "not measured",
     }
-    assert (found["accuracy"].full, found["accuracy"].shown) == ("93.51%", "94%")
+    assert (found["accuracy"].full, found["accuracy"].shown) == ("93.51 %", "94%")
     assert found["accuracy"].verdict.interval
     assert found["accuracy"].verdict.spread == pytest.approx((0.00082, 1), abs=1e-5)
     assert "run two seeds or more" not in found["accuracy"].verdict.reason

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cardproof.csv_files import write_csv
 from cardproof.evaluation.metrics import expected_calibration_error, reliability_bins, score
 from cardproof.files import sha256_of, write_json
 from cardproof.recipe.identity import ORIGIN, origin_of
@@ -15,7 +16,6 @@ from cardproof.recipe.schema import Recipe
 from cardproof.runs.findings import Outputs
 from cardproof.runs.reading import Predictions, Rows, Run
 from cardproof.runs.reviews import ScoredReviews
-from cardproof.tables import write_csv
 
 
 def outputs_of(recipe: Recipe, **provenance: str | int) -> Outputs:

@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 import torch
 
+from cardproof.csv_files import parse_csv
 from cardproof.files import checksummed_folder, write_json
 from cardproof.model.unpadded.batches import concatenate_rows
 from cardproof.recipe.identity import ORIGIN, identity_of_base
 from cardproof.recipe.stages import write_stage_recipes
-from cardproof.tables import parse_csv
 from cardproof.training.distributed.batches import share_of, take_rows
 from cardproof.training.distributed.launch import ProcessesError, configure_process, this_process
 from tests.conftest import PATIENCE, ROOT

@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import TrainingArguments
 
+from cardproof.csv_files import parse_csv
 from cardproof.model.devices import (
     Device,
     bf16_time_ratio,
@@ -20,7 +21,6 @@ from cardproof.model.devices import (
 from cardproof.model.loading import load_classifier, load_tokenizer, load_word_pieces
 from cardproof.model.tokens import TokenStore, write_tokens
 from cardproof.recipe.schema import Train
-from cardproof.tables import parse_csv
 from cardproof.training.logs import TrainingTables, epoch_rows
 from cardproof.training.trainer import (
     TrainingError,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardproof.errors import CardproofError, StoppedError
+from cardproof.recipe.environment import LAUNCHER, RANKS
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -49,10 +50,9 @@ SINGLE_PROCESS = Process(0, 0, 1, 0, 1)
 
 def this_process() -> Process:
     """Which process this is, by what torchrun says in the environment; without it the only one."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
+    if LAUNCHER not in os.environ:
         return SINGLE_PROCESS
-    names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "GROUP_RANK", "GROUP_WORLD_SIZE")
-    return Process(*(int(os.environ[name]) for name in names))
+    return Process(*(int(os.environ[name]) for name in RANKS))
 
 
 def configure_process(process: Process, expected: int) -> None:
