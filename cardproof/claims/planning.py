@@ -58,6 +58,11 @@ class PlannedClaim:
         return self.at_best is not None and self.at_best < POWER
 
     @property
+    def unknown(self) -> bool:
+        """Whether nothing is known of how such runs vary."""
+        return self.scenario is None and not self.too_coarse
+
+    @property
     def too_coarse(self) -> bool:
         """Whether it is printed to no finer than the margin: no number of seeds shows it."""
         return self.claimed.half_unit >= self.margin

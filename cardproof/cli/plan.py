@@ -1,4 +1,4 @@
-"""Say how many seeds decide a card's claims: `cardproof plan grojeda`."""
+"""Say what a number of seeds would decide of a card's claims: `cardproof plan grojeda`."""
 
 import argparse
 import json
@@ -12,13 +12,14 @@ if TYPE_CHECKING:
 
 EXIT_UNKNOWN = 1
 FIRST_SEEDS = 3  # to run where the spread over seeds is not known
+SOME_SEEDS = 5  # for example, where no number of them has the power
+SHOWN = (1, 2, 3, 5, 10, 20, 30)
 FEW = 3  # degrees of freedom: a spread by no more of them may be off by 4 times (95 %)
 
 _EPILOG = """\
 examples:
   cardproof plan                        the card of params.yaml
   cardproof plan grojeda                another card of cards/
-  cardproof plan grojeda --table        how often each verdict falls, by the number of seeds
   cardproof plan grojeda --margin 0.01  what if a whole point does not matter?
   cardproof plan grojeda --sd 0.002     what if seeds spread by 0.2 points?
 
@@ -52,17 +53,16 @@ def main(arguments: Sequence[str]) -> int:
         keys = ", ".join(overrides)
         print(f'warning: params.yaml overrides {keys}: every run will be "not comparable"')
     seconds = _seconds(recipe)
-    for claim in planned if options.table else ():
-        print(_table(claim, seconds), end="\n\n")
-    print("\n".join(_answer(recipe.name, planned, seconds, spread_given=options.sd is not None)))
-    unknown = any(claim.scenario is None and not claim.too_coarse for claim in planned)
-    return EXIT_UNKNOWN if unknown else 0
+    print(
+        "\n".join([*_table(planned, seconds), *_answer(recipe.name, planned, options.sd is None)])
+    )
+    return EXIT_UNKNOWN if any(claim.unknown for claim in planned) else 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cardproof plan",
-        description="Say how many seeds decide a card's claims, and how long they take here.",
+        description="Say how likely some seeds decide a card's claims, and how long they take here.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -72,9 +72,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--sd", type=_share, metavar="SD", help="standard deviation of scores between runs"
-    )
-    parser.add_argument(
-        "--table", action="store_true", help="also how often each verdict falls, by seeds"
     )
     return parser
 
@@ -89,78 +86,68 @@ def _share(text: str) -> float:
     return value
 
 
-def _answer(
-    card: str, planned: Sequence["PlannedClaim"], seconds: float | None, *, spread_given: bool
-) -> list[str]:
-    """A line for each figure, then for all of them, what may be wrong, and the command."""
-    first = next((claim for claim in planned if _seeds(claim)), None)
-    lines = [_line(claim, explained=claim is first) for claim in planned]
-    decided = {claim.name: n for claim in planned if (n := _seeds(claim))}
-    if decided:
-        n = max(decided.values())
-        who = "all figures" if len(decided) == len(planned) else " and ".join(decided)
-        time = (
-            f"{_duration(n * seconds)} of training, by the last run"
-            if seconds
-            else "unknown, run one first"
-        )
-        lines.append(f"{who}: {_of(n)}; time: {time}")
+def _table(planned: Sequence["PlannedClaim"], seconds: float | None) -> list[str]:
+    """How often the verdicts that decide fall, by seeds; empty if nothing is known."""
+    simulated = [claim for claim in planned if claim.if_true and not claim.too_coarse]
+    if not simulated:
+        return []
+    numbers = [n for n in SHOWN if n in simulated[0].if_true]
+    names = [f"  {claim.name} {claim.printed}" for claim in simulated]
+    true = [[c.if_true[n].words["reproduced"] for n in numbers] for c in simulated]
+    wrong = [[c.if_wrong[n].words for n in numbers] for c in simulated]
+    off = [[words["higher"] + words["lower"] for words in of_one] for of_one in wrong]
+    rows = [
+        ("seeds", [str(n) for n in numbers]),
+        ('chance of "reproduced" if the claim is true', []),
+        *zip(names, ([f"{share:.0%}" for share in of_one] for of_one in true), strict=True),
+        ('chance of "higher" or "lower" if our mean is two margins off', []),
+        *zip(names, ([f"{share:.0%}" for share in of_one] for of_one in off), strict=True),
+    ]
+    if seconds:
+        rows.append(("training, by the last run", [_duration(n * seconds) for n in numbers]))
+    width = max(len(name) for name, cells in rows if cells)
+    return [
+        f"{name:{width}}{''.join(f'{cell:>8}' for cell in cells)}" if cells else name
+        for name, cells in rows
+    ]
+
+
+def _answer(card: str, planned: Sequence["PlannedClaim"], spread_looked_up: bool) -> list[str]:
+    """A line for each figure, what may be wrong, and the commands."""
+    lines = [f"{claim.name} {claim.printed}: {_line(claim)}" for claim in planned]
     known_by = [c.scenario.earlier for c in planned if c.scenario and not c.too_coarse]
-    if not spread_given and any(max(of.df for of in earlier) <= FEW for earlier in known_by):
-        lines.append(
-            "the spread is known from few earlier runs only and may be off by several times"
+    if spread_looked_up and any(max(of.df for of in earlier) <= FEW for earlier in known_by):
+        lines.append("the sd is known from few earlier runs only and may be off by several times")
+    open_ones = [claim for claim in planned if not claim.too_coarse and not claim.never]
+    if not open_ones:
+        return lines
+    enough = [FIRST_SEEDS if claim.unknown else claim.enough for claim in open_ones]
+    n = max(number or SOME_SEEDS for number in enough)
+    return lines + _commands(card, n if all(enough) else SOME_SEEDS)
+
+
+def _line(claim: "PlannedClaim") -> str:
+    """How many seeds show a figure, and what that rests on."""
+    if claim.too_coarse:
+        printed = f"printed to ±{claim.claimed.half_unit:g}, no finer than the margin of"
+        enough = f"{2 * claim.claimed.half_unit:g}"
+        key = "verdict.loss_margin" if claim.key == "loss" else "verdict.share_margin"
+        wider = f"{key} would have to be {enough}" + (
+            "" if claim.key == "loss" else f" (try --margin {enough})"
         )
-    lines += dict.fromkeys(_wider_margin(claim) for claim in planned if claim.too_coarse)
-    return lines + (_commands(card, max(decided.values())) if decided else [])
-
-
-def _seeds(claim: "PlannedClaim") -> int | None:
-    """How many to run for a claim; None where no number that was looked at decides."""
-    if claim.too_coarse:
-        return None
-    return claim.enough if claim.scenario else FIRST_SEEDS
-
-
-def _line(claim: "PlannedClaim", *, explained: bool) -> str:
-    """A figure's seeds and the chance that they show it; `explained` of what it is a chance."""
-    head = f"{claim.name} {claim.printed}:"
-    if claim.too_coarse:
-        printed = f"printed to ±{claim.claimed.half_unit:g}"
-        return f"{head} {printed}, no finer than the margin of {claim.margin:g}"
+        return f"{printed} {claim.margin:g}: no number of seeds shows it reproduced; {wider}"
     if claim.scenario is None:
-        first = _of(FIRST_SEEDS)
-        return f"{head} no earlier repeats of such runs are known: run {first}, or give --sd"
-    n = claim.enough
-    if n is None:
-        spread = f"sd between runs {claim.scenario.sd:.2g}"
-        many = f"more than {_of(max(claim.if_true))}"
-        if claim.never:
-            many = "shown by no number of seeds"
-        also = ", other test rows" if claim.scenario.row_variance else ""
-        most = max((float(of.sd) for of in claim.scenario.earlier), default=0.0)
-        also += f", earlier runs {most:.2g}" if most > claim.scenario.sd else ""
-        return f"{head} {many}: {spread}{also}, margin {claim.margin:g}"
-    chance = f"{100 * claim.if_true[n].words['reproduced']:.0f} %"
-    of_what = ' chance of "reproduced" if the claim is true' if explained else ""
-    return f"{head} {_of(n)} ({chance}{of_what})"
-
-
-def _of(n: int) -> str:
-    return f"{n} seed{'' if n == 1 else 's'}"
-
-
-def _wider_margin(claim: "PlannedClaim") -> str:
-    wider = (
-        f"--margin {2 * claim.claimed.half_unit:g} plans with a wider margin (verdict.share_margin)"
-    )
-    if claim.key == "loss":
-        wider = (
-            f"verdict.loss_margin of params.yaml would have to be {2 * claim.claimed.half_unit:g}"
+        return f"sd between runs unknown: run {FIRST_SEEDS} seeds and plan again, or give --sd"
+    if claim.enough:
+        many = f"{claim.enough} seed{'s' if claim.enough > 1 else ''} for 80 %"
+    else:
+        many = (
+            "no number of seeds gives 80 %" if claim.never else f"more than {max(SHOWN)} for 80 %"
         )
-    return (
-        "no number of seeds can show a claim of so few digits reproduced, only contradict it;\n"
-        + wider
-    )
+    also = ", other test rows" if claim.scenario.row_variance else ""
+    most = max((float(of.sd) for of in claim.scenario.earlier), default=0.0)
+    also += f", earlier runs {most:.2g}" if most > claim.scenario.sd else ""
+    return f"{many}; sd between runs {claim.scenario.sd:.2g}{also}, margin {claim.margin:g}"
 
 
 def _commands(card: str, n: int) -> list[str]:
@@ -168,31 +155,9 @@ def _commands(card: str, n: int) -> list[str]:
     seeds = few if n <= FIRST_SEEDS else f"'train.seed=range(1,{n + 1})'"  # quoted: bash has ( )
     queue = f"dvc exp run --queue -S card={card} -S {seeds}"
     return [
-        "run them:",
+        f"to run {n} seed{'s' if n > 1 else ''}:",
         *(f"  {line}" for line in (queue, "dvc exp run --run-all", "make compare")),
     ]
-
-
-def _table(claim: "PlannedClaim", seconds: float | None) -> str:
-    """How often each verdict falls, by the number of seeds."""
-    scenario = claim.scenario
-    if scenario is None:
-        return f"{claim.name} {claim.printed}: no table, for its spread between runs is not known"
-    lines = [
-        f"{claim.name} {claim.printed}, margin {claim.margin:g}, standard deviation between runs "
-        f"{scenario.sd:.2g}",
-        f"{'if the claim is true':>55} {f'if ours is {2 * claim.margin:g} lower':>23}",
-        "seeds  reproduced  undecided  equivalent  higher or lower  higher or lower"
-        + ("       time" if seconds else ""),
-    ]
-    for n, true in claim.if_true.items():
-        words = true.words
-        shares = [words[word] for word in ("reproduced", "undecided", "equivalent")]
-        shares += [of["higher"] + of["lower"] for of in (words, claim.if_wrong[n].words)]
-        cells = [f"{share:{w}.1%}" for share, w in zip(shares, (10, 9, 10, 15, 15), strict=True)]
-        time = [f"{_duration(n * seconds):>9}"] if seconds else []
-        lines.append("  ".join([f"{n:5}", *cells, *time]))
-    return "\n".join(lines)
 
 
 def _duration(seconds: float) -> str:

@@ -2,10 +2,12 @@
 
 Two kinds of chance make accuracies differ, and one interval holds both: *other test rows* and, with
 two and more runs in each group, *other seeds*. Accuracy is a mean over seeds crossed with rows, and
-its variance is the sum of what each of the two adds, less what both count (a two-way random-effects
-model: Sellam et al. 2022, "The MultiBERTs", section 4, resample the same two ways; Owen 2007, Ann.
-Appl. Stat. 1, has the moments). Each part has its own t quantile, and the two half-widths are added
-as squares (Zou & Donner 2008, Stat. Med. 27), which keeps the level with two or three seeds, too.
+its variance is at most the sum of what each of the two adds (a two-way random-effects model: Sellam
+et al. 2022, "The MultiBERTs", section 4, resample the same two ways; Owen 2007, Ann. Appl. Stat. 1,
+has the moments). Each part has its own t quantile, and the two half-widths are added as squares
+(Zou & Donner 2008, Stat. Med. 27). What both parts count is left in each, which errs on the wide
+side: taken off, it leaves nothing for seeds whenever the means of two or three happen to agree, and
+recipes that do not differ are then told apart too often.
 
 - Rows are the same for both groups: their part is of the difference row by row, neighbouring rows
   in blocks (`design_effect`), and two rows are added of which each group has one right, as Agresti
@@ -219,16 +221,8 @@ def _seed_parts(a: NDArray[np.int64], b: NDArray[np.int64], by_seed: bool) -> li
     """Variance of the mean difference by the draw of seeds; none with one run on a side."""
     if min(len(a), len(b)) < 2:
         return []
-    return [_seed_part(one) for one in ([a - b] if by_seed else [a, b])]
-
-
-def _seed_part(marks: NDArray[np.int64]) -> Part:
-    """Of the mean of marks of shape (seeds, rows), less what the variance by rows has already."""
-    seeds, rows = marks.shape
-    means = marks.mean(axis=1)
-    rest = marks - means[:, None] - marks.mean(axis=0) + means.mean()
-    both = float(np.square(rest).sum()) / ((seeds - 1) * max(rows - 1, 1)) / (seeds * rows)
-    return Part(max(float(means.var(ddof=1)) / seeds - both, 0.0), seeds - 1)
+    by_run = [marks.mean(axis=1) for marks in ([a - b] if by_seed else [a, b])]
+    return [Part(float(of.var(ddof=1)) / len(of), len(of) - 1) for of in by_run]
 
 
 def _observations(a: list[Run], b: list[Run]) -> tuple[list[Run], list[Run], bool]:
