@@ -200,7 +200,7 @@ def _what_would_decide(claim: PrintedFigure, found: Verdict) -> str:
             f"{told} No number of seeds shows it reproduced: the card rounds to "
             f"±{claim.half_unit:.2g}, as much as the margin."
         )
-    return f"{told} `cardproof plan` says how many seeds would show it reproduced, if any do."
+    return f"{told} `cardproof plan` says what more seeds would show."
 
 
 def _ours(claim: PrintedFigure, found: Verdict) -> str:

@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cardproof plan",
-        description="Say how likely some seeds decide a card's claims, and how long they take here.",
+        description="How likely some seeds decide a card's claims, and how long they take here.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -118,6 +118,7 @@ def _answer(card: str, planned: Sequence["PlannedClaim"], spread_looked_up: bool
     known_by = [c.scenario.earlier for c in planned if c.scenario and not c.too_coarse]
     if spread_looked_up and any(max(of.df for of in earlier) <= FEW for earlier in known_by):
         lines.append("the sd is known from few earlier runs only and may be off by several times")
+    lines += dict.fromkeys(_wider_margin(claim) for claim in planned if claim.too_coarse)
     open_ones = [claim for claim in planned if not claim.too_coarse and not claim.never]
     if not open_ones:
         return lines
@@ -130,24 +131,24 @@ def _line(claim: "PlannedClaim") -> str:
     """How many seeds show a figure, and what that rests on."""
     if claim.too_coarse:
         printed = f"printed to ±{claim.claimed.half_unit:g}, no finer than the margin of"
-        enough = f"{2 * claim.claimed.half_unit:g}"
-        key = "verdict.loss_margin" if claim.key == "loss" else "verdict.share_margin"
-        wider = f"{key} would have to be {enough}" + (
-            "" if claim.key == "loss" else f" (try --margin {enough})"
-        )
-        return f"{printed} {claim.margin:g}: no number of seeds shows it reproduced; {wider}"
+        return f"{printed} {claim.margin:g}: no number of seeds shows it reproduced"
     if claim.scenario is None:
         return f"sd between runs unknown: run {FIRST_SEEDS} seeds and plan again, or give --sd"
     if claim.enough:
-        many = f"{claim.enough} seed{'s' if claim.enough > 1 else ''} for 80 %"
+        many = f"80 % with {claim.enough} seed{'s' if claim.enough > 1 else ''}"
     else:
-        many = (
-            "no number of seeds gives 80 %" if claim.never else f"more than {max(SHOWN)} for 80 %"
-        )
+        many = f"80 % with {'no number of seeds' if claim.never else f'more than {max(SHOWN)}'}"
     also = ", other test rows" if claim.scenario.row_variance else ""
     most = max((float(of.sd) for of in claim.scenario.earlier), default=0.0)
     also += f", earlier runs {most:.2g}" if most > claim.scenario.sd else ""
     return f"{many}; sd between runs {claim.scenario.sd:.2g}{also}, margin {claim.margin:g}"
+
+
+def _wider_margin(claim: "PlannedClaim") -> str:
+    wide = f"{2 * claim.claimed.half_unit:g}"
+    if claim.key == "loss":
+        return f"a loss of so few digits needs verdict.loss_margin: {wide} in params.yaml"
+    return f"a score of so few digits needs a wider margin: --margin {wide} (verdict.share_margin)"
 
 
 def _commands(card: str, n: int) -> list[str]:

@@ -92,52 +92,56 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("folder")
-def test_the_command_answers_in_a_line_for_each_figure_and_one_for_all(
+def test_the_command_gives_the_chances_by_seeds_and_what_to_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert printed(capsys, "grojeda") == [
-        "accuracy 0.9256: more than 30 seeds: sd between runs 0.0032, margin 0.005",
-        'cross-entropy loss 0.2435: 30 seeds (82 % chance of "reproduced" if the claim is true)',
-        "cross-entropy loss: 30 seeds; time: unknown, run one first",
-        "the spread is known from few earlier runs only and may be off by several times",
-        "run them:",
-        "  dvc exp run --queue -S card=grojeda -S 'train.seed=range(1,31)'",
+    lines = printed(capsys, "grojeda")
+    assert lines[:3] == [
+        "seeds                             1       2       3       5      10      20      30",
+        'chance of "reproduced" if the claim is true',
+        "  accuracy 0.9256                0%      4%     24%     46%     65%     74%     78%",
+    ]
+    assert lines[7:] == [
+        "accuracy 0.9256: 80 % with more than 30; sd between runs 0.0032, margin 0.005",
+        "cross-entropy loss 0.2435: 80 % with 30 seeds; sd between runs 0.012, margin 0.02",
+        "the sd is known from few earlier runs only and may be off by several times",
+        "to run 5 seeds:",
+        "  dvc exp run --queue -S card=grojeda -S 'train.seed=range(1,6)'",
         "  dvc exp run --run-all",
         "  make compare",
     ]
-    assert printed(capsys, "grojeda", "--margin", "0.01")[0].startswith("accuracy 0.9256: 3 seeds ")
-    wide = printed(capsys, "grojeda", "--sd", "0.004")
-    assert wide[:3] == [
-        "accuracy 0.9256: shown by no number of seeds: sd between runs 0.004, margin 0.005",
-        'cross-entropy loss 0.2435: 30 seeds (82 % chance of "reproduced" if the claim is true)',
-        "cross-entropy loss: 30 seeds; time: unknown, run one first",
-    ]
-    of_earlier, _ = printed(capsys, "sample", "--sd", "0.001")
-    assert "more than 30 seeds: sd between runs 0.001, earlier runs 0.04, margin" in of_earlier
+    wider = printed(capsys, "grojeda", "--margin", "0.01")
+    assert any(line.startswith("accuracy 0.9256: 80 % with 3 seeds;") for line in wider)
+    assert "to run 30 seeds:" in wider  # by its loss
+    said = "accuracy 0.9256: 80 % with no number of seeds; sd between runs 0.004, margin 0.005"
+    assert said in printed(capsys, "grojeda", "--sd", "0.004")
+    of_earlier = printed(capsys, "sample", "--sd", "0.001")[7]
+    assert "with more than 30; sd between runs 0.001, earlier runs 0.04, margin" in of_earlier
 
 
 def test_a_claim_of_few_digits_gets_a_reason_and_no_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    *figures, none, wider = printed(capsys, "deepaxion")
-    assert figures[1] == "F1 (macro) 93%: printed to ±0.005, no finer than the margin of 0.005"
+    *figures, wider = printed(capsys, "deepaxion")
+    assert figures[1] == (
+        "F1 (macro) 93%: printed to ±0.005, no finer than the margin of 0.005: no number of seeds "
+        "shows it reproduced"
+    )
     assert len(figures) == 4
-    assert none.startswith("no number of seeds can show a claim of so few digits reproduced")
-    assert wider == "--margin 0.01 plans with a wider margin (verdict.share_margin)"
-    assert not any("dvc" in line for line in (*figures, none, wider))
+    assert "--margin 0.01 (verdict.share_margin)" in wider
 
 
 def test_an_unknown_spread_asks_for_three_seeds(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "deepaxion", "--margin", "0.01"]) == 1
     said = capsys.readouterr().out
-    assert "recall (macro) 94%: no earlier repeats of such runs are known: run 3 seeds" in said
-    assert "all figures: 7 seeds;" in said  # by its accuracy
+    assert "recall (macro) 94%: sd between runs unknown: run 3 seeds and plan again" in said
+    assert "to run 7 seeds:" in said  # by its accuracy
     assert main(["plan", "llm_project"]) == 1
     assert "-S card=llm_project -S train.seed=1,2,3\n" in capsys.readouterr().out
-    assert printed(capsys, "llm_project", "--sd", "0.001")[0] == (
-        "accuracy 0.9804: shown by no number of seeds: sd between runs 0.001, other test rows, "
+    assert (
+        "accuracy 0.9804: 80 % with no number of seeds; sd between runs 0.001, other test rows, "
         "margin 0.005"
-    )
+    ) in printed(capsys, "llm_project", "--sd", "0.001")
 
 
 def test_a_loss_of_few_digits_is_told_of_its_own_margin(
@@ -149,17 +153,8 @@ def test_a_loss_of_few_digits_is_told_of_its_own_margin(
     text = (cards / "grojeda.yaml").read_text(encoding="utf-8")
     (cards / "grojeda.yaml").write_text(text.replace('loss: "0.2435"', 'loss: "0.2"'))
     lines = printed(capsys, "grojeda", "--margin", "0.1")
-    assert "cross-entropy loss 0.2: printed to ±0.05, no finer than the margin of 0.02" in lines
-    assert "verdict.loss_margin of params.yaml would have to be 0.1" in lines
-
-
-@pytest.mark.usefixtures("folder")
-def test_the_table_has_a_line_for_each_number_of_seeds(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = printed(capsys, "grojeda", "--table")
-    assert lines[0] == "accuracy 0.9256, margin 0.005, standard deviation between runs 0.0032"
-    assert sum(line.startswith("   10  ") for line in lines) == 2
-    assert lines[-8:] == printed(capsys, "grojeda")
-    assert max(map(len, lines)) <= 100
+    assert any("loss 0.2: printed to ±0.05, no finer than the margin of 0.02" in s for s in lines)
+    assert "a loss of so few digits needs verdict.loss_margin: 0.1 in params.yaml" in lines
 
 
 def test_overrides_and_the_time_of_the_last_run_are_told(
@@ -170,16 +165,20 @@ def test_overrides_and_the_time_of_the_last_run_are_told(
     (folder / "data/recipe").mkdir(parents=True)
     ran = recipe_of("grojeda", train__seed=7).model_dump_json()
     (folder / "data/recipe/report.json").write_text(ran)
-    total = "cross-entropy loss: 30 seeds; time: {}"
-    assert total.format("25 min of training, by the last run") in printed(capsys, "grojeda")
-    assert total.format("unknown, run one first") in printed(capsys, "hansaht")
+
+    def timed(card: str) -> list[str]:
+        lines = printed(capsys, card)
+        assert max(map(len, lines)) <= 100
+        return [line for line in lines if line.startswith("training, by the last run")]
+
+    assert timed("grojeda")[0].endswith("8 min  17 min  25 min")
+    assert timed("hansaht") == []
     params = (folder / "params.yaml").read_text(encoding="utf-8")
     (folder / "params.yaml").write_text(params.replace("  epochs:", "  epochs: 3", 1))
-    lines = printed(capsys, "grojeda")
-    assert lines[0] == (
+    assert printed(capsys, "grojeda")[0] == (
         'warning: params.yaml overrides train.epochs: every run will be "not comparable"'
     )
-    assert total.format("unknown, run one first") in lines  # the last run had other epochs
+    assert timed("grojeda") == []  # the last run had other epochs
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_a_wide_interval_is_no_reproduction() -> None:
     assert found.word == "undecided"
     assert found.smallest_difference
     assert found.smallest_difference > 0.3
-    assert "`cardproof plan` says how many seeds would show it reproduced" in found.reason
+    assert "`cardproof plan` says what more seeds would show" in found.reason
 
 
 def test_of_several_groups_of_earlier_runs_the_widest_interval_counts() -> None:
