@@ -28,8 +28,6 @@ class Scenario:
         redrawn: whether these are true spreads, of which each claim meets an estimate of its own;
             else they are the estimates that are known.
         row_variance: of claim minus ours by their test rows; 0 if these are the same.
-        training_sd: of claim minus ours by which rows were trained on, of which the verdict's model
-            knows nothing; 0 if these are the same.
     """
 
     sd: float
@@ -38,7 +36,6 @@ class Scenario:
     earlier: tuple[Spread, ...] = ()
     redrawn: bool = True
     row_variance: float = 0.0
-    training_sd: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ def denied_while_watched(scenario: Scenario, most: int, draws: int = DRAWS) -> f
     `simulate` are of one look, at a number of runs that is fixed beforehand.
 
     Args:
-        scenario: what is true and known; rows and training rows are the claim's.
+        scenario: what is true and known; test rows are the claim's.
         most: runs at the last look.
         draws: claims.
     """
@@ -129,7 +126,6 @@ def _draw(
     mean = difference + sd / n**0.5 * rng.standard_normal(draws) + rows
     own = Spread(_estimated(sd, n - 1, rng, draws), n - 1) if n > 1 else None
     earlier = _met(scenario, rng, draws)
-    mean += scenario.training_sd * rng.standard_normal(draws)
     return claimed, mean, candidate_spreads(earlier, own)
 
 

@@ -1,6 +1,5 @@
 """What is computed from the records: what a change does, what a leak does, what few rows tell."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -25,7 +24,6 @@ from cardproof.runs.reading import Predictions
 from dev.study.record import Record
 
 ACCURACY = "evaluate.accuracy"
-LEVEL = 0.01  # below which a p-value counts
 EPOCH_COLUMNS = ("training_loss", "validation_loss", "accuracy")
 # Of a small test set, by the keys of `metrics.score`.
 SCORES = {"accuracy": "accuracy", "F1": "f1_binary", "precision": "precision_binary",
@@ -40,20 +38,18 @@ def compare_with_first(groups: Sequence[Group]) -> list[Pair]:
     return [replace(pair, p_holm=float(p)) for pair, p in zip(pairs, corrected, strict=True)]
 
 
-def is_shown(pair: Pair) -> bool:
-    """Whether two recipes differ beyond other seeds and rows."""
-    return pair.over_seeds and pair.p_holm < LEVEL
+def one_beside_several(one: float, several: Sequence[float]) -> tuple[float, Interval]:
+    """A single figure minus the mean of several, and the 95 % interval of that difference.
 
-
-def least_shown(pairs: Sequence[Pair], together: int) -> float | None:
-    """The difference that, seen in one pair, would have passed as `is_shown` has it.
-
-    By the widths that the pairs have on average, and the first step of Holm's correction over
-    `together` pairs. None where a pair has a single run on a side.
+    It is a prediction interval: both kinds of run are taken to vary as the several do, whose
+    standard deviation has n - 1 degrees of freedom.
     """
-    if not pairs or not all(pair.over_seeds for pair in pairs):
-        return None
-    return float(np.mean([paired.half_width(pair.parts, LEVEL / together) for pair in pairs]))
+    found = summarise(several)
+    if found.sd is None:
+        raise StatisticsError("one figure has no spread; give at least two")
+    half = float(stats.t.isf(0.025, found.n - 1)) * found.sd * (1 + 1 / found.n) ** 0.5
+    difference = one - found.mean
+    return difference, Interval(difference - half, difference + half, 0.95, "seeds")
 
 
 def sd_interval(found: Summary, level: float = 0.95) -> tuple[float, float]:
@@ -78,29 +74,6 @@ class Difference(NamedTuple):
     mean: float
     interval: Interval  # 95 %, over draws: seeds, rows trained on and rows tested on
     p: float  # Holm-corrected over the pairs that were asked for
-    draws_for_a_point: int  # that show a difference of 0.01, by the spread of these
-    draws_for_a_point_range: tuple[int, int]  # by the 95 % interval of that spread
-
-
-def draws_needed(sd: float, difference: float, level: float = 0.05, power: float = 0.8) -> int:
-    """The fewest draws of which a paired t-test shows a difference.
-
-    By the noncentral t distribution: Cohen 1988, Statistical Power Analysis, chapter 2.
-
-    Args:
-        sd: of the difference over draws, as if known.
-        difference: that there is, other than 0.
-        level: of the test, two-sided.
-        power: how often it is to be shown.
-    """
-    if sd < 1e-6 * abs(difference):  # no spread that a float64 tells from none
-        return 2
-
-    def shown(draws: int) -> float:
-        limit, shift = stats.t.isf(level / 2, draws - 1), difference * draws**0.5 / sd
-        return float(stats.nct.sf(limit, draws - 1, shift))
-
-    return next(draws for draws in itertools.count(2) if shown(draws) >= power)
 
 
 def compare_draws(
@@ -112,10 +85,8 @@ def compare_draws(
     for (a, b), test, p in zip(pairs, tests, holm([t.pvalue for t in tests]), strict=True):
         low, high = test.confidence_interval(0.95)
         interval = Interval(low, high, 0.95, "seeds and rows")
-        seen = summarise(np.subtract(accuracies[a], accuracies[b]))
-        few, many = (draws_needed(sd, 0.01) for sd in sd_interval(seen))
-        needed = draws_needed(seen.sd or 0.0, 0.01)
-        found.append(Difference(a, b, seen.mean, interval, float(p), needed, (few, many)))
+        mean = float(np.mean(np.subtract(accuracies[a], accuracies[b])))
+        found.append(Difference(a, b, mean, interval, float(p)))
     return found
 
 

@@ -14,21 +14,18 @@ from cardproof.claims.published import IMDB_SPLIT, published_runs
 from cardproof.evaluation.intervals import score_intervals
 from cardproof.evaluation.metrics import right_rows, row_losses
 from cardproof.evaluation.statistics import Interval, design_effect, summarise
-from cardproof.pages.comparison import HOW_TO_READ
 from cardproof.pages.comparison_figure import draw
-from cardproof.pages.comparison_tables import main_table, mean_and_sd, pairs_table
+from cardproof.pages.comparison_tables import mean_and_sd
 from cardproof.pages.drawing import svg_file
 from cardproof.pages.formats import points
-from cardproof.pages.tables import markdown_table
 from cardproof.pages.templates import make_environment
-from cardproof.runs.groups import Group, group_runs
-from cardproof.runs.paired import ALPHA, NOT_SHOWN, compare_groups
+from cardproof.runs.groups import Group
+from cardproof.runs.paired import NOT_SHOWN
 from cardproof.runs.reading import Predictions
 from dev.study import analysis
 from dev.study.figures import draw_leak, draw_small_sets
 from dev.study.plan import (
     CHOICES,
-    KEPT,
     PLAN,
     REMOVED,
     TRUNCATIONS,
@@ -37,16 +34,16 @@ from dev.study.plan import (
     options_of,
 )
 from dev.study.record import Record, read_records
-from dev.study.verdict import imdb_spreads, render_verdict
+from dev.study.verdict import render_verdict
 
 TEMPLATES = Path(__file__).parent / "templates"
 DRAWS, DRAWN_ROWS, SEED = 10_000, 100, 42
 DRAWN_FROM = "recipes/grojeda"  # whose logits the small test sets are drawn from
 PROBES = "probes.json"  # by `python -m dev.study.probes`
 COMPARED_TRUNCATIONS = (
-    ("both ends at 128", "start at 128"),
-    ("both ends at 512", "start at 512"),
-    ("both ends at 128", "start at 512"),
+    ("head and tail at 128", "head at 128"),
+    ("head and tail at 512", "head at 512"),
+    ("head and tail at 128", "head at 512"),
 )
 COMPARED_CHOICES = tuple((choice, "as assumed") for choice in CHOICES if choice != "as assumed")
 STARTS = {  # of llm_project's recipe, and the change of the plan
@@ -73,7 +70,6 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
         "unspecified": _drawn_anew("unspecified", CHOICES, COMPARED_CHOICES, records),
         "better": _changes("better", VARIANTS, records),
         "truncation": _drawn_anew("truncation", TRUNCATIONS, COMPARED_TRUNCATIONS, records),
-        "varies": _varies(results, records),
         "small_test_sets": _small_test_sets(records[DRAWN_FROM]),
     }
     environment = make_environment(TEMPLATES)
@@ -85,18 +81,15 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
         for name, r in records.items()
         if "/" not in name or name.startswith(("recipes/", "repeats/", "leak-full/"))
     ]
-    published = _published_rates()
-    summary = _wrapped(
-        environment.get_template("summary.md.j2").render(**sections, published=published)
-    )
+    sections |= {"probes": _probes(results), "published": _published_rates()}
+    summary = _wrapped(environment.get_template("summary.md.j2").render(**sections))
     page = environment.get_template("results.md.j2").render(
         **sections,
         summary=summary,
         records=whole,
-        published=published,
         bases=sorted({r.run.recipe.base.repository for r in whole if "leak" not in r.run.name}),
         intervals={r.run.name: _intervals(r.scored) for r in whole},
-        alike={r.run.name: _design_effects(r.scored) for r in whole},
+        alike=_design_effects([r.scored for r in whole]),
         missing=[run for plan in PLAN.values() for run in plan if run.name not in records],
     )
     figures = {
@@ -104,8 +97,7 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
         for name, section in sections.items()
         if section and "figure" in section
     }
-    examples = {name: records[name].run for name in (DRAWN_FROM,)}
-    verdict = render_verdict(examples, _split_spreads(sections["varies"]), TEMPLATES)
+    verdict = render_verdict(records[DRAWN_FROM].run, TEMPLATES)
     return {"README.md": page} | figures | verdict, summary
 
 
@@ -128,14 +120,12 @@ def _intervals(scored: Predictions) -> dict[str, Interval]:
     return score_intervals(scored.labels, scored.logits, scored.rows)
 
 
-def _design_effects(scored: Predictions) -> tuple[float, float]:
-    """Of accuracy and of the loss: what neighbouring rows do to their variance."""
-    right = right_rows(scored.labels, scored.logits)
-    losses = row_losses(scored.labels, scored.logits)
-    return (
-        design_effect(right, scored.rows, scored.labels),
-        design_effect(losses, scored.rows, scored.labels),
-    )
+def _design_effects(sets: Sequence[Predictions]) -> dict[str, list[float]]:
+    """What neighbouring rows do to the variance of each set's accuracy and loss."""
+    return {
+        "accuracy": [design_effect(right_rows(s.labels, s.logits), s.rows, s.labels) for s in sets],
+        "loss": [design_effect(row_losses(s.labels, s.logits), s.rows, s.labels) for s in sets],
+    }
 
 
 def _done(question: str, records: Records, change: str = "") -> list[Record]:
@@ -154,33 +144,26 @@ def _where(records: Sequence[Record]) -> str:
 
 
 def _recipes(records: Records) -> Section | None:
-    """The five cards' recipes side by side."""
-    found = _done("recipes", records)
-    if not found:
-        return None
-    grouping = group_runs(record.run for record in found)
-    groups = grouping.groups
-    ranked = sorted(groups, key=lambda group: group.values(analysis.ACCURACY), reverse=True)
-    best, paired = ranked[0], compare_groups(ranked)
-    title_of = {group.label: group.recipe.card.title for group in groups}
-    differing = [pair for pair in paired.pairs if pair.said != NOT_SHOWN]
+    """The five cards' recipes: the one that was run several times, and each other beside it."""
+    several = [records[DRAWN_FROM], *_done("repeats", records)]
+    others = [record for record in _done("recipes", records) if record.run.name != DRAWN_FROM]
+    groups = [Group("grojeda", tuple(record.run for record in several))]
+    groups += [Group(record.run.recipe.card.title, (record.run,)) for record in others]
+    accuracies = groups[0].values(analysis.ACCURACY)
+    beside = {
+        group.label: (one, *analysis.one_beside_several(one, accuracies))
+        for group in (groups[1:] if len(several) > 1 else ())
+        for one in group.values(analysis.ACCURACY)
+    }
     return {
         "figure": _drawn(groups),
-        "table": markdown_table(main_table(grouping)),
-        "pairs": markdown_table(pairs_table(paired)) if paired.pairs else "",
-        "how_to_read": HOW_TO_READ if paired.pairs else "",
-        "runs": len(found),
-        "best": best.recipe.card.title,
-        "accuracy": best.values(analysis.ACCURACY)[0],
-        "ahead": [
-            (title_of[p.b], p.difference, p.interval) for p in differing if p.a == best.label
-        ],
-        "not_ahead": [
-            title_of[p.b] for p in paired.pairs if p.a == best.label and p.said == NOT_SHOWN
-        ],
-        "differ": [f"{title_of[pair.a]} and {title_of[pair.b]}" for pair in differing],
-        "rows": len(found[0].scored.labels),
-        "where": _where(found),
+        "runs": len(groups),
+        "several": {
+            name: summarise(groups[0].values(f"evaluate.{name}")) for name in ("accuracy", "loss")
+        },
+        "sd_range": analysis.sd_interval(summarise(accuracies)) if len(several) > 1 else None,
+        "beside": beside,
+        "where": _where([*several, *others]),
     }
 
 
@@ -257,21 +240,14 @@ def _changes(question: str, changes: dict[str, Settings], records: Records) -> S
         return None
     found = _done(question, records)
     pairs = analysis.compare_with_first(groups)
-    helps = [pair.a for pair in pairs if analysis.is_shown(pair) and pair.difference > 0]
-    largest_first = sorted(pairs, key=lambda pair: -abs(pair.difference))
+    helps = [pair.a for pair in pairs if pair.said != NOT_SHOWN and pair.difference > 0]
     return {
         "figure": _drawn(groups),
-        "readings": list(zip(groups, [None, *pairs], strict=True)),
+        "changes": list(zip(groups, [None, *pairs], strict=True)),
         "settings": {change: " ".join(options_of(changes[change])) for change in changes},
         "command": PLAN[question][0].command.rpartition(" -S train.seed=")[0],
-        "least": analysis.least_shown([p for p in pairs if p.a not in helps], len(pairs)),
-        "most": largest_first[0].a,
-        "shown": [pair for pair in largest_first if pair.p_holm < ALPHA],
-        "not_shown": [pair for pair in largest_first if pair.p_holm >= ALPHA],
         "helps": helps,
         "removed": REMOVED,
-        "kept": [KEPT[change] for change in helps if change in KEPT],
-        "level": analysis.LEVEL,
         "most_seeds": max(len(group.runs) for group in groups),
         "first": found[0],
         "where": _where(found),
@@ -331,33 +307,10 @@ def _published_rates() -> Section:
     }
 
 
-def _varies(results: Path, records: Records) -> Section | None:
-    """What runs of one recipe differ by: repeats, and probes on frozen embeddings."""
-    probes = results / PROBES
-    if not probes.is_file():
-        return None
-    repeated = [records[DRAWN_FROM], *_done("repeats", records)]
-    runs = [record.run for record in repeated]
-    spreads = {
-        name: summarise([run.metrics[f"evaluate.{name}"] for run in runs])
-        for name in ("accuracy", "loss")
-    }
-    each = [Group(record.run.name, (record.run,)) for record in repeated]
-    farthest = max(compare_groups(each).pairs, key=lambda pair: abs(pair.difference), default=None)
-    return {
-        "farthest": farthest,
-        "probes": json.loads(probes.read_text(encoding="utf-8")),
-        "repeats": spreads,
-        "earlier": imdb_spreads("accuracy"),
-        "repeats_range": analysis.sd_interval(spreads["accuracy"]),
-        "command": PLAN["repeats"][0].command,
-    }
-
-
-def _split_spreads(varies: Section | None) -> dict[int, float]:
-    """Standard deviations of accuracy by which rows are trained on, by their number."""
-    sizes = varies["probes"]["sizes"] if varies else {}
-    return {int(rows): found["accuracy"]["split"] for rows, found in sizes.items()}
+def _probes(results: Path) -> Section | None:
+    """What linear probes on frozen embeddings say of which rows are trained on."""
+    path = results / PROBES
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def _small_test_sets(source: Record) -> Section:
@@ -365,8 +318,6 @@ def _small_test_sets(source: Record) -> Section:
     drawn = analysis.draw_scores(source.scored, DRAWN_ROWS, DRAWS, SEED)
     spreads = analysis.describe_draws(source.scored, drawn)
     whole = {name: of_score["whole"] for name, of_score in spreads.items()}
-    # The tens of percentages. Draws are counts of rows, so what is below 1e-9 is rounding.
-    tens, whole_tens = (np.floor(a * 10 + 1e-9) for a in (drawn["accuracy"], whole["accuracy"]))
     return {
         "figure": draw_small_sets(drawn, whole, DRAWN_ROWS, len(source.scored.labels)),
         "source": source,
@@ -374,6 +325,5 @@ def _small_test_sets(source: Record) -> Section:
         "draws": DRAWS,
         "rows": DRAWN_ROWS,
         "seed": SEED,
-        "same_digit": (tens == whole_tens).mean(),
         "off_by_two": (abs(drawn["accuracy"] - whole["accuracy"]) > 0.02).mean(),
     }

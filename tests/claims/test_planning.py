@@ -184,7 +184,7 @@ def test_overrides_and_the_time_of_the_last_run_are_told(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nope"], "CARD: 'nope' is not in cards/; known: both_ends, deepaxion"),
+        (["nope"], "CARD: 'nope' is not in cards/; known: deepaxion, grojeda"),
         (["grojed"], "CARD: 'grojed' is not in cards/; did you mean grojeda?"),
         (["grojeda", "--margin", "half"], "--margin: 'half' is no number between 0 and 1"),
         (["grojeda", "--margin", "3"], "--margin: '3' is no number between 0 and 1"),

@@ -68,7 +68,7 @@ def test_sentences_of_what_cannot_be_judged() -> None:
         "model.base."
     )
     blank = verdict_sentence(judge_claims(recipe_of("template"), [run]))
-    assert blank == "No claim to judge: measured accuracy 91.00%."
+    assert blank == "No claim to judge: measured accuracy 91.00 %."
     assert verdict_sentence([]) == "No claim to judge."
     assert verdict_sentence(judge_claims(recipe_of("grojeda"), [])).startswith("Not measured:")
 

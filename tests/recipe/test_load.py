@@ -138,7 +138,7 @@ def test_every_fault_is_reported_at_once_with_its_file_key_value_and_remedy(raw:
     cards["deepaxion"]["claims"]["epochs"] = [["No log", "1.0", "one", "0.3", "0.9"]]
     del cards["template"]["published_as"]
     cards["llm_project"]["assumed"]["split.seed"]["value"] = -1
-    cards["v1.0"] = cards["both_ends"]
+    cards["v1.0"] = cards["sample"]
     raw.sources["reviews"]["imdb"]["train"]["sha256"] = "z"
     params["a["] = params["data"]["int"] = params["data"]["\n"] = (
         1  # as a union's branches are called
