@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from cardproof.recipe.environment import VariableError, check_environment
 from cardproof.recipe.faults import RecipeError
 from cardproof.recipe.load import load_recipe
+from cardproof.recipe.schema import Recipe
+from cardproof.text import listed
 
 EXIT_FAULTS = 2
 
@@ -43,6 +45,18 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_FAULTS
     if not quiet:
-        changed = ", ".join(d.key for d in recipe.deviations) or "nothing"
-        print(f"card {recipe.name}: no faults; deviates from the card in {changed}")
+        print(f"card {recipe.name}: no faults; {_overridden(recipe)}")
     return 0
+
+
+def _overridden(recipe: Recipe) -> str:
+    """What params.yaml overrides, and whether that deviates from the card, as the report has it."""
+    keys = [deviation.key for deviation in recipe.deviations if deviation.key != "train.seed"]
+    open_keys = [key for key in keys if recipe.card.leaves_open(key)]
+    deviating = [key for key in keys if key not in open_keys]
+    said = [f"deviates from the card in {listed(deviating) if deviating else 'nothing'}"]
+    if open_keys:
+        said.append(f"sets {listed(open_keys)}, which the card leaves unspecified")
+    if len(keys) < len(recipe.deviations):
+        said.append("trains with another seed")
+    return "; ".join(said)

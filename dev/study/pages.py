@@ -278,9 +278,10 @@ def _drawn_anew(
             change: {
                 "accuracy": summarise(accuracies[change]),
                 "loss": summarise([r.run.metrics["evaluate.loss"] for r in arm]),
+                "training_loss": summarise([r.epochs[-1]["training_loss"] or 0.0 for r in arm]),
                 **{
                     key: np.mean([r.run.metrics[f"tokenize.{key}"] for r in arm])
-                    for key in ("train_tokens", "test_reviews_truncated", "test_tokens_truncated")
+                    for key in ("train_tokens", "test_reviews_truncated")
                 },
             }
             for change, arm in found.items()

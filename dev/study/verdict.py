@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cardproof.claims.judge import judge_claims
-from cardproof.claims.published import IMDB_SPLIT
+from cardproof.claims.published import IMDB_SPLIT, accuracies
 from cardproof.claims.simulation import (
     WORDS,
     Scenario,
@@ -87,6 +87,7 @@ def render_verdict(run: Run, templates: Path) -> dict[str, str]:
         tables=tables, runs=RUNS, draws=DRAWS, examples=list(_examples(run)),
         spreads={figure: imdb_spreads(figure) for figure in ("accuracy", "loss")},
         watched={n: denied_while_watched(cases()[0].scenario, n, DRAWS) for n in RUNS[1:]},
+        published=accuracies(IMDB_SPLIT),
         denied={times: list(_denied(times)) for times in TIMES},
         floors={m: simulate(cases()[0].scenario, ENDLESS, -m * 0.005, DRAWS).consistent
                 for m in (1.5, 2)},

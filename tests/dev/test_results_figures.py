@@ -108,7 +108,6 @@ def test_a_better_recipe(page: str) -> None:
             [
                 ("learning-rate-2.5-times", "as-assumed"),
                 ("learning-rate-halved", "as-assumed"),
-                ("twice-the-epochs", "as-assumed"),
             ],
         ),
     ],

@@ -74,6 +74,11 @@ def test_check_names_faults_and_deviations(
     params.write_text(params.read_text().replace("  epochs:\n", "  epochs: 3\n"))
     assert cli.main(["check", "--quiet"]) == 0
     assert capsys.readouterr().out == ""
-    params.write_text(params.read_text().replace("  epochs: 3\n", "  epochs: 0\n"))
+    text = params.read_text().replace("card: sample", "card: grojeda")
+    params.write_text(text.replace("  precision:", "  precision: bf16", 1))
+    assert cli.main(["check"]) == 0
+    said = capsys.readouterr().out
+    assert "deviates from the card in train.epochs; sets train.precision, which the card" in said
+    params.write_text(text.replace("  epochs: 3\n", "  epochs: 0\n"))
     assert cli.main(["check"]) == 2
     assert "train.epochs: 0 must be greater than 0" in capsys.readouterr().err
