@@ -1,7 +1,8 @@
 """Makes the sample's base, a small DistilBERT: `python -m sample.make_base` (seconds on a CPU).
 
-Its word pieces are learned from the sample's training texts and from more text of the same grammar,
-never from test rows; the learner breaks ties at random, so the committed files are pinned by sum.
+Its WordPiece vocabulary is learned from the sample's training texts and from more text of the same
+grammar, never from test rows; the learner breaks ties at random, so the committed files are pinned
+by their SHA-256.
 Its weights are as drawn: what masked-language modelling gives so small a model in minutes made
 every fine-tuning worse (results/LOG.md, 2026-11-23).
 """
@@ -29,7 +30,7 @@ def unlabelled_texts() -> list[str]:
 
 
 def make_tokenizer(texts: list[str], folder: Path) -> BertTokenizerFast:
-    """Learn word pieces, lower-cased as bert-base-uncased has them, and save the tokenizer."""
+    """Train WordPiece, lower-cased as bert-base-uncased has them, and save the tokenizer."""
     learner = BertWordPieceTokenizer(lowercase=True)
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     learner.train_from_iterator(

@@ -1,4 +1,4 @@
-"""Turn the reviews into the base's own word pieces, truncated as the card says, unpadded."""
+"""Tokenize the reviews with the base's tokenizer, truncated as the card says, unpadded."""
 
 from pathlib import Path
 

@@ -98,8 +98,8 @@ def _standing(claims: Sequence[JudgedClaim]) -> str:
     """How undecided claims stand beside our runs; without a spread over seeds nobody knows."""
     if all(c.claimed and c.claimed.covers(c.measured or 0.0) for c in claims):
         n = max(claim.verdict.n for claim in claims)
-        prints = "this run prints" if n == 1 else f"the mean of {n} runs prints as"
-        return f"{prints} the claimed {listed(f'{c.name} {c.printed}' for c in claims)}, but"
+        ours = "this run" if n == 1 else f"the mean of {n} runs"
+        return f"{ours} matches the claimed {listed(f'{c.name} {c.printed}' for c in claims)}, but"
     if all(claim.verdict.interval for claim in claims):
         are = (
             "is consistent with the claim" if len(claims) == 1 else "are consistent with the claims"

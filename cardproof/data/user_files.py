@@ -165,7 +165,7 @@ def _text(where: str, text: object) -> str:
     if len(text) > MAX_TEXT:
         raise ReviewsError(
             f"{where}: text has {len(text):,} characters, more than {MAX_TEXT:,}; is a quote "
-            "lost? Else shorten it: the first 512 word pieces are read"
+            "lost? Else shorten it: the first 512 tokens are read"
         )
     return text
 

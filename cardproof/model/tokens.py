@@ -1,4 +1,4 @@
-"""A compact store of tokenized reviews: word-piece ids end to end, and where each review starts."""
+"""A compact store of tokenized reviews: token ids end to end, and where each review starts."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class TokenStore:
     """Tokenized reviews, memory-mapped.
 
     Attributes:
-        ids: word-piece ids of all reviews end to end, special tokens included; shape (tokens,).
+        ids: token ids of all reviews end to end, special tokens included; shape (tokens,).
         offsets: review i is ids[offsets[i]:offsets[i + 1]]; shape (reviews + 1,).
         labels: 0 or 1; shape (reviews,).
         full_lengths: tokens of each review before truncation; shape (reviews,).

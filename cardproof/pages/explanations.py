@@ -104,8 +104,8 @@ def explain_errors(found: Analysis) -> str:
 def explain_label_issues(found: Analysis) -> str:
     """How many labels are likely wrong, and how many of these are among the listed errors."""
     if None in found.label_issues.thresholds:
-        return "Only one label was scored, so confident learning can find no label issue."
-    issues = count(int(found.label_issues.rows.sum()), "label issue")
+        return "Only one label was scored, so confident learning can find none."
+    issues = count(int(found.label_issues.rows.sum()), "possible label issue")
     listed = sum(error.label_issue for error in found.errors)
     return (
         f"Confident learning finds {issues}, of which {listed} among the errors above: worth a "

@@ -163,7 +163,7 @@ def errors_table(findings: Findings) -> Table:
     file = "test" if recipe.split.scored_set == "test" else "train"
 
     def label(e: ConfidentError) -> Tagged:
-        return Tagged(names[e.label], "label issue" if e.label_issue else "")
+        return Tagged(names[e.label], "possible label issue" if e.label_issue else "")
 
     table = make_table(
         "most confident errors",

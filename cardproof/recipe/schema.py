@@ -85,7 +85,7 @@ class Split(Section):
 
 
 class Tokenize(Section):
-    """How a review becomes word pieces."""
+    """How a review becomes tokens."""
 
     max_length: Annotated[int, Field(ge=8, le=MOST)]
     truncation: Literal["head", "head_and_tail"]  # which part of a longer review is kept

@@ -110,6 +110,7 @@ def test_the_command_gives_the_chances_by_seeds_and_what_to_run(
         "  dvc exp run --run-all",
         "  make compare",
     ]
+    assert "\n".join(lines) in (ROOT / "README.md").read_text(encoding="utf-8")
     wider = printed(capsys, "grojeda", "--margin", "0.01")
     assert any(line.startswith("accuracy 0.9256: 80 % with 3 seeds;") for line in wider)
     assert "to run 30 seeds:" in wider  # by its loss

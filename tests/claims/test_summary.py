@@ -13,7 +13,7 @@ SIZES = {"split.train_rows": 22_500, "evaluate.rows": 25_000}
 @pytest.mark.parametrize(
     ("accuracies", "losses", "said"),
     [
-        ((0.9256,), (0.24352,), "Undecided: this run prints the claimed accuracy 0.9256 and "
+        ((0.9256,), (0.24352,), "Undecided: this run matches the claimed accuracy 0.9256 and "
          "cross-entropy loss 0.2435, but one run cannot show that the recipe's means over seeds "
          "are within ±0.005 and ±0.02 of them."),
         ((0.9256,), (0.25,), "Undecided: accuracy 0.9256 (claimed 0.9256) and cross-entropy loss "
@@ -21,7 +21,7 @@ SIZES = {"split.train_rows": 22_500, "evaluate.rows": 25_000}
         ((0.9192, 0.9299, 0.9256), (0.243, 0.245, 0.244), "Undecided: accuracy 0.9249 (claimed "
          "0.9256) is consistent with the claim, but 3 runs cannot show that the recipe's mean over "
          "seeds is within ±0.005 of it. Within the margin: cross-entropy loss 0.2440"),
-        ((0.9192, 0.9320, 0.9256), (0.243, 0.245, 0.244), "Undecided: the mean of 3 runs prints as "
+        ((0.9192, 0.9320, 0.9256), (0.243, 0.245, 0.244), "Undecided: the mean of 3 runs matches "
          "the claimed accuracy 0.9256, but 3 runs cannot show"),
         ((0.9252, 0.9259, 0.9256), (0.243, 0.245, 0.244),
          "Reproduced to within the margin: accuracy 0.9256 (claimed 0.9256) and cross-entropy loss "
@@ -55,7 +55,7 @@ def test_without_a_spread_over_seeds_nothing_is_called_consistent() -> None:
 def test_of_claims_of_few_digits_no_number_of_runs_shows_more() -> None:
     run = SIZES | {"split.train_rows": 25_000, "evaluate.accuracy": 0.9432}
     assert verdict_sentence(judge_claims(recipe_of("deepaxion"), [run])) == (
-        "Undecided: this run prints the claimed accuracy 94%, but no number of runs can show that "
+        "Undecided: this run matches the claimed accuracy 94%, but no number of runs can show that "
         "the recipe's mean over seeds is within ±0.005 of it."
     )
 

@@ -339,7 +339,7 @@ def test_temperature_is_fitted_on_validation_rows_only() -> None:
         ((3.0,), ["single review", "0 errors on 1 review,", "Only one label", "accuracy 100"]),
         ((-3.0,), ["single review", "1 error on 1 review, 1 listed", "accuracy 0.00"]),
         ((2.0, 2.0, 2.0), ["equally confident in every review", "0 errors on 3 reviews",
-                           "finds 0 label issues", "underconfident"]),
+                           "finds 0 possible label issues", "underconfident"]),
         ((0.0, 0.0), ["equally confident", "1 error on 2 reviews", "well calibrated"]),
         ((-4.0, -3.0, -2.0), ["3 errors on 3 reviews, 3 listed", "67\u00a0% of reviews",
                               "overconfident"]),

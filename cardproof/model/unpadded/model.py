@@ -41,7 +41,11 @@ def why_padded(model: PreTrainedModel, device: str) -> str | None:
 
 def describe_batches(why: str | None) -> str:
     """A line to print, from the answer of `why_padded`."""
-    return f"padded batches: {why}" if why else "without padding: rows are laid end to end"
+    return (
+        f"padded batches: {why}"
+        if why
+        else "padding-free: the rows of a batch are packed into one sequence"
+    )
 
 
 @contextmanager
@@ -84,7 +88,7 @@ def unpadded_logits(
 
     Args:
         model: a DistilBERT or BERT classifier.
-        input_ids: word pieces, shape (tokens,).
+        input_ids: token ids, shape (tokens,).
         position_ids: from 0 within each row, shape (tokens,).
         cu_seqlens: cumulative lengths of the rows, int32, shape (rows + 1,).
 
