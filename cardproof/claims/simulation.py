@@ -137,7 +137,5 @@ def _met(scenario: Scenario, rng: np.random.Generator, draws: int) -> list[Sprea
 
 
 def _estimated(sd: float, df: float, rng: np.random.Generator, draws: int) -> Floats:
-    """Sample standard deviations of normal figures; the true one if it is known."""
-    if np.isinf(df):
-        return np.full(draws, sd)
+    """Sample standard deviations of normal figures."""
     return np.asarray(sd * np.sqrt(rng.chisquare(df, draws) / df))

@@ -144,8 +144,6 @@ def pooled(spreads: Sequence[Spread | None]) -> Spread | None:
     if not known:
         return None
     df = sum(spread.df for spread in known)
-    if any(np.ndim(s.df) == 0 and np.isinf(s.df) for s in known):  # one is known, not estimated
-        return next(s for s in known if np.isinf(s.df))
     return Spread(np.sqrt(sum(s.df * np.square(s.sd) for s in known) / df), df)
 
 
@@ -195,6 +193,5 @@ def widths(spread: Spread, n: int, row_variance: Number, level: float, together:
 
 def _half_width(spread: Spread, runs: float, row_variance: Number, tail: float) -> Number:
     """Of seeds and rows together: each one's quantile times its standard error, as squares."""
-    df = np.minimum(spread.df, 1e12)  # scipy has no quantiles of infinitely many
-    seeds = np.square(special.stdtrit(df, tail) * spread.sd) * runs
+    seeds = np.square(special.stdtrit(spread.df, tail) * spread.sd) * runs
     return np.sqrt(seeds + special.ndtri(tail) ** 2 * row_variance)

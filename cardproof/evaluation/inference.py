@@ -37,7 +37,7 @@ def predict_logits(
     model = model.to(device.name).eval()
     logits = np.empty((len(store), 2), dtype=np.float32)
     first = [store[i] for i in range(min(ROWS, len(store)))]
-    why = why_padded(model, device.name) or why_unlike(model, first, device.dtype, gradients=False)
+    why = why_padded(model) or why_unlike(model, first, device.dtype, gradients=False)
     print(describe_batches(why))
     batches = (
         batches_by_rows(store.lengths, batch_size)

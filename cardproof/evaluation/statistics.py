@@ -21,7 +21,6 @@ Source = Literal["seeds", "rows", "seeds and rows"]
 BLOCK = 30  # rows that are looked at together, in the order of their file
 FEWEST_BLOCKS = 100
 
-_FEW_VALUES = 64  # right/wrong rows have 2 distinct values, differences of two models 3
 _CHUNK = 4_000_000  # drawn rows held at once: about 50 MB
 
 
@@ -162,18 +161,13 @@ def holm(p_values: Sequence[float] | Floats) -> Floats:
 def _resampled_means(values: Floats, rng: np.random.Generator, resamples: int) -> Floats:
     """Means of rows drawn with replacement, in chunks that bound the memory."""
     n = len(values)
-    distinct, counts = np.unique(values, return_counts=True)
-    if len(distinct) <= _FEW_VALUES:
-        # How often each value is drawn is multinomial: the same distribution, without the rows.
-        drawn = rng.multinomial(n, counts / n, size=resamples)
-        # around the first value, so that equal rows keep their mean to the last bit
-        return np.asarray(distinct[0] + drawn @ (distinct - distinct[0]) / n)
     chunk = max(1, _CHUNK // n)
     means = np.empty(resamples)
     for start in range(0, resamples, chunk):
         shape = (min(chunk, resamples - start), n)
         rows = rng.integers(n, size=shape, dtype=np.int32)
-        means[start : start + chunk] = values[rows].mean(axis=1)
+        # around the first value, so that equal rows keep their mean to the last bit
+        means[start : start + chunk] = values[0] + (values - values[0])[rows].mean(axis=1)
     return means
 
 

@@ -192,7 +192,7 @@ def _why_padded(
     model: PreTrainedModel, train_set: TokenStore, arguments: TrainingArguments
 ) -> str | None:
     """Why this training needs padded batches; the same for all of its processes."""
-    why = why_padded(model, arguments.device.type)
+    why = why_padded(model)
     if not why:
         dtype = torch.bfloat16 if arguments.bf16 else torch.float16
         rows = [train_set[i] for i in range(min(ROWS, len(train_set)))]

@@ -132,7 +132,7 @@ def test_repeats_count_up_to_one_and_a_half_times_as_many_rows(
 
 
 def test_a_spread_that_is_known_makes_normal_intervals() -> None:
-    found = judge(PrintedFigure(0.9, 0.0), [0.91], Rule(0.05), earlier=[Spread(0.01, np.inf)])
+    found = judge(PrintedFigure(0.9, 0.0), [0.91], Rule(0.05), earlier=[Spread(0.01, 1e9)])
     assert found.interval
     assert found.interval.high == pytest.approx(0.91 + stats.norm.ppf(0.975) * 0.01 * 2**0.5)
 

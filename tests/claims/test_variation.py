@@ -29,8 +29,6 @@ def test_spreads_are_pooled_by_their_degrees_of_freedom() -> None:
     assert found == pytest.approx((((2 * 1 + 3 * 4) / 5) ** 0.5 / 1000, 5))
     assert pooled([None]) is None
     assert own_spread([0.9]) is None
-    known = Spread(0.5, np.inf)
-    assert pooled([Spread(0.1, 4), known]) == known
 
 
 def test_without_earlier_runs_widths_are_those_of_students_t() -> None:

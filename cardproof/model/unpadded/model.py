@@ -24,18 +24,16 @@ from cardproof.model.unpadded.dropout import Dropout, MaskBits, dropout
 from cardproof.model.unpadded.residual import add_and_normalize
 
 
-def why_padded(model: PreTrainedModel, device: str) -> str | None:
-    """Why `model` needs padded batches on `device` ("cpu", "cuda", ...), or None if it does not."""
+def why_padded(model: PreTrainedModel) -> str | None:
+    """Why `model` needs padded batches, or None if it does not."""
     families = (DistilBertForSequenceClassification, BertForSequenceClassification)
     config = model.config
     if type(model) not in families:
         return f"{config.model_type} is not DistilBERT or BERT"
     if getattr(config, "is_decoder", False):
         return "a decoder's attention is causal"
-    if config.num_labels < 2 or config.problem_type not in (None, "single_label_classification"):
+    if config.problem_type not in (None, "single_label_classification"):
         return "only one label out of several is learned without padding"
-    if device not in ("cpu", "cuda", "mps"):
-        return f"{device} is neither a CPU nor CUDA nor MPS"
     return None
 
 
