@@ -10,7 +10,7 @@ from textwrap import indent
 from cardproof.audit.reading import decode
 from cardproof.cli.card import read_named
 from cardproof.draft.document import LIMIT, shown
-from cardproof.draft.drafting import Draft, as_entries, as_yaml, draft_card, faults_with
+from cardproof.draft.drafting import Draft, DraftError, as_entries, as_yaml, draft_card, faults_with
 from cardproof.draft.sources import pin_base, read_sources
 from cardproof.errors import CardproofError
 from cardproof.files import write_text_atomic
@@ -58,7 +58,10 @@ def _add(options: argparse.Namespace) -> int:
         raise CardproofError(f"--name {options.name!r}: use letters, digits, - and _ only")
     files = read_files()
     data, repository = read_named(options.card)
-    draft = draft_card(decode(data)[0], read_sources(files.sources), repository)
+    try:
+        draft = draft_card(decode(data)[0], read_sources(files.sources), repository)
+    except DraftError as error:
+        raise DraftError(f"{options.card}: {error}") from error
     name = options.name or draft.name
     path = options.out / f"{name}.yaml"
     if name == "defaults":

@@ -28,7 +28,7 @@ from cardproof.runs.reading import (
     read_rows,
     read_run,
 )
-from cardproof.runs.reviews import ScoredReviews, read_reviews, read_texts
+from cardproof.runs.scored_reviews import ScoredReviews, read_scored_reviews, read_texts
 
 # What each folder's identity.json says it was made from.
 _MADE_FROM = {
@@ -90,7 +90,6 @@ def read_outputs(root: Path = Path()) -> Outputs:
     Raises:
         UnavailableError: a file is missing.
         IdentityError: folders were not made from the same reviews, base or model.
-        ReviewsError: files do not belong together.
     """
     read = files_below(root)
     run = read_run("workspace", "", read)
@@ -104,7 +103,7 @@ def read_outputs(root: Path = Path()) -> Outputs:
         curve=read_rows(read, "plots/training_curve.csv"),
         scored=scored,
         validation=read_predictions(read, other) if other else None,
-        reviews=read_reviews(root, name, scored.rows, other),
+        reviews=read_scored_reviews(root, name, scored.rows, other),
         texts_of=partial(read_texts, root, name),
     )
 

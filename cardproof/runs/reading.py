@@ -200,9 +200,8 @@ def _outdated(stages: dict[str, Any], read: Read) -> str:
             path, ran = dep["path"], dep.get("md5")
             if path == "params.yaml" and _md5(read, path) != ran:
                 return "params.yaml was changed after it"
-            if path.startswith(f"{FOLDER}/") and _md5(read, path) != ran:
-                return f"{name} did not run on the {path} that is there"
-            if outs.get(path, ran) != ran:
+            of_recipe = path.startswith(f"{FOLDER}/") and _md5(read, path) != ran
+            if of_recipe or outs.get(path, ran) != ran:
                 return f"{name} did not run on the {path} that is there"
     return ""
 

@@ -15,7 +15,7 @@ from cardproof.recipe.identity import ORIGIN, origin_of
 from cardproof.recipe.schema import Recipe
 from cardproof.runs.findings import Outputs
 from cardproof.runs.reading import Predictions, Rows, Run
-from cardproof.runs.reviews import ScoredReviews
+from cardproof.runs.scored_reviews import ScoredReviews
 
 
 def outputs_of(recipe: Recipe, **provenance: str | int) -> Outputs:

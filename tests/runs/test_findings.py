@@ -11,10 +11,11 @@ import pytest
 from sklearn.metrics import f1_score
 
 from cardproof.evaluation import error_analysis
+from cardproof.recipe.identity import IdentityError
 from cardproof.runs import findings
 from cardproof.runs.findings import find, read_outputs
 from cardproof.runs.reading import UnavailableError
-from cardproof.runs.reviews import ReviewsError, read_reviews, read_texts
+from cardproof.runs.scored_reviews import read_scored_reviews, read_texts
 from stages.report import main
 from tests.recipe.files import recipe_of
 from tests.runs.made import outputs_of, write_outputs
@@ -56,7 +57,7 @@ def test_predictions_of_other_rows_are_refused(tmp_path: Path) -> None:
     made = outputs_of(recipe_of("grojeda"))
     other = dataclasses.replace(made.scored, rows=made.scored.rows[::-1])
     write_outputs(tmp_path, dataclasses.replace(made, scored=other), TEXTS)
-    with pytest.raises(ReviewsError, match="is of other rows than data/split/test"):
+    with pytest.raises(IdentityError, match="is of other rows than data/split/test"):
         read_outputs(tmp_path)
     (tmp_path / "data/recipe/report.json").write_text("{}")
     with pytest.raises(UnavailableError, match=r"report\.json is of another version"):
@@ -71,7 +72,7 @@ def test_the_report_analyses_and_judges_once(
     monkeypatch.chdir(tmp_path)
     once = {
         findings: ("analyse", "judge_claims", "check_claims", "score_intervals", "read_run",
-                   "read_reviews", "read_texts"),
+                   "read_scored_reviews", "read_texts"),
         error_analysis: ("calibration", "selective_curve", "find_label_issues", "length_buckets",
                          "most_confident_errors", "duplicate_effects"),
     }  # fmt: skip
@@ -106,7 +107,7 @@ def test_texts_are_not_held(tmp_path: Path) -> None:
         np.save(tmp_path / f"data/tokens/test/{name}.npy", array)
     del texts
     tracemalloc.start()
-    found = read_reviews(tmp_path, "test", np.arange(rows), None)
+    found = read_scored_reviews(tmp_path, "test", np.arange(rows), None)
     assert read_texts(tmp_path, "test", [9_999, 3])[1].startswith("test 3 xxx")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

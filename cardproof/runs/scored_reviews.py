@@ -13,13 +13,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from cardproof.data.duplicates import occurs_in, repeats_earlier, text_key
-from cardproof.errors import CardproofError
 from cardproof.evaluation.metrics import Mask
 from cardproof.model.tokens import BATCH, open_tokens
-
-
-class ReviewsError(CardproofError):
-    """A run's files that do not belong together."""
+from cardproof.recipe.identity import IdentityError
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +29,7 @@ class ScoredReviews:
     repeated: Mask  # whether the text occurs earlier among these
 
 
-def read_reviews(
+def read_scored_reviews(
     root: Path, name: str, rows: NDArray[np.int64], validation: str | None
 ) -> ScoredReviews:
     """The reviews of a row set, beside those of train and of another validation set.
@@ -45,11 +41,11 @@ def read_reviews(
         validation: another set that was validated on; None where there is none.
 
     Raises:
-        ReviewsError: the scored rows are not those of the set.
+        IdentityError: the scored rows are not those of the set.
     """
     table = pq.ParquetFile(_path(root, name)).read(columns=["row"])
     if not np.array_equal(table["row"].to_pylist(), rows):
-        raise ReviewsError(
+        raise IdentityError(
             f"data/predictions/{name}.parquet is of other rows than data/split/{name}.parquet; "
             "run `dvc repro`, which runs what is out of date"
         )
