@@ -76,10 +76,10 @@ faults: $(READY) ## kill, fill and damage the pipeline for real: half an hour
 	python -m dev.faults
 
 PYTEST := OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
-test: $(READY_DEV) ## run the tests, but for the slowest: minutes less
+test: $(READY_DEV) ## run all but the slowest tests
 	$(PYTEST) -m "not slow"
 
-test-all: $(READY_DEV) ## run the whole test suite
+test-all: $(READY_DEV) ## run all tests
 	$(PYTEST)
 
 lint: $(READY_DEV) ## check format and style

@@ -18,7 +18,7 @@ COMMANDS = {
     "audit": "check a model card against its own figures",
     "add": "draft a recipe, cards/NAME.yaml, from a model card",
     "check": "say what is wrong in params.yaml, cards/ and sources.yaml; nothing is run",
-    "plan": "say how many seeds decide a card's claims",
+    "plan": "the chances of each verdict, by the number of seeds",
     "compare": "put finished runs side by side",
     "verify": "read every output and DVC's cache, and name what is damaged",
     "share": "send every run to a DVC remote",
@@ -35,7 +35,7 @@ examples:
   cardproof audit README.md             what a card's figures give away; no model, no data
   cardproof add README.md               draft cards/NAME.yaml, for dvc exp run -S card=NAME
   cardproof check                       the recipe's files, before DVC reads them
-  cardproof plan grojeda                how many seeds its figures take
+  cardproof plan grojeda                what more seeds would show
   cardproof compare main my-experiment  two runs, with paired tests
   cardproof verify --remove             remove damaged files; dvc repro makes them again
   cardproof share team                  every run to the DVC remote "team"
