@@ -88,7 +88,7 @@ def render_verdict(run: Run, templates: Path) -> dict[str, str]:
         spreads={figure: imdb_spreads(figure) for figure in ("accuracy", "loss")},
         watched={n: denied_while_watched(cases()[0].scenario, n, DRAWS) for n in RUNS[1:]},
         published=accuracies(IMDB_SPLIT),
-        denied={times: list(_denied(times)) for times in TIMES},
+        denied={times: list(true_claims_denied(times)) for times in TIMES},
         floors={m: simulate(cases()[0].scenario, ENDLESS, -m * 0.005, DRAWS).consistent
                 for m in (1.5, 2)},
     )  # fmt: skip
@@ -102,7 +102,7 @@ def _rows(scenario: Scenario) -> Iterator[tuple[float, list[Shares]]]:
         yield margins, [simulate(scenario, n, difference, DRAWS) for n in RUNS]
 
 
-def _denied(times: float) -> Iterator[float]:
+def true_claims_denied(times: float) -> Iterator[float]:
     """Of true claims of one accuracy, the shares denied by runs that vary more than is known.
 
     By number of runs; the earlier runs of IMDb are those that are known.

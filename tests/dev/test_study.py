@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ruamel.yaml import YAML
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 
+from cardproof.claims.planning import plan_claims
 from cardproof.evaluation.statistics import StatisticsError, summarise
 from cardproof.recipe.load import load_recipe, read_files, resolve
 from cardproof.runs.groups import Group
@@ -30,6 +31,7 @@ from dev.study.pages import render_results
 from dev.study.plan import PLAN, REMOVED, VARIANT_SEEDS, VARIANTS, Planned
 from dev.study.record import Record
 from dev.study.run import BASE_FILES, offer_as_base, without_record
+from dev.study.verdict import true_claims_denied
 from tests.conftest import ROOT
 from tests.recipe.files import raw_files
 from tests.recipe.test_load import copy_recipe_files
@@ -207,6 +209,16 @@ def test_the_interval_of_a_standard_deviation() -> None:
     assert high == pytest.approx(0.01 / 2**0.5 / 0.000982069**0.5, rel=1e-4)
     with pytest.raises(StatisticsError):
         sd_interval(summarise([0.91]))
+
+
+def test_the_readme_says_what_runs_that_vary_more_would_do() -> None:
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert "vary three times as much, a single run denies one true claim in seven" in text
+    single, *_ = true_claims_denied(3)
+    assert round(1 / single) == 7
+    (accuracy, _) = plan_claims(recipe_of("grojeda"), margin=0.01, sd=0.0064)
+    assert "and more than 30 if they vary twice as much (`--sd 0.0064`)" in text
+    assert accuracy.enough is None
 
 
 def test_one_run_beside_several_of_another_recipe() -> None:
