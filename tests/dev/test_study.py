@@ -33,7 +33,7 @@ from dev.study.record import Record
 from dev.study.run import BASE_FILES, offer_as_base, without_record
 from dev.study.verdict import true_claims_denied
 from tests.conftest import ROOT
-from tests.recipe.files import raw_files
+from tests.recipe.files import raw_files, recipe_of
 from tests.recipe.test_load import copy_recipe_files
 from tests.runs.test_compare import made_run, marks
 
