@@ -39,6 +39,7 @@ from dev.study.verdict import render_verdict
 TEMPLATES = Path(__file__).parent / "templates"
 DRAWS, DRAWN_ROWS, SEED = 10_000, 100, 42
 DRAWN_FROM = "recipes/grojeda"  # whose logits the small test sets are drawn from
+CHANCE = 0.55  # an accuracy below is no better than guessing between two labels
 PROBES = "probes.json"  # by `python -m dev.study.probes`
 COMPARED_TRUNCATIONS = (
     ("head and tail at 128", "head at 128"),
@@ -288,6 +289,11 @@ def _drawn_anew(
         },
         "settings": {change: " ".join(options_of(changes[change])) for change in changes},
         "differences": analysis.compare_draws(accuracies, compared),
+        "at_chance": {
+            change: sum(value < CHANCE for value in values)
+            for change, values in accuracies.items()
+            if min(values) < CHANCE
+        },
         "draws": len(draws),
         "rows": len(first[0].scored.labels),
         "train_rows": first[0].run.metrics["split.train_rows"],
