@@ -28,8 +28,9 @@ def check_metadata_against_list(facts: CardFacts) -> Iterator[Finding | Checked]
     for same, pairs in records:
         if same:
             yield Checked("metadata against the list of results")
-            for one, other in pairs:
-                yield _figures_differ(one, other, same[0])
+        telling = [claim for claim in same if _telling(claim.printed)]
+        if telling:
+            yield from (_figures_differ(*pair, telling[0]) for pair in pairs)
 
 
 def not_compared(why: str, claim: Claim) -> Finding:
@@ -109,8 +110,7 @@ def _figures_differ(one: Claim, other: Claim, agreeing: Claim) -> Finding:
         "warning",
         f"It gives two values of {one.key}: {one.printed.text} ({place(one)}) and "
         f"{other.printed.text} ({place(other)}), though both places have {agreeing.key} "
-        f"{agreeing.printed.text}. They hold if they are of two evaluations: other rows, weights "
-        "or settings.",
+        f"{agreeing.printed.text}. They hold if they are of two evaluations or two averages.",
         f"{_short(figure.value, against.value)} is not {_short(against.value, figure.value)}",
         other.line,
     )
@@ -193,7 +193,7 @@ def check_headline_row(facts: CardFacts) -> Iterator[Finding | Checked]:
     cells = _cells(row)
     others = {key: claim for key, claim in shared.items() if key not in same}
     differing = [key for key, claim in others.items() if not _repeats(claim, cells.get(key))]
-    if not differing:
+    if same and not differing:
         yield Checked("the list of results against the training table")
         return
     # Only a loss repeats a row's to the last digit if it is of the same weights and rows, and of
@@ -203,7 +203,7 @@ def check_headline_row(facts: CardFacts) -> Iterator[Finding | Checked]:
     if not of_row or why:
         figures = ", ".join(f"{key} {claim.printed.text}" for key, claim in shared.items())
         why = why or "it may be of another evaluation"
-        claim = shared[differing[0]]
+        claim = shared[[*differing, *others][0]]
         yield not_compared(f"its headline ({figures}) is in no row of its table; {why}", claim)
         return
     yield Checked("the list of results against the training table")

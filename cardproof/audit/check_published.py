@@ -31,8 +31,9 @@ def check_accuracy(facts: CardFacts) -> Iterator[Finding]:
             "above-published-best",
             "warning",
             f"Accuracy {accuracy.text} is above what far larger models reach on IMDb "
-            f"(XLNet-large: {XLNET_LARGE}). Perhaps it was scored on rows that it, or the model it "
-            "started from, was trained on. That is a suspicion to test, not a fact.",
+            f"(XLNet-large: {XLNET_LARGE}). Perhaps it was scored on few rows, or on rows that it, "
+            "or the model it started from, was trained on. That is a suspicion to test, not a "
+            "fact.",
             f"({accuracy.figure.value:.4f} - {XLNET_LARGE}) / {error:.4f} = "
             f"{(accuracy.figure.value - XLNET_LARGE) / error:+.1f} standard errors on {rows:,} "
             f"rows ({scored.reason if scored else ''})",
@@ -81,7 +82,10 @@ def check_first_epoch(facts: CardFacts) -> Iterator[Finding]:
         return
     if not rows or not rows[0].epoch or not rows[0].training_loss:
         return
-    if not 0.9 <= rows[0].epoch.figure.value <= 1.1 or "distilbert" not in (facts.base or ""):
+    if (
+        not 0.9 <= rows[0].epoch.figure.value <= 1.1
+        or "distilbert" not in (facts.base or "").lower()
+    ):
         return
     loss, published = rows[0].training_loss, first_epoch_training_losses()
     ratio = loss.figure.value / published.mean

@@ -221,13 +221,16 @@ def _only_averages(
         text += f"Nor can they be {listed(others, 'or')}. "
     if mixed:
         low, high = mixed.accuracy_range
-        text += f"If each may be averaged in its own way, accuracy lies in {low:.4f} to {high:.4f}."
+        text += (
+            f"If each may be averaged in its own way, accuracy lies in {low:.4f} to {high:.4f}. "
+        )
         counts.append(f"each in its own way: {mixed.count:,}")
+    text += "Or other rows were scored."
     searched = f"of {positives + 1:,} x {negatives + 1:,} matrices fit"
     return Finding(
         "no-confusion-matrix-fits",
         "warning",
-        text.strip(),
+        text,
         f"{searched}: {'; '.join(counts)}; rows: {scored.reason}",
         line,
     )

@@ -222,7 +222,7 @@ def check_schedule(facts: CardFacts) -> Iterator[Finding]:
             "schedule-cut-short",
             "note",
             f"Its table ends at epoch {last:g} of {planned:g}: training was stopped early, or rows "
-            "are missing. A learning rate that falls to zero at the last epoch never got there.",
+            "are missing.",
             f"rows are {last - before:g} epochs apart, and {planned:g} - {last:g} = "
             f"{planned - last:g} epochs are missing",
             line,

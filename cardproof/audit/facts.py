@@ -262,9 +262,9 @@ class Finding:
 
     Attributes:
         code: a short stable name, such as `training-rows`.
-        severity: `error` is of a figure that cannot be, or of figures of one row, table or list
-            that cannot all hold; `warning` is suspicious, and its text names the reading under
-            which the card would hold; `note` follows.
+        severity: `error` is of figures of one list that cannot all hold, whatever is meant by
+            them; `warning` is suspicious, and its text names the reading under which the card
+            would hold; `note` follows, and accuses nobody.
         text: the finding in plain words.
         arithmetic: the numbers it is computed from, or the place that shows it.
         line: where it stands in the document, from 1.

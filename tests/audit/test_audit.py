@@ -347,7 +347,7 @@ def test_prose_that_differs_from_metadata() -> None:
     by_hand = card(("# clean", "# clean\n\nThe model reaches an accuracy of 95%."))
     found = codes(by_hand)["not-compared"]
     assert (found.severity, found.line) == ("note", 24)
-    assert "0.92956 (metadata, line 17) and 95% (prose, line 24)" in found.text
+    assert "0.92956 (metadata, line 19) and 95% (prose, line 24)" in found.text
     baseline = card(("# clean", "# clean\n\nThe baseline has an accuracy of 85%."))
     assert "not-compared" not in codes(baseline)
 

@@ -71,6 +71,11 @@ def test_two_places_none_of_whose_figures_agree_are_of_two_evaluations() -> None
     assert verdict(audit_text(text))[0] == "nothing compared"
 
 
+def test_two_digits_agree_by_chance() -> None:
+    assert codes(trainers("accuracy 0.911\nf1 0.90", "Accuracy 0.911\nF1 0.85"))["figures-differ"]
+    assert not codes(trainers("accuracy 0.91\nf1 0.90", "Accuracy 0.91\nF1 0.85"))
+
+
 def test_roundings_that_only_touch_are_not_one_number() -> None:
     assert not agree(PrintedFigure(0.9254, 5e-5), PrintedFigure(0.9255, 5e-5))
     assert nearly_agree(PrintedFigure(0.9254, 5e-5), PrintedFigure(0.9255, 5e-5))
@@ -78,8 +83,8 @@ def test_roundings_that_only_touch_are_not_one_number() -> None:
 
 
 def test_a_percentage_is_its_share() -> None:
-    assert not codes(trainers("wer 34.21\nloss 0.5", "Wer 0.3421\nLoss 0.5"))
-    assert codes(trainers("wer 34.21\nloss 0.5", "Wer 0.3124\nLoss 0.5"))["figures-differ"]
+    assert not codes(trainers("wer 34.21\nloss 0.5123", "Wer 0.3421\nLoss 0.5123"))
+    assert codes(trainers("wer 34.21\nloss 0.5123", "Wer 0.3124\nLoss 0.5123"))["figures-differ"]
 
 
 def test_other_places_are_not_compared() -> None:
