@@ -2,52 +2,49 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise, product
 
 from cardproof.audit.facts import CardFacts, Checked, Claim, Finding, Printed, TrainingRow
-from cardproof.audit.numbers import agree, in_unit_of, nearly_agree
+from cardproof.audit.numbers import agree, in_unit_of, nearly_agree, read_number
 from cardproof.audit.records import mixed_columns
 from cardproof.audit.vocabulary import kind_of
 from cardproof.recipe.reported import PrintedFigure
 
 _TELLING = 3  # digits without leading zeros: fewer agree by chance
 # How far two evaluations of one model may differ, relative: batches of another size change the last
-# digits of a loss, and ROUGE's means are bootstrapped.
-_CLOSE = {"loss": 0.01, "rouge": 0.03, "bertscore": 0.03}
-_SAME = 1e-4  # likewise, of other metrics
-_COARSE = ("accuracy", "f1", "precision", "recall", "gen len", "exact match")
-_CUT = "It holds if one of them was cut off, and not rounded."
+# digits, and ROUGE's means are bootstrapped.
+_CLOSE = {"rouge": 0.03, "bertscore": 0.03}
+_SAME = 0.01  # likewise, of other metrics
+_MUCH = 0.1  # a row is unlike the one before if it is farther off than this, relative
 
 
 def check_metadata_against_list(facts: CardFacts) -> Iterator[Finding | Checked]:
     """The model-index against the Trainer's list, which it writes from one evaluation."""
     listed = _by_key(claim for claim in facts.claims if claim.source == "results list")
-    records = [
-        (same, differing)
-        for claims in _records(facts).values()
-        for same, differing in [_compare(claims, listed)]
-        if same or differing
-    ]
-    matching = [record for record in records if record[0]]
-    if records and not matching:
-        one, other = records[0][1][0]
-        if len(records) > 1:
-            yield _not_compared("none of the metadata's several results is that of the list", other)
-            return
-        if one.split == "test" and not other.split:
-            why = "the metadata's figures are of test rows, the list's of the evaluation set"
-            yield _not_compared(why, other)
-            return
-    for same, differing in matching or records:
-        yield Checked("metadata against the list of results")
-        for one, other in differing:
-            yield _figures_differ(one, other, others_agree=bool(same))
+    records = [_compare(claims, listed) for claims in _records(facts).values()]
+    differing = [pair for _, pairs in records for pair in pairs]
+    if differing and not any(same for same, _ in records):
+        yield _two_values(*differing[0])
+    for same, pairs in records:
+        if same:
+            yield Checked("metadata against the list of results")
+        telling = [claim for claim in same if _telling(claim.printed)]
+        if telling:
+            yield from (_figures_differ(*pair, telling[0]) for pair in pairs)
 
 
-def _not_compared(why: str, claim: Claim) -> Finding:
-    """Figures of the list of results that no other figure could be held against."""
+def not_compared(why: str, claim: Claim) -> Finding:
+    """Figures that no other figure could be held against."""
     figure = f"{claim.metric} {claim.printed.text}"
     return Finding("not-compared", "note", f"Not compared: {why}.", figure, claim.line)
+
+
+def _two_values(one: Claim, other: Claim) -> Finding:
+    """Figures of two places none of whose figures agree: they may be of two evaluations."""
+    values = (
+        f"{one.key} {one.printed.text} ({place(one)}) and {other.printed.text} ({place(other)})"
+    )
+    return not_compared(f"{values} may be of two evaluations", other)
 
 
 def _records(facts: CardFacts) -> Mapping[str, list[Claim]]:
@@ -82,16 +79,16 @@ def _compare(
         other = listed.get(key)
         if other is None or (other.split and claim.split and other.split != claim.split):
             continue
-        if _agree(claim, other):
+        if agree(*_in_one_unit(claim, other)):
             same.append(claim)
-        else:
+        elif _differ(claim, other):
             differing.append((claim, other))
     return same, differing
 
 
-def _agree(one: Claim, other: Claim) -> bool:
-    figure, against = _in_one_unit(one, other)
-    return agree(figure, against)
+def _differ(one: Claim, other: Claim) -> bool:
+    """Whether two figures are more apart than one cut off instead of rounded, or scored again."""
+    return not nearly_agree(*_in_one_unit(one, other)) and not _repeats(one, other.printed)
 
 
 def _in_one_unit(one: Claim, other: Claim) -> tuple[PrintedFigure, PrintedFigure]:
@@ -106,22 +103,14 @@ def _telling(printed: Printed) -> bool:
     return len(digits) >= _TELLING and printed.figure.value not in (0, 1)
 
 
-def _figures_differ(one: Claim, other: Claim, *, others_agree: bool = False) -> Finding:
+def _figures_differ(one: Claim, other: Claim, agreeing: Claim) -> Finding:
     figure, against = _in_one_unit(one, other)
-    near = nearly_agree(figure, against)
-    text = (
-        f"It gives two values of {one.metric}: {one.printed.text} ({place(one)}) and "
-        f"{other.printed.text} ({place(other)})."
-    )
-    if near:
-        text = f"{text} {_CUT}"
-    else:
-        text += " They hold if they are of two evaluations: other rows, weights or settings"
-        text += ", though other figures of the two places agree." if others_agree else "."
     return Finding(
         "figures-differ",
         "warning",
-        text,
+        f"It gives two values of {one.key}: {one.printed.text} ({place(one)}) and "
+        f"{other.printed.text} ({place(other)}), though both places have {agreeing.key} "
+        f"{agreeing.printed.text}. They hold if they are of two evaluations or two averages.",
         f"{_short(figure.value, against.value)} is not {_short(against.value, figure.value)}",
         other.line,
     )
@@ -144,7 +133,7 @@ def check_metric_twice(facts: CardFacts) -> Iterator[Finding]:
         said: set[str] = set()
         for one, other in combinations(claims[:100], 2):
             same = one.key == other.key and one.split == other.split and one.key not in said
-            if same and not _agree(one, other):
+            if same and _differ(one, other):
                 said.add(one.key)
                 yield Finding(
                     "metric-twice",
@@ -177,12 +166,12 @@ def check_prose_and_tables(facts: CardFacts) -> Iterator[Finding | Checked]:
                 continue  # the text tells its test rows from the "evaluation set" of the list
             if (other_name, key) in repeated:
                 continue  # the metadata's figure once more, which has been compared with the list
-            compared = True
-            if _agree(one, other):
+            if not _differ(one, other):
+                compared = True
                 repeated |= {(other_name, key)} if name == "metadata" else set()
             elif key not in said:
                 said.add(key)
-                yield _figures_differ(one, other)
+                yield _two_values(one, other)
     if compared:
         yield Checked("the same figure in several places")
 
@@ -196,42 +185,62 @@ def _by_split(claims: Iterator[Claim]) -> dict[str, Claim]:
 
 
 def check_headline_row(facts: CardFacts) -> Iterator[Finding | Checked]:
-    """Which row of the training table the list of results is, and whether there is one."""
-    shared, rows = _shared(facts)
-    if not shared or mixed_columns(facts):
+    """Whether the list of results is a row of the training table, where its loss says which."""
+    shared, rows = shared_figures(facts)
+    if not shared or swapped_columns(facts):
         return
     row, same = _nearest_row(shared, rows)
-    differing = {key: claim for key, claim in shared.items() if key not in same}
-    # A loss or a WER repeats a row's to the last digit only if it is of the same weights; an
-    # accuracy on few rows may do so by chance, as may a second figure that follows from the first.
-    of_row = any(_telling(shared[key].printed) and key not in _COARSE for key in same)
-    why = "" if of_row else _why_a_row_may_be_missing(facts)
-    if set(shared) == {"loss"}:
-        why = why or "a loss alone may be of words masked anew"
-    swapped = _swapped_row(shared, rows)
-    if differing and not swapped and why:
+    cells = _cells(row)
+    others = {key: claim for key, claim in shared.items() if key not in same}
+    differing = [key for key, claim in others.items() if not _repeats(claim, cells.get(key))]
+    if same and not differing:
+        yield Checked("the list of results against the training table")
+        return
+    # Only a loss repeats a row's to the last digit if it is of the same weights and rows, and of
+    # no others: accuracies and error rates on few rows do so by chance.
+    of_row = "loss" in same and _telling(shared["loss"].printed)
+    why = _why_a_row_may_be_missing(facts)
+    if not of_row or why:
         figures = ", ".join(f"{key} {claim.printed.text}" for key, claim in shared.items())
-        claim = next(iter(differing.values()))
-        yield _not_compared(f"its headline ({figures}) is in no row of its table; {why}", claim)
+        why = why or "it may be of another evaluation"
+        claim = shared[[*differing, *others][0]]
+        yield not_compared(f"its headline ({figures}) is in no row of its table; {why}", claim)
         return
     yield Checked("the list of results against the training table")
-    if differing and swapped:
-        yield _columns_swapped(*swapped)
-    elif not all(_repeats(claim, _cells(row).get(key)) for key, claim in differing.items()):
-        yield _in_no_row(shared, row, same)
+    yield _in_no_row(shared, row, differing)
 
 
-def _shared(facts: CardFacts) -> tuple[dict[str, Claim], list[TrainingRow]]:
-    """The figures of the list of results that have a column in a training table, and its rows."""
+def check_swapped_columns(facts: CardFacts) -> Iterator[Finding]:
+    """Rows of the training table with the loss in the column of a share, and the reverse."""
+    shared, rows = shared_figures(facts)
+    found = _swapped_from_row(rows) or _swapped_row(shared, rows)
+    if found:
+        key, row, against = found
+        figures = f"{key} {row.scores[key].text}, loss {row.loss.text if row.loss else ''}"
+        yield Finding(
+            "columns-swapped",
+            "warning",
+            f"In its training table {key} and loss are swapped at {row_name(row)}: {figures}, "
+            f"against {against}. It holds only by chance.",
+            figures,
+            row.line,
+        )
+
+
+def shared_figures(facts: CardFacts) -> tuple[dict[str, Claim], list[TrainingRow]]:
+    """The figures of the list of results that have a column in a training table, and its rows.
+
+    The length of generated texts is left out, which is no score.
+    """
     listed = _by_key(claim for claim in facts.claims if claim.source == "results list")
     rows = [*facts.training_rows, *facts.further_rows]
-    columns = {key for row in rows for key in _cells(row)}
+    columns = {key for row in rows for key in _cells(row)} - {"gen len"}
     return {key: claim for key, claim in listed.items() if key in columns}, rows
 
 
 def swapped_columns(facts: CardFacts) -> bool:
     """Whether some rows of the training table have losses in the column of another figure."""
-    return mixed_columns(facts) or _swapped_row(*_shared(facts)) is not None
+    return mixed_columns(facts) or _swapped_row(*shared_figures(facts)) is not None
 
 
 def _nearest_row(
@@ -245,42 +254,53 @@ def _nearest_row(
             _gap(claim, cells[key]) if key in cells else 1.0 for key, claim in shared.items()
         )
 
-    agreeing = [{key for key, claim in shared.items() if _in_row(claim, row)} for row in rows]
+    agreeing = [{key for key, claim in shared.items() if in_row(claim, row)} for row in rows]
     best = min(range(len(rows)), key=lambda i: (-len(agreeing[i]), gap(rows[i])))
     return rows[best], agreeing[best]
 
 
-def _swapped_row(
-    shared: Mapping[str, Claim], rows: Sequence[TrainingRow]
-) -> tuple[Claim, Claim, TrainingRow] | None:
-    """A share and the loss of the list, and the row with each in the column of the other."""
+_Swapped = tuple[str, TrainingRow, str]  # the share, the row, and what has them in place
+
+
+def _swapped_row(shared: Mapping[str, Claim], rows: Sequence[TrainingRow]) -> _Swapped | None:
+    """A row with a share and the loss of the list, each in the column of the other."""
     loss = shared.get("loss")
-    for key, claim in shared.items():
-        for row in rows:
-            if loss and row.loss and kind_of(claim.metric) == "share" and key in row.scores:
-                figure = claim.printed.figure
-                there = agree(in_unit_of(row.loss.figure, figure), figure)
-                if there and agree(row.scores[key].figure, loss.printed.figure):
-                    return claim, loss, row
+    shares = [one for one in shared.items() if kind_of(one[1].metric) == "share"]
+    for (key, claim), row in product(shares, rows):
+        if not (loss and row.loss and key in row.scores) or in_row(claim, row) or in_row(loss, row):
+            continue
+        figure, score = claim.printed.figure, row.scores[key]
+        there = agree(in_unit_of(row.loss.figure, figure), figure)
+        telling = all(map(_telling, (claim.printed, loss.printed, score, row.loss)))
+        if there and telling and agree(score.figure, loss.printed.figure):
+            text = f"{key} {claim.printed.text}, loss {loss.printed.text} in the headline"
+            return key, row, text
     return None
 
 
-def _columns_swapped(claim: Claim, loss: Claim, row: TrainingRow) -> Finding:
-    return Finding(
-        "columns-swapped",
-        "warning",
-        f"Its headline has loss {loss.printed.text} and {claim.key} {claim.printed.text}, and its "
-        f"table at {row_name(row)} has them the other way round. It holds only by chance.",
-        f"{claim.key} {row.scores[claim.key].text}, loss {row.loss.text if row.loss else ''}",
-        row.line,
-    )
+def _swapped_from_row(rows: Sequence[TrainingRow]) -> _Swapped | None:
+    """The first row with a share above 1 that goes on with the loss of the row before."""
+    for before, row in pairwise(rows):
+        for key in before.scores.keys() & row.scores.keys():
+            old, new = (read_number(one.scores[key].text) for one in (before, row))
+            if not (old and new and before.loss and row.loss and kind_of(key) == "share"):
+                continue
+            old_loss, loss = before.loss.figure.value, row.loss.figure.value
+            score, old_score = new.figure.value, old.figure.value
+            crossed = old_score < 1 < old_loss and loss < 1 < score
+            near = abs(score - old_loss) < _MUCH * old_loss
+            if crossed and near and abs(loss - old_score) < _MUCH * old_score:
+                text = f"{key} {old.text}, loss {before.loss.text} at {row_name(before)}"
+                return key, row, text
+    return None
 
 
 def _cells(row: TrainingRow) -> dict[str, Printed]:
     return {**row.scores, **({"loss": row.loss} if row.loss else {})}
 
 
-def _in_row(claim: Claim, row: TrainingRow) -> bool:
+def in_row(claim: Claim, row: TrainingRow) -> bool:
+    """Whether a figure of the list is that of a row, to the last digit."""
     cell = _cells(row).get(claim.key)
     if cell is None or {cell.text, claim.printed.text} & {"1.0", "0.0"}:
         return cell is not None and cell.figure.value == claim.printed.figure.value
@@ -289,34 +309,30 @@ def _in_row(claim: Claim, row: TrainingRow) -> bool:
 
 def _why_a_row_may_be_missing(facts: CardFacts) -> str:
     """Why the row of the list may not be in the table; nothing if it reaches the end."""
+    if facts.further_rows:
+        return "it has tables of several trainings"
     last, recipe = facts.training_rows[-1], facts.hyperparameters
     epoch = last.epoch.figure.value if last.epoch else 0.0
     if recipe.max_steps and last.step:
         done, end = last.step >= recipe.max_steps, f"step {last.step:,} of {recipe.max_steps:,}"
-    elif recipe.epochs and epoch:
-        done, end = epoch >= recipe.epochs - 0.005, f"epoch {epoch:g} of {recipe.epochs:g}"
+    elif recipe.listed_epochs and epoch:
+        planned = recipe.listed_epochs
+        done, end = epoch >= planned - 0.005, f"epoch {epoch:g} of {planned:g}"
     else:
         return "how long it was trained is not known, so a later row may be missing"
     return "" if done else f"the table ends at {end}, so a later row may be missing"
 
 
-def _in_no_row(shared: Mapping[str, Claim], row: TrainingRow, agreeing: set[str]) -> Finding:
-    """No row of the table has all figures of the list; the given row is the nearest."""
-    cells = _cells(row)
-    differing = [key for key in shared if key not in agreeing]
-    key = next((key for key in differing if shared[key].metric != "loss"), differing[0])
-    text = f"Its headline {key} {shared[key].printed.text} is in no row of its table"
-    if agreeing:
-        beside = [f"{key} {shared[key].printed.text}" for key in sorted(agreeing)[:3]]
-        text += f" with {' and '.join(beside)}"
-    else:
-        text += ", which reaches the end of training"
+def _in_no_row(shared: Mapping[str, Claim], row: TrainingRow, differing: Sequence[str]) -> Finding:
+    """The loss of the list is that of a row, and other figures are not."""
+    cells, key = _cells(row), differing[0]
+    text = f"Its headline {key} {shared[key].printed.text} is not that of the row of its table with"
     return Finding(
-        "headline-not-in-table",
+        "headline-differs-from-row",
         "warning",
-        f"{text}. It holds if it was evaluated again: on other rows, with other settings, or from "
-        "other weights.",
-        f"nearest, {row_name(row)} (line {row.line}): "
+        f"{text} loss {shared['loss'].printed.text}. It holds if it was evaluated again: on other "
+        "rows, with other settings, or from other weights.",
+        f"{row_name(row)} (line {row.line}): "
         + ", ".join(f"{k} {cells[k].text}" for k in shared if k in cells),
         shared[key].line,
     )
@@ -326,7 +342,7 @@ def _repeats(claim: Claim, cell: Printed | None) -> bool:
     """Whether a figure is what a second evaluation of the same weights may give."""
     if cell is None:
         return False
-    close = next((far for name, far in _CLOSE.items() if claim.metric.startswith(name)), _SAME)
+    close = next((far for name, far in _CLOSE.items() if name in claim.key), _SAME)
     return _gap(claim, cell) <= close
 
 

@@ -4,8 +4,8 @@ import math
 import re
 from collections.abc import Iterator
 
-from cardproof.audit.check_agreement import row_name, swapped_columns
-from cardproof.audit.facts import CardFacts, Checked, Finding, Printed, TrainingRow
+from cardproof.audit.check_agreement import in_row, row_name, shared_figures, swapped_columns
+from cardproof.audit.facts import CardFacts, Checked, Finding, TrainingRow
 from cardproof.audit.records import read_records
 
 _GENERATES = re.compile(
@@ -37,26 +37,29 @@ def highest_calibrated_loss(accuracy: float) -> float:
 
 
 def check_lowest_loss(facts: CardFacts) -> Iterator[Finding | Checked]:
-    """A loss that is too low for the accuracy beside it; the first one, if there are several."""
+    """A loss that is too low for the accuracy beside it, and so is none of plain cross-entropy."""
     if not facts.task.classification or not facts.loss_is_plain or facts.multi_label:
         return
     if swapped_columns(facts) or _GENERATES.search(facts.base or ""):
         return
     for record in read_records(facts):
         accuracy, loss = record.scores.get("accuracy"), record.scores.get("loss")
+        if "auc" in record.scores:
+            continue  # a sum over several labels, of which accuracy asks for all
         if record.of or not accuracy or not loss or accuracy.text[:2] not in ("0.", "1", "1."):
             continue  # a percentage without its sign may be a loss in a column of accuracies
         floor = lowest_loss(min(accuracy.figure.high, 1.0))
         if floor <= 0:
             continue  # every loss is possible without an error
-        yield Checked("loss against accuracy")
-        if loss.figure.high < floor:
+        if loss.figure.high >= floor:
+            yield Checked("loss against accuracy")
+        else:
             yield Finding(
                 "loss-too-low",
-                "warning",
-                f"A loss of {loss.text} is impossible with accuracy {accuracy.text} "
-                f"({record.where}), if it is the mean cross-entropy: every wrong row costs at "
-                "least ln 2. It holds for another loss, or if one of the two is of other rows.",
+                "note",
+                f"A loss of {loss.text} is below what accuracy {accuracy.text} costs "
+                f"({record.where}), at least ln 2 for each wrong row: it is no mean cross-entropy "
+                "of one label, or one of the two is of other rows.",
                 f"(1 - {min(accuracy.figure.high, 1.0):.5g}) x 0.6931 = {floor:.5f} > "
                 f"{loss.figure.high:.5g}",
                 record.line,
@@ -112,17 +115,13 @@ def check_rising_loss(facts: CardFacts) -> Iterator[Finding]:
 
 
 def check_best_checkpoint(facts: CardFacts) -> Iterator[Finding]:
-    """Which row of the table the headline figures are, and whether it is the best one."""
-    rows = [row for row in facts.training_rows if row.loss]
-    claim = facts.headline("loss")
-    if not rows or not claim or claim.source not in ("metadata", "results list"):
+    """Whether the one row of the table that has all headline figures is the best one."""
+    shared, rows = shared_figures(facts)
+    ours = [row for row in rows if all(in_row(claim, row) for claim in shared.values())]
+    if "loss" not in shared or len(ours) != 1 or facts.further_rows or swapped_columns(facts):
         return
-    if swapped_columns(facts):  # losses of some rows are other figures
-        return
-    row, best = _headline_row(facts), min(rows, key=_loss)
+    row, best = ours[0], min(rows, key=_loss)
     losses = f"evaluation losses: {', '.join(_loss_text(row) for row in rows[:20])}"
-    if row is None:
-        return
     if row is best and row is not rows[-1]:
         yield Finding(
             "best-checkpoint",
@@ -130,7 +129,7 @@ def check_best_checkpoint(facts: CardFacts) -> Iterator[Finding]:
             f"Its headline figures are those of {row_name(row)}, the lowest loss, and not of the "
             f"last row, as when the best checkpoint is reloaded.{_better_accuracy(row, rows)}",
             losses,
-            claim.line,
+            shared["loss"].line,
         )
     elif _loss(row) >= _MUCH * _loss(best):
         yield Finding(
@@ -140,7 +139,7 @@ def check_best_checkpoint(facts: CardFacts) -> Iterator[Finding]:
             f"{row_name(best)} has the lowest, {_loss_text(best)}. It is not the best "
             "checkpoint by loss.",
             losses,
-            claim.line,
+            shared["loss"].line,
         )
 
 
@@ -153,21 +152,6 @@ def _better_accuracy(chosen: TrainingRow, rows: list[TrainingRow]) -> str:
     if accuracy.figure.value <= chosen.scores["accuracy"].figure.value:
         return ""
     return f" {row_name(row).capitalize()} has the higher accuracy, {accuracy.text}."
-
-
-def _headline_row(facts: CardFacts) -> TrainingRow | None:
-    """The row of the table that the headline figures repeat."""
-    loss, accuracy = facts.headline("loss"), facts.headline("accuracy")
-    for row in facts.training_rows:
-        if loss and row.loss and _overlap(loss.printed, row.loss):
-            seen = row.scores.get("accuracy")
-            if not accuracy or not seen or _overlap(accuracy.printed, seen):
-                return row
-    return None
-
-
-def _overlap(one: Printed, other: Printed) -> bool:
-    return one.figure.low <= other.figure.high and other.figure.low <= one.figure.high
 
 
 def _loss(row: TrainingRow) -> float:

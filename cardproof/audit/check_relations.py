@@ -3,62 +3,36 @@
 from collections.abc import Iterator
 
 from cardproof.audit.facts import CardFacts, Checked, Finding, Printed
-from cardproof.audit.numbers import loose, nearly_agree, read_number
+from cardproof.audit.numbers import loose, nearly_agree
 from cardproof.audit.records import Record, read_records
-from cardproof.audit.vocabulary import average_in, kind_of
+from cardproof.audit.vocabulary import kind_of
 from cardproof.text import capitalised
 
 _ONE_LABEL = ("text-classification", "image-classification", "audio-classification")
-_PERCENT_FROM = 2.0  # printed above this it is a percentage
-_NO_SHARE = 10.0  # a column may change from shares to percentages, but hardly to such small ones
-_CLEARLY = 0.1  # a fraction, and no percentage of less than 1 %
 _EPS = 1e-9
 
 
 def check_range(facts: CardFacts) -> Iterator[Finding]:
-    """Shares above 1 that are no percentages, or above 100 %: the first of each metric."""
-    records, said = list(read_records(facts)), set()
-    in_percent = any(
-        _above(printed, _PERCENT_FROM)
-        for record in records
-        for metric, printed in record.scores.items()
-        if kind_of(metric) == "share"
-    )
-    for record in records:
+    """Shares above 100 %: the first of each metric."""
+    found: dict[str, Finding] = {}
+    for record in read_records(facts):
         for metric, printed in record.scores.items():
-            if metric in said or kind_of(metric) != "share":
-                continue
-            proven = printed.figure.low > 1 or _among_shares(facts, record, metric, printed)
-            doubtful = not record.of and not in_percent and _above(printed, 1.0)
-            if proven or doubtful:
-                said.add(metric)
-                yield Finding(
-                    "out-of-range",
-                    "error" if proven else "warning",
-                    f"{capitalised(_named(record, metric))} {printed.text} is above 1 "
-                    f"({record.where})"
-                    + (", and no percentage." if proven else ". It holds only as a percentage."),
-                    f"{metric} lies in 0 to 1, or 0 % to 100 %",
-                    record.line,
-                )
+            # With a comma it may be a decimal one: 93,125.
+            above = printed.figure.low > 1 and "," not in printed.text
+            if above and kind_of(metric) == "share":
+                found.setdefault(metric, _out_of_range(record, metric, printed))
+    yield from found.values()
 
 
-def _above(printed: Printed, limit: float) -> bool:
-    """Whether a share is printed as a number above a limit, without saying that it is percent."""
-    plain = read_number(printed.text)
-    return plain is not None and plain.figure.low > limit and "%" not in printed.text
-
-
-def _among_shares(facts: CardFacts, record: Record, metric: str, printed: Printed) -> bool:
-    """Whether a figure above 1 stands among fractions: of its column, or of its own evaluation."""
-    if not _above(printed, 1.0) or _above(printed, _NO_SHARE):
-        return False
-    beside = [one for name, one in record.scores.items() if kind_of(name) == "share"]
-    if record.where.startswith("training table"):
-        beside += [row.scores[metric] for row in facts.training_rows if metric in row.scores]
-    if any(_above(one, _NO_SHARE) for one in beside):
-        return False  # percentages that begin low
-    return any(one.text.startswith("0.") and one.figure.value > _CLEARLY for one in beside)
+def _out_of_range(record: Record, metric: str, printed: Printed) -> Finding:
+    return Finding(
+        "out-of-range",
+        "warning",
+        f"{capitalised(_named(record, metric))} {printed.text} is above 100 % ({record.where}). "
+        "It holds only if it is no share of rows.",
+        f"{metric} lies in 0 to 1, or 0 % to 100 %",
+        record.line,
+    )
 
 
 def check_f1_between(facts: CardFacts) -> Iterator[Finding | Checked]:
@@ -81,19 +55,13 @@ def check_f1_between(facts: CardFacts) -> Iterator[Finding | Checked]:
         if ends[0] - _EPS <= f1.high and f1.low <= ends[1] + _EPS:
             continue
         side = "above the mean of" if f1.low > ends[1] else "too low for"
-        # Without a stated average each may be of another: macro precision, weighted F1.
-        proven = bool(average_in(record.of)) and not record.where.startswith("prose")
         yield Finding(
             "f1-out-of-bounds",
-            "error" if proven else "warning",
+            "warning",
             f"{capitalised(_named(record, 'F1'))} {scores['f1'].text} is {side} precision "
             f"{scores['precision'].text} and recall {scores['recall'].text} ({record.where}). "
-            + (
-                "Averaged alike, the three cannot be so."
-                if proven
-                else "It holds only if F1 is averaged otherwise than precision and recall, or is "
-                "of other rows."
-            ),
+            "It holds only if F1 is averaged otherwise than precision and recall, is of other "
+            "rows, or each is a median of runs.",
             f"P + R - 1 <= F1 <= (P + R) / 2, here {ends[0]:.5g} to {ends[1]:.5g}, digits cut off "
             f"or rounded; F1 is {f1.low:.5g} to {f1.high:.5g}",
             record.line,

@@ -1,17 +1,14 @@
 """Classification reports: in themselves, and against the headline."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
-import numpy as np
-from numpy.typing import NDArray
-
+from cardproof.audit.check_agreement import not_compared, place
 from cardproof.audit.confusion import harmonic_mean_range
 from cardproof.audit.facts import (
     CardFacts,
     Checked,
     Claim,
     Finding,
-    Printed,
     Report,
     ReportRow,
 )
@@ -35,65 +32,20 @@ def check_report_rows(facts: CardFacts) -> Iterator[Finding | Checked]:
                 # A unit more: F1 may come from precision and recall that were rounded before.
                 slack = 2 * row.scores["f1"].figure.half_unit + _EPS
                 if f1.low > high + slack or f1.high < low - slack:
-                    yield _wrong_row(row, low, high, proven=not facts.averages_runs)
+                    yield _wrong_row(row, low, high)
 
 
-def _wrong_row(row: ReportRow, low: float, high: float, *, proven: bool) -> Finding:
+def _wrong_row(row: ReportRow, low: float, high: float) -> Finding:
     texts = {name: printed.text for name, printed in row.scores.items()}
     return Finding(
         "report-row",
-        "error" if proven else "warning",
+        "warning",
         f'In its classification report F1 of "{row.label[:40]}", {texts["f1"]}, is not what '
-        f"precision {texts['precision']} and recall {texts['recall']} give."
-        + ("" if proven else " They hold as means over several runs."),
+        f"precision {texts['precision']} and recall {texts['recall']} give. "
+        "They hold as means over several runs, or if F is another than F1.",
         f"2 P R / (P + R) lies in {low:.4f} to {high:.4f}, digits cut off or rounded",
         row.line,
     )
-
-
-def check_report_averages(facts: CardFacts) -> Iterator[Finding]:
-    """The averages of a report that lists all its classes, recomputed from the classes."""
-    for report in facts.reports:
-        if not report.complete:
-            continue
-        supports = np.array([row.support or 0 for row in report.classes], dtype=float)
-        for row in report.rows:
-            if row.average not in ("macro", "weighted") or not supports.any():
-                continue
-            weights = supports if row.average == "weighted" else np.ones_like(supports)
-            for name in _SCORES:
-                parts = [one.scores[name].figure for one in report.classes if name in one.scores]
-                if name in row.scores and len(parts) == len(supports):
-                    mean = _weighted(parts, weights)
-                    yield from _average_differs(row.label, name, row.scores[name], mean, row.line)
-        parts = [one.scores["recall"].figure for one in report.classes if "recall" in one.scores]
-        if report.accuracy and len(parts) == len(supports) and supports.any():
-            mean = _weighted(parts, supports)
-            yield from _average_differs("accuracy", "", report.accuracy, mean, report.line)
-
-
-def _weighted(parts: Sequence[PrintedFigure], weights: NDArray[np.float64]) -> PrintedFigure:
-    """The weighted mean of figures that may have been cut off, as an interval."""
-    wide = [loose(part) for part in parts]
-    low = float(np.average([part.low for part in wide], weights=weights))
-    high = float(np.average([part.high for part in wide], weights=weights))
-    return PrintedFigure((low + high) / 2, (high - low) / 2)
-
-
-def _average_differs(
-    label: str, name: str, printed: Printed, mean: PrintedFigure, line: int
-) -> Iterator[Finding]:
-    figure = loose(printed.figure)
-    if figure.low > mean.high + _EPS or figure.high < mean.low - _EPS:
-        yield Finding(
-            "report-average",
-            "error",
-            f"In its classification report {' '.join(filter(None, (label[:40], name)))} is "
-            f"{printed.text}, and its classes give {mean.value:.3g}.",
-            f"recomputed from all classes: {mean.low:.4f} to {mean.high:.4f}, digits cut off or "
-            "rounded",
-            line,
-        )
 
 
 def check_report_headline(facts: CardFacts) -> Iterator[Finding | Checked]:
@@ -124,18 +76,13 @@ def _against(
         claim = _headline(facts, metric, own)
         if claim is None or not figures:
             continue
-        yield Checked("the headline against its classification report")
-        if not any(nearly_agree(claim.printed.figure, figure) for figure in figures):
+        if any(nearly_agree(claim.printed.figure, figure) for figure in figures):
+            yield Checked("the headline against its classification report")
+        else:
             values = ", ".join(f"{figure.value:.4g}" for figure in figures[:8])
-            yield Finding(
-                "report-against-headline",
-                "warning",
-                f"Its {metric} of {claim.printed.text} ({claim.source}, line {claim.line}) is not "
-                "that of its classification report. It holds if the two are of different rows or "
-                "weights.",
-                f"by the report, {metric} is {values}",
-                own.start,
-            )
+            text = f"{metric} {claim.printed.text} ({place(claim)}) is not that of its "
+            why = f"{text}classification report, {values}: they may be of different rows"
+            yield not_compared(why, claim)
             return
 
 

@@ -1,6 +1,5 @@
 """Scores against counts: how many rows were scored, and which confusion matrices fit."""
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -13,8 +12,8 @@ from cardproof.audit.confusion import (
     feasible_matrices,
     matrices_of_mixed_averages,
 )
-from cardproof.audit.facts import CardFacts, Checked, Claim, Finding, Printed, TestRows
-from cardproof.audit.numbers import exactly, loose
+from cardproof.audit.facts import CardFacts, Checked, Claim, Finding, Printed
+from cardproof.audit.numbers import exactly
 from cardproof.claims.published import IMDB_SPLIT
 from cardproof.text import capitalised, listed
 
@@ -35,25 +34,24 @@ class ScoredRows:
         rows: how many.
         classes: rows of class 1 and of class 0; None if unknown.
         reason: what says so.
-        stated: the card states it; else it is inferred.
     """
 
     rows: int
     classes: tuple[int, int] | None
     reason: str
-    stated: bool
 
 
 def scored_rows(facts: CardFacts) -> ScoredRows | None:
     """The rows that the headline was scored on, stated or inferred; None if nothing tells."""
     if facts.test_rows:
         stated = facts.test_rows
-        return ScoredRows(stated.rows, stated.classes, stated.quote, stated=True)
+        return ScoredRows(stated.rows, stated.classes, stated.quote)
     if not facts.task.imdb:
         return None
     trained = training_row_range(facts)
-    named_test = any(split.text.lower() == "test" for split in facts.splits)
-    if facts.mentions_test or named_test or any(claim.split == "test" for claim in facts.claims):
+    if trained and trained.low > IMDB_SPLIT:
+        return None  # some of the test split was trained on, or other reviews
+    if _of_test(facts):
         return _whole_test_split(facts, "it speaks of a test split, and IMDb's has 12,500 + 12,500")
     if trained and trained.low <= IMDB_SPLIT <= trained.high:
         reason = (
@@ -62,6 +60,20 @@ def scored_rows(facts: CardFacts) -> ScoredRows | None:
         )
         return _whole_test_split(facts, reason)
     return _rest_of_train(facts, trained) if trained else None
+
+
+def _of_test(facts: CardFacts) -> bool:
+    """Whether the headline says that it is of test rows.
+
+    In the text a test split may be mentioned apart from it, but not beside the "evaluation set" of
+    the Trainer.
+    """
+    claims = [claim for metric in _SCORES if (claim := facts.headline(metric))]
+    return bool(claims) and all(
+        claim.split == "test"
+        or (not claim.split and facts.mentions_test and claim.source not in _TRAINER_SOURCES)
+        for claim in claims
+    )
 
 
 def _whole_test_split(facts: CardFacts, reason: str) -> ScoredRows | None:
@@ -75,7 +87,7 @@ def _whole_test_split(facts: CardFacts, reason: str) -> ScoredRows | None:
         return None  # 0.86 with all its digits is more likely of some hundreds of rows
     if facts.generated and not _any_region(scores, classes):
         return None
-    return ScoredRows(IMDB_SPLIT, classes, reason, stated=False)
+    return ScoredRows(IMDB_SPLIT, classes, reason)
 
 
 def _rest_of_train(facts: CardFacts, trained: RowRange) -> ScoredRows | None:
@@ -93,20 +105,7 @@ def _rest_of_train(facts: CardFacts, trained: RowRange) -> ScoredRows | None:
         f"IMDb's train split has {IMDB_SPLIT:,} rows, {rest.start:,} to {rest.stop - 1:,} of them "
         f"not trained on, and all its accuracies are whole counts on {fitting[0]:,}"
     )
-    return ScoredRows(fitting[0], None, reason, stated=False)
-
-
-def check_scored_rows(facts: CardFacts) -> Iterator[Finding]:
-    """Which rows were scored, where the card does not say so in numbers."""
-    scored = scored_rows(facts)
-    if scored and not scored.stated and facts.claims:
-        yield Finding(
-            "scored-on",
-            "note",
-            f"Its scores are taken to be of {scored.rows:,} rows; it does not say so in numbers.",
-            scored.reason,
-            facts.claims[0].line,
-        )
+    return ScoredRows(fitting[0], None, reason)
 
 
 def _exact_scores(facts: CardFacts) -> dict[Metric, Printed]:
@@ -140,34 +139,6 @@ def _accuracies(facts: CardFacts) -> list[Printed]:
             printed = row.scores["accuracy"]
             found.append(exactly(printed) if facts.generated else printed)
     return list({printed.text: printed for printed in found}.values())
-
-
-def check_whole_counts(facts: CardFacts) -> Iterator[Finding | Checked]:
-    """The headline accuracy as a share of the rows that the card says were scored."""
-    claim, rows = facts.headline("accuracy"), facts.test_rows
-    if claim is None or rows is None or not facts.task.classification:
-        return
-    figure = loose(claim.printed.figure)
-    if rows.rows * (figure.high - figure.low) >= 1:
-        return  # some whole number of so many rows prints so, whatever the accuracy is
-    yield Checked("accuracy against the rows that were scored")
-    if not figure.whole_counts(rows.rows):
-        yield _no_whole_count(claim, rows)
-
-
-def _no_whole_count(claim: Claim, stated: TestRows) -> Finding:
-    """The headline accuracy is no whole number of the rows that the card speaks of."""
-    value, rows = claim.printed.figure.value, stated.rows
-    below = math.floor(value * rows)
-    return Finding(
-        "no-whole-count",
-        "warning",
-        f"Accuracy {claim.printed.text} is no whole number of {rows:,} rows ({stated.quote}). It "
-        "holds if other rows were scored, or if it is a mean of several scores.",
-        f"{value:.6g} x {rows:,} = {value * rows:,.6g}; {below:,} rows are {below / rows:.6g}, "
-        f"{below + 1:,} are {(below + 1) / rows:.6g}",
-        claim.line,
-    )
 
 
 def check_confusion(facts: CardFacts) -> Iterator[Finding | Checked]:
@@ -216,7 +187,7 @@ def _impossible(what: str, scored: ScoredRows, line: int) -> Finding:
     """No matrix gives the scores of these rows."""
     positives, negatives = scored.classes or (0, 0)
     return Finding(
-        "impossible-scores",
+        "no-confusion-matrix-fits",
         "warning",
         f"{capitalised(what)} cannot all hold, however each is averaged: no confusion matrix of "
         f"{positives:,} positive and {negatives:,} negative rows gives them. They hold if other "
@@ -250,13 +221,16 @@ def _only_averages(
         text += f"Nor can they be {listed(others, 'or')}. "
     if mixed:
         low, high = mixed.accuracy_range
-        text += f"If each may be averaged in its own way, accuracy lies in {low:.4f} to {high:.4f}."
+        text += (
+            f"If each may be averaged in its own way, accuracy lies in {low:.4f} to {high:.4f}. "
+        )
         counts.append(f"each in its own way: {mixed.count:,}")
+    text += "Or other rows were scored."
     searched = f"of {positives + 1:,} x {negatives + 1:,} matrices fit"
     return Finding(
-        "not-of-one-class",
+        "no-confusion-matrix-fits",
         "warning",
-        text.strip(),
+        text,
         f"{searched}: {'; '.join(counts)}; rows: {scored.reason}",
         line,
     )

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from cardproof.audit.facts import CardFacts, Checked, Finding, Printed, TrainingRow
 from cardproof.claims.published import IMDB_SPLIT
@@ -132,12 +133,16 @@ def training_row_range(facts: CardFacts) -> RowRange | None:
 
 
 def check_training_rows(facts: CardFacts) -> Iterator[Finding | Checked]:
-    """How many rows it was trained on, and whether it says the same."""
-    rows = training_row_range(facts)
+    """How many rows it was trained on; nothing if it says otherwise: devices may be unstated."""
+    rows, stated = training_row_range(facts), facts.train_rows
     if rows is None:
         return
-    sizes = f"{rows.low:,} to {rows.high:,}"
-    text = f"It was trained on {sizes} rows{_named_sizes(rows, facts)}."
+    if stated:
+        if stated.figure.high < rows.low or rows.high < stated.figure.low:
+            return
+        yield Checked("stated training rows against steps")
+    text = f"By its steps and batch it was trained on {rows.low:,} to {rows.high:,} rows"
+    text += f"{_named_sizes(rows, facts)}."
     if facts.task.imdb and rows.high < IMDB_SPLIT:
         text += (
             f" IMDb's train split has {IMDB_SPLIT:,}, so {IMDB_SPLIT - rows.high:,} to "
@@ -145,18 +150,6 @@ def check_training_rows(facts: CardFacts) -> Iterator[Finding | Checked]:
         )
     line = next((row.line for row in facts.training_rows), 1)
     yield Finding("training-rows", "note", text, rows.arithmetic, line)
-    stated = facts.train_row_count
-    if stated and facts.train_rows:
-        yield Checked("stated training rows against steps")
-        if stated.figure.high < rows.low or rows.high < stated.figure.low:
-            yield Finding(
-                "training-rows-differ",
-                "warning",
-                f'It says "{facts.train_rows.text}", but its steps mean {sizes} rows. Both hold if '
-                "only a part was trained on, or with devices that it does not state.",
-                rows.arithmetic,
-                facts.train_rows.line,
-            )
 
 
 def _named_sizes(rows: RowRange, facts: CardFacts) -> str:
@@ -181,30 +174,38 @@ def check_epochs_fit_steps(facts: CardFacts) -> Iterator[Finding | Checked]:
     recipe, steps = facts.hyperparameters, steps_per_epoch(facts)
     # With accumulation older Trainers counted epochs unevenly: there the two need not fit.
     points = {(row.epoch.text, row.step) for row in facts.training_rows if row.epoch and row.step}
-    if len(points) < 2 or steps is None or (recipe.accumulation or 1) > 1:
+    if (
+        len(points) < 2
+        or not _steps_grow(facts.training_rows)
+        or steps is None
+        or (recipe.accumulation or 1) > 1
+    ):
         return
     slack = 0.002 * steps.high  # a stop of the last epoch in the middle shifts the digits
     fits = steps.low <= steps.high + slack
-    if fits or (recipe.epochs and not recipe.max_steps):
-        yield Checked("steps against epochs")
-    if fits or not recipe.epochs or recipe.max_steps:
+    if not fits and (not recipe.listed_epochs or recipe.max_steps):
+        return
+    yield Checked("steps against epochs")
+    if fits:
         return
     yield Finding(
         "epochs-do-not-fit-steps",
         "warning",
         "The steps and epochs of its table are not of one run: steps per epoch change. They hold "
-        "if training was resumed with another batch, or counted its steps anew.",
+        "if training was resumed with another batch.",
         steps.arithmetic,
         facts.training_rows[0].line,
     )
 
 
-def check_schedule(facts: CardFacts) -> Iterator[Finding | Checked]:
-    """The last epoch of the table, of the recipe and of the sentences about it."""
-    planned = facts.hyperparameters.epochs
+def check_schedule(facts: CardFacts) -> Iterator[Finding]:
+    """The last epoch of the table and of the Trainer's list."""
+    planned = facts.hyperparameters.listed_epochs
     epochs = [row.epoch.figure.value for row in facts.training_rows if row.epoch]
     if not planned or not epochs or not _counts_from_one(facts.training_rows):
         return
+    if not _steps_grow(facts.training_rows):
+        return  # a run for each row: the list is of one of them
     last, before = epochs[-1], epochs[-2] if len(epochs) > 1 else 0.0
     line = facts.training_rows[-1].line
     if last > planned + 0.5:
@@ -221,7 +222,7 @@ def check_schedule(facts: CardFacts) -> Iterator[Finding | Checked]:
             "schedule-cut-short",
             "note",
             f"Its table ends at epoch {last:g} of {planned:g}: training was stopped early, or rows "
-            "are missing. A learning rate that falls to zero at the last epoch never got there.",
+            "are missing.",
             f"rows are {last - before:g} epochs apart, and {planned:g} - {last:g} = "
             f"{planned - last:g} epochs are missing",
             line,
@@ -233,27 +234,10 @@ def _counts_from_one(rows: tuple[TrainingRow, ...]) -> bool:
     return bool(rows) and rows[0].epoch is not None and rows[0].epoch.figure.value > 0
 
 
-def check_optimizer_steps(facts: CardFacts) -> Iterator[Finding]:
-    """The length of a schedule whose steps are not stated."""
-    recipe, batch = facts.hyperparameters, facts.hyperparameters.rows_per_step
-    if steps_per_epoch(facts) or not batch or not recipe.epochs or recipe.max_steps:
-        return
-    if facts.train_row_count:
-        rows, why = round(facts.train_row_count.figure.value), "the rows that it states"
-    elif facts.task.imdb:
-        rows, why = IMDB_SPLIT, "taken to be IMDb's whole train split, as it states no number"
-    else:
-        return
-    per_epoch = math.ceil(rows / batch)
-    yield Finding(
-        "optimizer-steps",
-        "note",
-        f"Its recipe is {round(per_epoch * recipe.epochs):,} optimizer steps, on {rows:,} rows "
-        f"({why}).",
-        f"{rows:,} rows / batch {batch:,}, rounded up: {per_epoch:,} steps per epoch; x "
-        f"{recipe.epochs:g} epochs",
-        recipe.line,
-    )
+def _steps_grow(rows: tuple[TrainingRow, ...]) -> bool:
+    """Whether the steps were counted through, and not anew in each epoch."""
+    steps = [row.step for row in rows if row.step is not None]
+    return all(before < after for before, after in pairwise(steps))
 
 
 def check_total_batch(facts: CardFacts) -> Iterator[Finding | Checked]:
@@ -262,7 +246,7 @@ def check_total_batch(facts: CardFacts) -> Iterator[Finding | Checked]:
     Devices that are not stated, such as the replicas of a TPU or an IPU, multiply it once more.
     """
     recipe = facts.hyperparameters
-    if not recipe.total_batch or not recipe.batch or not facts.generated or recipe.several:
+    if not (recipe.total_batch and recipe.batch and facts.generated and recipe.plain_batches):
         return
     product = recipe.batch * (recipe.accumulation or 1) * (recipe.devices or 1)
     if product == 1:

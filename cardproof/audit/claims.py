@@ -65,6 +65,9 @@ _OTHER = re.compile(
 )
 
 
+_BEHIND = re.compile(r"\s{0,2}\(([^()\n]{1,40})\)")  # "0.88 (weighted)"
+
+
 def text_claims(
     prose: str, tables: list[Table], blocks: list[Quote], line_of: Callable[[int], int]
 ) -> list[Claim]:
@@ -156,7 +159,9 @@ def _prose_claims(text: str, line_of: Callable[[int], int]) -> Iterator[Claim]:
             line = line_of(match.start())
             split = split_in(near) or split_in(after[:40])
             split = split or (split_in(lead) if split_in(lead) != "train" else None)
-            yield Claim(name.metric, printed, "prose", line, average_in(near), split)
+            behind = _BEHIND.match(after)
+            average = average_in(near) or (average_in(behind[1]) if behind else None)
+            yield Claim(name.metric, printed, "prose", line, average, split)
     for match in _WHOLE_LINE.finditer(text):
         name = read_name(match["name"])
         printed = _prose_score(name.metric, match["value"]) if name.known else None

@@ -94,7 +94,8 @@ class Hyperparameters:
     steps: int | None = None  # optimizer steps done, as the prose states them
     seed: int | None = None
     line: int = 1  # of the Trainer's list
-    several: bool = False  # there are lists of several trainings, of which the first was read
+    listed_epochs: float | None = None  # of the Trainer's list, a plain number there
+    plain_batches: bool = False  # of one Trainer's list, batch and total batch plain numbers there
 
     @property
     def rows_per_step(self) -> int | None:
@@ -171,14 +172,12 @@ class ReportRow:
         label: the class, or such as `macro avg`.
         average: macro, weighted, micro, samples or other, for a row that is an average.
         scores: precision, recall and F1, by name.
-        support: rows of the class, or of all.
         line: in the document, from 1.
     """
 
     label: str
     average: str | None
     scores: Mapping[str, Printed]
-    support: int | None
     line: int
 
 
@@ -201,14 +200,6 @@ class Report:
         """The rows that are classes."""
         return tuple(row for row in self.rows if row.average is None)
 
-    @property
-    def complete(self) -> bool:
-        """Whether the supports of the classes add up to that of an average: none is missing."""
-        totals = {row.support for row in self.rows if row.average in ("macro", "weighted")}
-        parts = [row.support for row in self.classes]
-        known = [part for part in parts if part is not None]
-        return len(known) == len(parts) > 1 and totals == {sum(known)}
-
 
 @dataclass(frozen=True)
 class CardFacts:
@@ -225,7 +216,6 @@ class CardFacts:
         splits: splits that metadata or JSON name for their figures.
         mentions_test: the text says that it was scored on a test set.
         multi_label: rows may have several labels.
-        averages_runs: it speaks of folds or of means over runs.
         loss_is_plain: nothing hints at a loss other than the mean cross-entropy.
         problems: what could not be read, in words.
     """
@@ -244,11 +234,9 @@ class CardFacts:
     splits: tuple[Quote, ...]
     mentions_test: bool
     test_rows: TestRows | None
-    train_rows: Quote | None
-    train_row_count: Printed | None
+    train_rows: Printed | None
     placeholders: tuple[Quote, ...]
     multi_label: bool
-    averages_runs: bool
     loss_is_plain: bool
     problems: tuple[str, ...] = field(default=())
 
@@ -274,9 +262,9 @@ class Finding:
 
     Attributes:
         code: a short stable name, such as `training-rows`.
-        severity: `error` is of a figure that cannot be, or of figures of one row, table or list
-            that cannot all hold; `warning` is suspicious, and its text names the reading under
-            which the card would hold; `note` follows.
+        severity: `error` is of figures of one list that cannot all hold, whatever is meant by
+            them; `warning` is suspicious, and its text names the reading under which the card
+            would hold; `note` follows, and accuses nobody.
         text: the finding in plain words.
         arithmetic: the numbers it is computed from, or the place that shows it.
         line: where it stands in the document, from 1.

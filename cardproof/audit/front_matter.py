@@ -207,6 +207,14 @@ def _split_name(result: Mapping[str, Any]) -> str | None:
     return next(iter(_texts(_dataset(result).get("split"))), None)
 
 
+def _arguments(value: Any) -> str:
+    """The arguments of a metric in words: they make two figures of one metric out of two."""
+    if not isinstance(value, Mapping):
+        return text_of(value)
+    items = ((key, text_of(one)) for key, one in islice(value.items(), 10) if key != _LINE)
+    return " ".join(f"{key[:40]} {text}" for key, text in items)
+
+
 def _claims(result: Mapping[str, Any], number: int, *, several: bool) -> Iterator[Claim]:
     """The figures of one result; of a data set each, if there are several results."""
     dataset, named_split = _dataset(result), split_in(_split_name(result) or "")
@@ -216,7 +224,8 @@ def _claims(result: Mapping[str, Any], number: int, *, several: bool) -> Iterato
         read = metric_entry(entry) if isinstance(entry, Mapping) else None
         if read:
             name, printed = read
-            own = " ".join(filter(None, (name.subject, text_of(entry.get("config"))))) or None
+            more = (name.subject, text_of(entry.get("config")), _arguments(entry.get("args")))
+            own = " ".join(filter(None, more)) or None
             verified = str(entry.get("verified")).lower() == "true"
             yield Claim(
                 name.metric,

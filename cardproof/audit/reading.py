@@ -60,9 +60,6 @@ _OTHER_LOSS = re.compile(
     re.I,
 )
 _MULTI_LABEL = re.compile(r"multi[ _-]?label", re.I)
-_AVERAGED = re.compile(
-    r"\bfolds?\b|cross[ -]validat|\bmean (?:of|over)|averaged? (?:of|over)", re.I
-)
 _TEST = re.compile(r"\btest (?:set|split|data|partition)\b", re.I)
 _BINARY = re.compile(r"\bbinary\b|\bpositive (?:or|and|vs\.?|versus) negative\b", re.I)
 
@@ -103,7 +100,6 @@ def read_card(text: str, problems: tuple[str, ...] = ()) -> CardFacts:
     blocks = [Quote(body[start:end], line_of(start)) for start, end in fences]
     claims = (*metadata_claims, *text_claims(prose, plain, blocks, line_of))
     rows = trainings[0] if trainings else ()
-    quote, count = read_train_rows(prose, line_of)
     return CardFacts(
         generated=bool(_GENERATED.search(text)),
         front_matter=front_matter,
@@ -119,11 +115,9 @@ def read_card(text: str, problems: tuple[str, ...] = ()) -> CardFacts:
         splits=splits,
         mentions_test=bool(_TEST.search(prose)),
         test_rows=read_test_rows(prose, line_of),
-        train_rows=quote,
-        train_row_count=count,
+        train_rows=read_train_rows(prose),
         placeholders=_placeholders(text, line_of),
         multi_label=bool(_MULTI_LABEL.search(text)),
-        averages_runs=bool(_AVERAGED.search(prose)),
         loss_is_plain=not _OTHER_LOSS.search(text),
         problems=(*problems, *_problems(front_matter, figures=bool(claims), table=bool(rows))),
     )

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 
-from cardproof.audit.facts import Hyperparameters, Printed, Quote, TestRows
+from cardproof.audit.facts import Hyperparameters, Printed, TestRows
 from cardproof.audit.numbers import read_number, whole
 
 NUMBER = r"(\d[\d,]{0,14}+(?:\.\d{1,20}+)?+(?:[eE][-+]?\d{1,3})?+)(?![\w%])"
@@ -40,13 +40,18 @@ _COMPILED = {
 _NEEDLES = {"batch": "batch", "devices": "num_devices", "accumulation": "accumulation",
             "total_batch": "total_train", "epochs": "epoch", "max_steps": "_steps",
             "steps": " steps", "seed": "seed"}  # fmt: skip
+# The Trainer's own lines, with nothing but the number: 2*2 is no number, nor are 12 sequences.
+_LINE_END = r"(?=[ \t]*$|\s+[-#•|]{1,6}\s+[A-Za-z])"  # or the next entry, where lines are lost
+_LISTED_EPOCHS = re.compile(rf"\bnum_epochs: ?(\d{{1,4}}(?:\.\d{{1,6}})?){_LINE_END}", re.M)
+_LISTED_BATCH = re.compile(rf"(?<!\w)(?:total_)?train_batch_size: ?\d{{1,9}}{_LINE_END}", re.M)
 NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 _WORDS = {word: float(count) for count, word in enumerate(NUMBERS, 1)}
 
 _ROWS = r"(?:examples?|samples?|reviews?|rows|sentences|texts|instances)\b"
 # Without one of these none of the patterns below fits: looked for first, as that is far quicker.
 _ROWS_NAMED = re.compile(rf"[\dk] (?:[a-z-]{{1,12}} ){{0,2}}{_ROWS}|\btrain[^()\n]{{0,9}} \(", re.I)
-_COUNT = r"(?<![\w.,])(\d[\d,]{0,11}+(?:\.\d{1,3}+)?+k?)"
+# A point is of thousands in some countries, unless a "k" follows.
+_COUNT = r"(?<![\w.,])(\d[\d,]{0,11}+(?:\.\d{1,3}+k|k)?+)"
 _TEST_ROWS = tuple(
     re.compile(pattern, re.I)
     for pattern in (
@@ -94,7 +99,8 @@ def read_hyperparameters(text: str, line_of: Callable[[int], int]) -> Hyperparam
         max_steps=count("max_steps"),
         steps=count("steps"),
         seed=None if (seed := found["seed"]) is None else round(seed),
-        several=lower.count("train_batch_size") - lower.count("total_train_batch_size") > 1,
+        listed_epochs=_only_number(_LISTED_EPOCHS.findall(text)),
+        plain_batches=len(_LISTED_BATCH.findall(text)) == 2 == lower.count("train_batch_size"),
         line=line_of(match.start()) if (match := _COMPILED["batch"][0].search(text)) else 1,
     )
 
@@ -107,6 +113,12 @@ def _first_number(text: str, patterns: tuple[re.Pattern[str], ...]) -> float | N
             printed = None if word in _WORDS else read_number(word)
             return printed.figure.value if printed else _WORDS.get(word)
     return None
+
+
+def _only_number(found: list[str]) -> float | None:
+    """The number that all of some texts are, if there is one."""
+    values = {float(text) for text in found}
+    return values.pop() if len(values) == 1 else None
 
 
 def read_test_rows(text: str, line_of: Callable[[int], int]) -> TestRows | None:
@@ -124,15 +136,10 @@ def read_test_rows(text: str, line_of: Callable[[int], int]) -> TestRows | None:
     return next(iter(found.values())) if len(found) == 1 else None
 
 
-def read_train_rows(
-    text: str, line_of: Callable[[int], int]
-) -> tuple[Quote, Printed] | tuple[None, None]:
-    """The passage that says how many rows it was trained on, and their number."""
-    for match in _matches(text, _TRAIN_ROWS):
-        rows = read_number(match[1])
-        if rows and rows.figure.value >= 1:
-            return Quote(match[0], line_of(match.start())), rows
-    return None, None
+def read_train_rows(text: str) -> Printed | None:
+    """How many rows the card says that it was trained on."""
+    numbers = (read_number(match[1]) for match in _matches(text, _TRAIN_ROWS))
+    return next((rows for rows in numbers if rows and rows.figure.value >= 1), None)
 
 
 def _matches(text: str, patterns: tuple[re.Pattern[str], ...]) -> Iterator[re.Match[str]]:

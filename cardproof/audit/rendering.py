@@ -22,7 +22,7 @@ def verdict(audit: Audit) -> tuple[str, str]:
         return "suspicious", _where(warnings)
     if audit.checked:
         return "no contradiction", "; ".join(audit.checked)
-    return "nothing compared", "no figure could be held against another"
+    return "nothing compared", "the audit found no two figures that it compares"
 
 
 def _where(findings: tuple[Finding, ...]) -> str:
@@ -67,13 +67,12 @@ def as_json(name: str, audit: Audit) -> dict[str, Any]:
 def as_markdown(name: str, audit: Audit) -> str:
     """One card as a Markdown section; what it quotes cannot become markup."""
     rows = [
-        f"| {finding.severity} | {finding.line} | {_escaped(finding.text)} | "
-        f"{_escaped(finding.arithmetic)} |"
+        f"| {finding.severity} | {finding.line} | {_escaped(finding.text)} |"
         for finding in audit.findings
     ]
     word, why = verdict(audit)
     head = [f"## {_escaped(Path(name).stem)}", "", f"**{word.capitalize()}**: {_escaped(why)}.", ""]
-    table = ["| severity | line | finding | from |", "|---|---|---|---|", *rows] if rows else []
+    table = ["| severity | line | finding |", "|---|---|---|", *rows] if rows else []
     return "\n".join([*head, *table]).rstrip() + "\n"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 
 from cardproof.audit.facts import Report, ReportRow
-from cardproof.audit.numbers import read_number, whole
+from cardproof.audit.numbers import read_number
 from cardproof.audit.tables import Table
 from cardproof.audit.vocabulary import average_in, metric_named
 
@@ -15,7 +15,7 @@ _HEADER = re.compile(r"^.{0,80}?precision\s{1,20}recall\s{1,20}f1-?(?:score)?\s{
 _N = r"(\d\.\d{1,10}+|\d{1,3}\.\d{1,10}+ ?%|[01])"
 _ROW = re.compile(
     rf"[ \t>]*(?P<label>\S(?:.{{0,60}}\S)??)[ \t]{{1,40}}{_N}[ \t]{{1,40}}{_N}[ \t]{{1,40}}{_N}"
-    r"[ \t]{1,40}(\d[\d,]{0,11}(?:\.0)?)[ \t]*$"
+    r"[ \t]{1,40}\d[\d,]{0,11}(?:\.0)?[ \t]*$"
 )
 _ACCURACY = re.compile(
     rf"[ \t>]*accuracy[ \t]{{1,80}}{_N}(?:[ \t]{{1,40}}(\d[\d,]{{0,11}}))?[ \t]*$"
@@ -47,18 +47,17 @@ def _text_report(text: str, start: int, line_of: Callable[[int], int]) -> Report
         if total:
             accuracy = read_number(total[1])
         elif row:
-            rows.append(_report_row(row["label"], row.groups()[1:4], row[5], number))
+            rows.append(_report_row(row["label"], row.groups()[1:4], number))
         elif line.strip() and rows:
             break
     return Report(first, tuple(rows), accuracy) if rows else None
 
 
-def _report_row(label: str, cells: Sequence[str], support: str, line: int) -> ReportRow:
+def _report_row(label: str, cells: Sequence[str], line: int) -> ReportRow:
     names = ("precision", "recall", "f1")
     printed = {name: read_number(cell) for name, cell in zip(names, cells, strict=True)}
     scores = {name: one for name, one in printed.items() if one}
-    count = whole(support.removesuffix(".0"))
-    return ReportRow(label, _average_of(label), scores, count, line)
+    return ReportRow(label, _average_of(label), scores, line)
 
 
 def _average_of(label: str) -> str | None:
@@ -76,7 +75,6 @@ def _table_report(table: Table, line: int) -> Report | None:
     named = {metric_named(name): place for place, name in enumerate(table.header) if place}
     places: dict[str, int] = {n: named[n] for n in ("precision", "recall", "f1") if n in named}
     heads = [name.lower().strip() for name in table.header]
-    support = next((i for i, name in enumerate(heads) if name in ("support", "number")), None)
     if len(places) < 3 or len(table.rows) < 2:
         return None
     rows, accuracy = [], None
@@ -84,13 +82,12 @@ def _table_report(table: Table, line: int) -> Report | None:
         label = cells[0] if cells else ""
         values = {name: read_number(cells[i]) for name, i in places.items() if i < len(cells)}
         scores = {name: one for name, one in values.items() if one and one.figure.value <= 1}
-        count = whole(cells[support]) if support is not None and support < len(cells) else None
         if label.lower().strip("* ") == "accuracy":
             accuracy = next((scores[name] for name in ("f1", "precision") if name in scores), None)
         elif len(scores) == 3:
-            rows.append(ReportRow(label, _average_of(label), scores, count, number))
+            rows.append(ReportRow(label, _average_of(label), scores, number))
     averaged = any(row.average for row in rows)
-    counted = support is not None and not _NO_CLASSES.search(heads[0])
+    counted = bool({"support", "number"} & set(heads)) and not _NO_CLASSES.search(heads[0])
     if not (averaged or counted or _CLASSES.search(heads[0])):
         return None
     return Report(line, tuple(rows), accuracy)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 
 from cardproof.audit.facts import TrainingRow
 from cardproof.audit.numbers import read_number
@@ -138,8 +138,17 @@ def _is_value(cell: str) -> bool:
 
 def is_training(table: Table) -> bool:
     """Whether the rows of the table are points of a training run."""
-    names = {_column(name) for name in table.header}
-    return bool(names & {"epoch", "step"}) and bool(names & {"train loss", "loss"})
+    names = [_column(name) for name in table.header]
+    places = [place for place, name in enumerate(names) if name in ("epoch", "step")]
+    columns = [[row[place] for row in table.rows if place < len(row)] for place in places]
+    logged = {"train loss", "loss"} & set(names) and any(_is_value(row[0]) for row in table.rows)
+    return bool(logged) and any(map(_increases, columns))
+
+
+def _increases(column: Sequence[str]) -> bool:
+    """Whether the numbers of a column grow from row to row, as those of a run do."""
+    values = [one.figure.value for one in map(read_number, column) if one]
+    return bool(values) and all(before < after for before, after in pairwise(values))
 
 
 def _column(name: str) -> str:

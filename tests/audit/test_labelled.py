@@ -17,8 +17,7 @@ def test_precision_of_the_judged_findings() -> None:
     right, judged = precision(LABELS, "after", "error")
     assert right >= 0.95 * judged > 0
     right, judged = precision(LABELS, "after", "warning")
-    assert right >= 0.8 * judged
-    assert judged >= 150
+    assert right >= 0.9 * judged > 0
     assert {one.judgement for one in LABELS} == {"right", "wrong"}
     assert sum(count for _, count in by_kind(LABELS, "before").values()) == 231
 
@@ -39,12 +38,13 @@ def test_the_judged_cards_have_the_judged_findings() -> None:
 
 def test_the_page_has_counts_and_no_names() -> None:
     texts = {
-        "a_card": b"- Macro precision: 0.70\n- Macro recall: 0.60\n- Macro F1: 0.80\n",
+        "a_card": b"- generated_from_trainer\n- train_batch_size: 12\n"
+        b"- total_train_batch_size: 64\n",
         "another": b"A model.",
     }
     counted = survey((name, audit_bytes(data), 0.001) for name, data in texts.items())
     assert counted["verdicts"] == {"contradicts itself": 1, "nothing compared": 1}
-    assert counted["kinds"] == {"error f1-out-of-bounds": 1}
+    assert counted["kinds"] == {"error total-batch": 1}
     page = render_page(counted, {}, LABELS)
     assert "| contradicts itself | 1 | 50.0% |" in page
     assert "a_card" not in page

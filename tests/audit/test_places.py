@@ -13,6 +13,10 @@ def codes(text: str) -> dict[str, Finding]:
     return {one.code: one for one in audit_text(text).findings if one.severity != "note"}
 
 
+def notes(text: str) -> str:
+    return " ".join(one.text for one in audit_text(text).findings if one.severity == "note")
+
+
 def trainers(
     metadata: str = "", listed: str = "", table: str = "", recipe: str = "", text: str = ""
 ) -> str:
@@ -49,33 +53,38 @@ TABLE = """\
 @pytest.mark.parametrize("metric", ["wer", "rouge1", "bleu", "exact_match", "accuracy", "sari"])
 def test_metadata_against_the_list_for_any_metric(metric: str) -> None:
     name = metric.replace("_", " ").capitalize()
-    found = codes(trainers(f"{metric} 0.3127", f"Loss 0.5377\n{name} 0.3271"))
-    assert found["figures-differ"].severity == "warning"
-    assert "two evaluations" in found["figures-differ"].text
-    assert not codes(trainers(f"{metric} 0.31268", f"Loss 0.5377\n{name} 0.3127"))
-
-
-def test_two_places_that_agree_otherwise_are_only_suspicious() -> None:
-    text = trainers("accuracy 0.8371\nf1 0.8212", "Accuracy 0.8371\nF1 0.8122")
+    one, other = f"{metric} 0.3127\nloss 0.5377", f"Loss 0.5377\n{name} 0.3271"
+    text = trainers(one, other)
     found = codes(text)["figures-differ"]
-    assert (found.severity, found.line) == ("warning", text[: text.index("- F1")].count("\n") + 1)
-    assert "though other figures of the two places agree" in found.text
+    assert (found.severity, found.line) == ("warning", text[: text.index("0.3271")].count("\n") + 1)
+    assert "though both places have loss 0.5377" in found.text
+    assert "two evaluations" in found.text
     assert verdict(audit_text(text))[0] == "suspicious"
+    assert not codes(trainers(one.replace("0.3127", "0.31268"), other.replace("0.3271", "0.3127")))
+
+
+def test_two_places_none_of_whose_figures_agree_are_of_two_evaluations() -> None:
+    text = trainers("accuracy 0.8371\nf1 0.8212", "Accuracy 0.8561\nF1 0.8122")
+    (note,) = audit_text(text).findings
+    assert (note.code, note.severity) == ("not-compared", "note")
+    assert "accuracy 0.8371 (metadata, line 10) and 0.8561 (results list, line 21)" in note.text
+    assert verdict(audit_text(text))[0] == "nothing compared"
+
+
+def test_two_digits_agree_by_chance() -> None:
+    assert codes(trainers("accuracy 0.911\nf1 0.90", "Accuracy 0.911\nF1 0.85"))["figures-differ"]
+    assert not codes(trainers("accuracy 0.91\nf1 0.90", "Accuracy 0.91\nF1 0.85"))
 
 
 def test_roundings_that_only_touch_are_not_one_number() -> None:
     assert not agree(PrintedFigure(0.9254, 5e-5), PrintedFigure(0.9255, 5e-5))
     assert nearly_agree(PrintedFigure(0.9254, 5e-5), PrintedFigure(0.9255, 5e-5))
     assert agree(PrintedFigure(0.92545, 0), PrintedFigure(0.9255, 5e-5))
-    found = codes(trainers("accuracy 0.9254", "Accuracy 0.9255"))["figures-differ"]
-    assert found.severity == "warning"
-    assert "cut off" in found.text
-    assert codes(trainers("accuracy 0.93", "Accuracy 0.94"))["figures-differ"]
 
 
 def test_a_percentage_is_its_share() -> None:
-    assert not codes(trainers("wer 34.21", "Wer 0.3421"))
-    assert codes(trainers("wer 34.21", "Wer 0.3124"))["figures-differ"]
+    assert not codes(trainers("wer 34.21\nloss 0.5123", "Wer 0.3421\nLoss 0.5123"))
+    assert codes(trainers("wer 34.21\nloss 0.5123", "Wer 0.3124\nLoss 0.5123"))["figures-differ"]
 
 
 def test_other_places_are_not_compared() -> None:
@@ -91,27 +100,10 @@ def test_other_places_are_not_compared() -> None:
     assert "metric-twice" in codes(twice.replace("LOC", "PER"))
 
 
-def test_test_rows_are_not_compared_with_the_evaluation_set() -> None:
-    text = trainers("wer 29.091166", "Wer 29.1407")
-    found = codes(text)["figures-differ"]
-    assert found.arithmetic == "29.0912 is not 29.1407"
-    of_test = text.replace("type: made-up}", "type: made-up, split: test}")
-    assert not codes(of_test)
-    (note,) = audit_text(of_test).findings
-    assert (note.code, note.line) == ("not-compared", 19)
-    assert verdict(audit_text(of_test))[0] == "nothing compared"
-    agrees = audit_text(of_test.replace("29.1407", "29.0912"))
-    assert agrees.checked == ("metadata against the list of results",)
-    both = of_test.replace("value: 29", "value: 0.7241\n    - type: wer\n      value: 29", 1)
-    both = both.replace("type: wer", "type: accuracy", 1)
-    one_evaluation = both.replace("- Wer", "- Accuracy: 0.7241\n- Wer")
-    assert "other figures of the two places agree" in codes(one_evaluation)["figures-differ"].text
-
-
 def test_what_repeats_the_metadata_is_not_compared_with_the_list() -> None:
     text = trainers("wer 8.00", "Wer 8.7457").replace("made-up}", "made-up, split: test}")
     assert not codes(text + "\n**Results**\n\n- Common Voice: 8.00 wer\n")
-    assert codes(text + "\n**Results**\n\n- Common Voice: 8.50 wer\n")["figures-differ"]
+    assert "8.50 (prose, line 28)" in notes(text + "\n**Results**\n\n- Common Voice: 8.50 wer\n")
     assert not codes(trainers("wer 31.2") + "\nWithout LM:\n\n- WER: 0.4215\n")
 
 
@@ -122,50 +114,69 @@ def test_several_results_are_of_several_data_sets() -> None:
         "\n---\n# ", f"{other}    metrics: [{{type: accuracy, value: 0.71}}]\n---\n# "
     )
     assert "figures-differ" not in codes(two)
-    assert "several results" in audit_text(two).findings[0].text
+    assert "accuracy 0.81 (metadata, line 10) and 0.91" in notes(two)
     assert not audit_text(two).checked
 
 
 def test_a_sentence_and_a_table_against_the_metadata() -> None:
     text = trainers("wer 0.2130")
-    assert codes(text + "\nIt has a WER of 0.2310.\n")["figures-differ"]
-    assert codes(text + "\n| Metric | Value |\n|---|---|\n| WER | 0.2310 |\n")["figures-differ"]
-    assert not codes(text + "\nThe baseline has a WER of 0.2310.\n")
-    assert not codes(text + "\nIts precision\n0.2310 is said on the next line.\n")
+    assert "0.2310 (prose" in notes(text + "\nIt has a WER of 0.2310.\n")
+    assert "0.2310 (table" in notes(text + "\n| Metric | Value |\n|---|---|\n| WER | 0.2310 |\n")
+    assert not notes(text + "\nThe baseline has a WER of 0.2310.\n")
+    assert not notes(text + "\nIts precision\n0.2310 is said on the next line.\n")
 
 
 # ------------------------------------------------------------------ headline and training table
 
 
-def test_a_headline_that_is_in_no_row() -> None:
+def test_a_headline_whose_loss_is_that_of_a_row() -> None:
     table, recipe = TABLE.format("Wer", 0.3301, 0.3127), "- num_epochs: 2\n"
     assert not codes(trainers(listed="Loss 0.5377\nWer 0.3127", table=table, recipe=recipe))
-    found = codes(trainers(listed="Loss 0.4301\nWer 0.2981", table=table, recipe=recipe))
-    assert "wer 0.2981 is in no row" in found["headline-not-in-table"].text
+    found = codes(trainers(listed="Loss 0.5377\nWer 0.2981", table=table, recipe=recipe))
+    assert set(found) == {"headline-differs-from-row"}
+    assert (
+        "wer 0.2981 is not that of the row of its table with loss 0.5377"
+        in found["headline-differs-from-row"].text
+    )
+    assert found["headline-differs-from-row"].arithmetic.startswith("epoch 2 ")
     longer = recipe.replace("2", "3")
-    gave_up = audit_text(trainers(listed="Loss 0.4301\nWer 0.2981", table=table, recipe=longer))
+    gave_up = audit_text(trainers(listed="Loss 0.5377\nWer 0.2981", table=table, recipe=longer))
     assert gave_up.checked == ("steps against epochs",)
     assert gave_up.findings[0].text == (
-        "Not compared: its headline (loss 0.4301, wer 0.2981) is in no row of its table; the table "
+        "Not compared: its headline (loss 0.5377, wer 0.2981) is in no row of its table; the table "
         "ends at epoch 2 of 3, so a later row may be missing."
     )
-    mixed = trainers(listed="Loss 0.5377\nWer 0.3301", table=table, recipe=longer)
-    assert "in no row of its table with" in codes(mixed)["headline-not-in-table"].text
 
 
-def test_the_nearest_row_is_not_the_first() -> None:
-    table = TABLE.format("Wer", 0.9301, 0.3127)
-    found = codes(trainers(listed="Loss 0.5402\nWer 0.2981", table=table, recipe="num_epochs: 2"))
-    assert found["headline-not-in-table"].arithmetic.startswith("nearest, epoch 2 ")
+def test_the_figure_that_is_named_is_one_that_differs() -> None:
+    table = TABLE.format("Rouge1_recall | Wer", "30.2 | 0.33", "31.4476 | 0.3127").replace("_", " ")
+    table = table.replace(":-:|\n", ":-:|:-:|\n", 1)
+    listed = "Loss 0.5377\nRouge1 recall 31.2476\nWer 0.2981"
+    found = codes(trainers(listed=listed, table=table, recipe="num_epochs: 2\n"))
+    assert "Its headline wer 0.2981" in found["headline-differs-from-row"].text
 
 
 def test_loss_and_accuracy_in_the_column_of_each_other() -> None:
-    table = TABLE.format("Accuracy", 0.8012, 0.5377).replace("| 0.5377 | 0.5377", "| 0.9450 | 0.3")
-    text = trainers(listed="Loss 0.3000\nAccuracy 0.9450", table=table, recipe="num_epochs: 2")
+    table = TABLE.format("Accuracy", 0.8012, 0.5377).replace(
+        "| 0.5377 | 0.5377", "| 0.9450 | 0.3001"
+    )
+    text = trainers(listed="Loss 0.3001\nAccuracy 0.9450", table=table, recipe="num_epochs: 2")
     found = codes(text)
     assert set(found) == {"columns-swapped"}
+    assert "accuracy and loss are swapped at epoch 2" in found["columns-swapped"].text
     assert "loss-rises" not in {one.code for one in audit_text(text).findings}
-    assert text.splitlines()[found["columns-swapped"].line - 1].endswith("| 0.9450 | 0.3 |")
+    assert text.splitlines()[found["columns-swapped"].line - 1].endswith("| 0.9450 | 0.3001 |")
+
+
+def test_columns_swapped_in_the_middle_of_a_table() -> None:
+    table = TABLE.format("Accuracy", 0.7312, 2.2604).replace("0.5512", "2.1081")
+    found = codes(trainers(table=table.replace("0.5377", "0.7325")))
+    assert set(found) == {"columns-swapped"}
+    assert (
+        "accuracy 2.2604, loss 0.7325, against accuracy 0.7312, loss 2.1081 at epoch 1"
+        in found["columns-swapped"].text
+    )
+    assert not codes(trainers(table=table)), "a loss that is far from the accuracy before"
 
 
 def test_one_row_of_a_table_cannot_contradict_itself() -> None:
@@ -192,16 +203,10 @@ def test_an_empty_first_cell_keeps_its_column() -> None:
 # ------------------------------------------------------------------ scores against one another
 
 
-def test_a_share_above_one() -> None:
-    found = codes(trainers(listed="Accuracy 1.27\nF1 0.83"))["out-of-range"]
-    assert found.severity == "error"
-    alone = codes(trainers(listed="Accuracy 1.27"))["out-of-range"]
-    assert (alone.severity, "only as a percentage" in alone.text) == ("warning", True)
+def test_a_share_above_a_hundred_percent() -> None:
+    assert codes(trainers(metadata="accuracy 127.0"))["out-of-range"].severity == "warning"
     assert not codes(trainers(listed="Accuracy 91.27\nF1 0.83"))
-    assert codes(trainers(metadata="accuracy 127.0"))["out-of-range"].severity == "error"
     assert not codes(trainers(metadata="accuracy 0,912"))
-    swapped = trainers(table=TABLE.format("Accuracy", 0.7312, 2.2604), listed="Loss 0.5512")
-    assert codes(swapped)["out-of-range"].severity == "error"
 
 
 @pytest.mark.parametrize(
@@ -222,7 +227,7 @@ def test_f1_between_the_bounds_of_any_average(
     # Macro precision and recall beside a weighted F1 are often printed without their averages.
     assert possible or found["f1-out-of-bounds"].severity == "warning"
     of_one = trainers(listed=f"Macro precision {precision}\nMacro recall {recall}\nMacro F1 {f1}")
-    assert possible or codes(of_one)["f1-out-of-bounds"].severity == "error"
+    assert possible or codes(of_one)["f1-out-of-bounds"].severity == "warning"
     mixed = trainers(listed=f"Macro precision {precision}\nMacro recall {recall}\nF1 {f1}")
     assert "f1-out-of-bounds" not in codes(mixed)
 
@@ -231,7 +236,7 @@ def test_f1_of_one_class_is_the_harmonic_mean() -> None:
     table = "\n| {} | precision | recall | f1-score |\n|-|-|-|-|\n| a | 0.9253 | 0.9264 | {} |\n"
     table += "| b | 0.8 | 0.8 | 0.8 |\n"
     assert set(codes(table.format("class", "0.9117"))) == {"report-row"}
-    assert codes(table.format("class", "0.9117"))["report-row"].severity == "error"
+    assert codes(table.format("class", "0.9117"))["report-row"].severity == "warning"
     assert not codes(table.format("class", "0.9260")), "of precision and recall rounded before"
     assert codes(table.format("model", "0.9317"))["f1-out-of-bounds"].severity == "warning"
 
@@ -244,17 +249,6 @@ def test_averages_that_are_accuracy_by_definition() -> None:
 
 
 # ------------------------------------------------------------------ rows
-
-
-def test_an_accuracy_on_rows_that_the_card_states() -> None:
-    """Only suspicious: a card may speak of other rows, however near, and of means."""
-    found = codes("Evaluated on 150 examples.\n\n- Accuracy: 0.9137\n")["no-whole-count"]
-    assert found.severity == "warning"
-    assert "137 rows are 0.913333" in found.arithmetic
-    assert not codes("Evaluated on 150 examples.\n\n- Accuracy: 0.9133\n")
-    assert "or if it is a mean of several scores" in found.text
-    always = audit_text("Evaluated on 25,000 examples.\n\n- Accuracy: 0.9137\n")
-    assert not always.checked, "four decimals are a whole count of so many rows, whatever they are"
 
 
 def test_a_streamed_data_set_has_no_steps_per_epoch() -> None:
@@ -284,9 +278,7 @@ weighted avg       0.86      0.86      0.86       200
 def test_a_report_in_itself() -> None:
     assert not codes(REPORT.format(f1=0.86, accuracy=0.86, macro=0.86))
     row = codes(REPORT.format(f1=0.89, accuracy=0.86, macro=0.86))["report-row"]
-    assert (row.severity, row.line) == ("error", 6)
-    assert codes(REPORT.format(f1=0.86, accuracy=0.86, macro=0.89))["report-average"]
-    assert codes(REPORT.format(f1=0.86, accuracy=0.91, macro=0.86))["report-average"]
+    assert (row.severity, row.line) == ("warning", 6)
 
 
 def test_a_report_as_a_table_and_against_the_headline() -> None:
@@ -297,9 +289,10 @@ def test_a_report_as_a_table_and_against_the_headline() -> None:
     assert codes(table.format("0.80"))["report-row"].line == 5
     assert not codes(table.format("0.86"))
     report = REPORT.format(f1=0.86, accuracy=0.86, macro=0.86)
-    found = codes(trainers("accuracy 0.9312", "Accuracy 0.9312") + report)
-    assert found["report-against-headline"].severity == "warning"
-    assert not codes(trainers("accuracy 0.8551", "Accuracy 0.8551") + report)
+    of_other_rows = trainers("accuracy 0.9312", "Accuracy 0.9312") + report
+    assert "accuracy 0.9312 (metadata, line 10) is not that of its" in notes(of_other_rows)
+    agrees = trainers("accuracy 0.8551", "Accuracy 0.8551") + report
+    assert "the headline against its classification report" in audit_text(agrees).checked
 
 
 def test_numbers_with_a_decimal_comma() -> None:
@@ -312,11 +305,7 @@ def test_numbers_with_a_decimal_comma() -> None:
 # ------------------------------------------------------------------ what is no proof
 
 
-def test_what_may_be_of_several_things_is_no_proof() -> None:
-    sentence = "It has macro precision of 0.70, macro recall of 0.60 and macro F1 of 0.80.\n"
-    assert codes(sentence)["f1-out-of-bounds"].severity == "warning"
-    mean = REPORT.format(f1=0.89, accuracy=0.86, macro=0.86) + "\nEach is the mean over 5 folds.\n"
-    assert codes(mean)["report-row"].severity == "warning"
+def test_what_may_be_of_several_things_is_not_called_in_doubt() -> None:
     total = REPORT.format(f1=0.86, accuracy=0.86, macro=0.86).replace("macro avg ", "avg / total")
     assert not codes(
         total.replace(
@@ -324,8 +313,6 @@ def test_what_may_be_of_several_things_is_no_proof() -> None:
             "0.80      0.80      0.86       200\nweighted",
         )
     )
-    low = trainers(table=TABLE.format("Accuracy", 0.98, 5.2) + "| 0.4 | 3.0 | 300 | 0.5 | 41.3 |\n")
-    assert "out-of-range" not in codes(low), "percentages that begin low"
     column = "| x | F |\n|-|-|\n| a | 212.5 |\n| b | 100.5 |\n"
     assert not codes(column)
 
