@@ -22,9 +22,9 @@ examples:
   curl -L URL | cardproof audit -       read a card from standard input
   cardproof audit README.md --strict    fail if the card contradicts itself
 
-The first line is the bottom line. An error: a figure that cannot be, or figures of one row,
-table or list that cannot all hold. A warning is suspicious, and says under which reading the card
-holds. A note follows from the figures.
+The first line is the bottom line. An error: figures of one list that cannot all hold, whatever is
+meant by them. A warning is suspicious, and says under which reading the card holds. A note follows
+from the figures and accuses nobody.
 exit codes: 0 read; 1 with --strict, a card contradicts itself; 2 a card could not be read.
 """
 

@@ -8,7 +8,7 @@ from cardproof.evaluation.statistics import wilson_interval
 from dev.audit.labelled import Label, by_kind, precision
 
 _FIRST_RIGHT = 161  # findings of commit 580fbf5 that the first reading called right
-_FIRST_WRONG = 129  # of these, those that the second called unfair
+_FIRST_WRONG = 129  # of these, those that went with rules that accuse unfairly
 _HEAD = """\
 # What the audit finds on real model cards
 
@@ -31,16 +31,17 @@ On {checkable:,} cards something was found or compared with a result:
 ## What was found, and what of it was read
 
 An error is proven: figures of one list that cannot all hold, whatever is meant by them. A warning
-names the reading under which the card holds. Every error and every warning was read in its card.
-The judgements are [tests/audit/labelled.csv](../../tests/audit/labelled.csv). Right means that what
-the finding says of the card is so, that the card itself does not explain it, and that its author
-could be expected to call it fair. There was one judge, and some authors have many cards alike:
+names the reading under which the card holds. Every error and every warning was held against the
+figures of its card. The judgements are [tests/audit/labelled.csv](../../tests/audit/labelled.csv).
+Right means that what the finding says of the card is so, that the card itself does not explain it,
+and that its author could be expected to call it fair. There was one judge, and some authors have many cards alike:
 {most_alike} of the {of_rows} headlines that differ from their row are one author's.
 
 This is a second reading, stricter than the first. Of {first_right} findings that the first had
-called right it found {first_wrong} unfair: mostly headlines that share no figure with any row of
-the training table, and so are of another evaluation, or of a row after the end of the table. The
-rules that gave them were removed or give notes now.
+called right {first_wrong} are gone, with rules that accuse unfairly: mostly headlines that share no
+figure with any row of the training table, which may be of another evaluation, or of a row after the
+end of the table. They were sorted by rule, not read again one by one. These rules were removed or
+give notes now.
 
 | finding | cards | read | right |
 |---|---|---|---|
