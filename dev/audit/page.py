@@ -35,7 +35,8 @@ names the reading under which the card holds. Every error and every warning was 
 figures of its card. The judgements are [tests/audit/labelled.csv](../../tests/audit/labelled.csv).
 Right means that what the finding says of the card is so, that the card itself does not explain it,
 and that its author could be expected to call it fair. There was one judge, and some authors have
-many cards alike: {most_alike} of the {of_rows} headlines that differ from their row are one author's.
+many cards alike: {most_alike} of the {of_rows} headlines that differ from their row are one
+author's.
 
 This is a second reading, stricter than the first. Of {first_right} findings that the first had
 called right {first_wrong} are gone, with rules that accuse unfairly: mostly headlines that share no
