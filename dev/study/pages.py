@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from cardproof.claims.published import IMDB_SPLIT, published_runs
 from cardproof.evaluation.intervals import score_intervals
 from cardproof.evaluation.metrics import right_rows, row_losses
-from cardproof.evaluation.statistics import Interval, design_effect, summarise
+from cardproof.evaluation.statistics import BLOCK, Interval, design_effect, summarise
 from cardproof.pages.comparison_figure import draw
 from cardproof.pages.comparison_tables import mean_and_sd
 from cardproof.pages.drawing import svg_file
@@ -60,18 +60,22 @@ FULL_SIZE = {  # on all rows
 
 Records = Mapping[str, Record]
 Section = dict[str, Any]  # what the templates print, and its figure
+Component = tuple[str, str, float, float]  # source, where it is seen, sd of accuracy and of loss
 
 
 def render_results(results: Path) -> tuple[dict[str, str], str]:
     """The page with its figures (SVG), by name below `results`, and its summary in Markdown."""
     records = read_records(results)
-    sections = {
-        "recipes": _recipes(records),
+    recipes, probes = _recipes(records), _probes(results)
+    sections: dict[str, Section | None] = {
+        "recipes": recipes,
         "leak": _leak(records),
         "unspecified": _drawn_anew("unspecified", CHOICES, COMPARED_CHOICES, records),
         "better": _changes("better", VARIANTS, records),
         "truncation": _drawn_anew("truncation", TRUNCATIONS, COMPARED_TRUNCATIONS, records),
         "small_test_sets": _small_test_sets(records[DRAWN_FROM]),
+        "probes": probes,
+        "published": _published_rates(),
     }
     environment = make_environment(TEMPLATES)
     environment.filters |= {"interval": points, "mean_and_sd": mean_and_sd}
@@ -82,12 +86,12 @@ def render_results(results: Path) -> tuple[dict[str, str], str]:
         for name, r in records.items()
         if "/" not in name or name.startswith(("recipes/", "repeats/", "leak-full/"))
     ]
-    sections |= {"probes": _probes(results), "published": _published_rates()}
     summary = _wrapped(environment.get_template("summary.md.j2").render(**sections))
     page = environment.get_template("results.md.j2").render(
         **sections,
         summary=summary,
         records=whole,
+        components=_components(records[DRAWN_FROM].scored, recipes["several"], probes),
         bases=sorted({r.run.recipe.base.repository for r in whole if "leak" not in r.run.name}),
         intervals={r.run.name: _intervals(r.scored) for r in whole},
         alike=_design_effects([r.scored for r in whole]),
@@ -144,7 +148,7 @@ def _where(records: Sequence[Record]) -> str:
     return f"{' to '.join(sorted({min(days), max(days)}))}; {' and '.join(machines)}; {versions}"
 
 
-def _recipes(records: Records) -> Section | None:
+def _recipes(records: Records) -> Section:
     """The five cards' recipes: the one that was run several times, and each other beside it."""
     several = [records[DRAWN_FROM], *_done("repeats", records)]
     others = [record for record in _done("recipes", records) if record.run.name != DRAWN_FROM]
@@ -312,6 +316,30 @@ def _published_rates() -> Section:
         "cards": Counter(run["learning_rate"] for run in published_runs()).most_common(),
         "accuracies": {key: sorted(found) for key, found in sorted(accuracies.items())},
     }
+
+
+def _components(scored: Predictions, several: Section, probes: Section | None) -> list[Component]:
+    """What moves accuracy and loss from run to run, and from test rows to others."""
+    found: list[Component] = []
+    accuracy, loss = several["accuracy"], several["loss"]
+    if accuracy.sd is not None:
+        of = f"{accuracy.n} fine-tuned runs at full size"
+        found.append(("seed and split, drawn anew together", of, accuracy.sd, loss.sd))
+    for size, of_size in (probes["sizes"] if probes else {}).items():
+        source = f"which {int(size):,} of {IMDB_SPLIT:,} reviews are trained on"
+        splits = (of_size[name]["split"] for name in ("accuracy", "loss"))
+        found.append((source, "linear probes", *splits))
+    figures = (
+        right_rows(scored.labels, scored.logits).astype(float),
+        row_losses(scored.labels, scored.logits),
+    )
+    alone = [of.std(ddof=1) / len(of) ** 0.5 for of in figures]
+    effects = [design_effect(of, scored.rows, scored.labels) ** 0.5 for of in figures]
+    together = [one * effect for one, effect in zip(alone, effects, strict=True)]
+    rows = f"other {len(scored.rows):,} test rows"
+    found.append((f"{rows}, drawn one by one", DRAWN_FROM, *alone))
+    found.append((f"{rows}, {BLOCK} neighbours at once", DRAWN_FROM, *together))
+    return found
 
 
 def _probes(results: Path) -> Section | None:

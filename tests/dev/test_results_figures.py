@@ -125,7 +125,16 @@ def test_changes_by_draws(page: str, question: str, compared: list[tuple[str, st
         assert f"| {differences.mean():+.2f} | {low:+.2f} to {high:+.2f} |" in page
 
 
-def test_which_rows_are_trained_on(page: str) -> None:
+def test_what_moves_a_figure(page: str) -> None:
     sizes = json.loads((RESULTS / "probes.json").read_text())["sizes"]
     for size, found in sizes.items():
-        assert f"{100 * found['accuracy']['split']:.2f} points on {int(size):,} rows" in page
+        splits = f"{100 * found['accuracy']['split']:.2f} | {1000 * found['loss']['split']:.2f}"
+        assert (
+            f"which {int(size):,} of 25,000 reviews are trained on | linear probes | {splits}"
+            in page
+        )
+    p = accuracy("recipes/grojeda")
+    labels, positive = probabilities("recipes/grojeda")
+    losses = -np.log(np.where(labels == 1, positive, 1 - positive))
+    binomial, of_loss = 100 * (p * (1 - p) / 25_000) ** 0.5, 1000 * losses.std() / 25_000**0.5
+    assert f"drawn one by one | recipes/grojeda | {binomial:.2f} | {of_loss:.2f} |" in page
