@@ -502,7 +502,7 @@ NASTY = {
 def test_a_hostile_megabyte_is_read_in_time(name: str) -> None:
     start = time.process_time()
     assert isinstance(audit_text(NASTY[name]), Audit)
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 10  # against what grows with the square of its length
 
 
 def test_alias_bomb_in_names() -> None:
