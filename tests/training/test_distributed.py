@@ -137,7 +137,7 @@ def test_two_processes_give_the_curve_of_one(alone: Path, calm_base: Path, tmp_p
     # The last batch has one row: one of the processes has none, and still takes part.
     two = workplace(tmp_path / "two", calm_base, processes=2)
     assert train_warm(two, two) == [0, 0], (two / "log").read_text()
-    assert (two / "log").read_text().count("without padding") == 1  # only rank 0 prints
+    assert (two / "log").read_text().count("padding-free") == 1  # only rank 0 prints
     check_same_curve(alone, two)
     reason = json.loads((two / "model/training.json").read_text())["reason"]
     assert reason.endswith("2 processes shared each batch")
