@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 EXIT_UNKNOWN = 1
 FIRST_SEEDS = 3  # to run where the spread over seeds is not known
 SOME_SEEDS = 5  # for example, where no number of them has the power
-SHOWN = (1, 2, 3, 5, 10, 20, 30)
+SHOWN = (1, 2, 3, 5, 10, 20, 30)  # of the numbers of seeds that are simulated
 FEW = 3  # degrees of freedom: a spread by no more of them may be off by 4 times (95 %)
 
 _EPILOG = """\
@@ -91,20 +91,19 @@ def _table(planned: Sequence["PlannedClaim"], seconds: float | None) -> list[str
     simulated = [claim for claim in planned if claim.if_true and not claim.too_coarse]
     if not simulated:
         return []
-    numbers = [n for n in SHOWN if n in simulated[0].if_true]
     names = [f"  {claim.name} {claim.printed}" for claim in simulated]
-    true = [[c.if_true[n].words["reproduced"] for n in numbers] for c in simulated]
-    wrong = [[c.if_wrong[n].words for n in numbers] for c in simulated]
+    true = [[c.if_true[n].words["reproduced"] for n in SHOWN] for c in simulated]
+    wrong = [[c.if_wrong[n].words for n in SHOWN] for c in simulated]
     off = [[words["higher"] + words["lower"] for words in of_one] for of_one in wrong]
     rows = [
-        ("seeds", [str(n) for n in numbers]),
+        ("seeds", [str(n) for n in SHOWN]),
         ('chance of "reproduced" if the claim is true', []),
         *zip(names, ([f"{share:.0%}" for share in of_one] for of_one in true), strict=True),
         ('chance of "higher" or "lower" if our mean is two margins off', []),
         *zip(names, ([f"{share:.0%}" for share in of_one] for of_one in off), strict=True),
     ]
     if seconds:
-        rows.append(("training, by the last run", [_duration(n * seconds) for n in numbers]))
+        rows.append(("training, by the last run", [_duration(n * seconds) for n in SHOWN]))
     width = max(len(name) for name, cells in rows if cells)
     return [
         f"{name:{width}}{''.join(f'{cell:>8}' for cell in cells)}" if cells else name
@@ -134,10 +133,13 @@ def _line(claim: "PlannedClaim") -> str:
         return f"{printed} {claim.margin:g}: no number of seeds shows it reproduced"
     if claim.scenario is None:
         return f"sd between runs unknown: run {FIRST_SEEDS} seeds and plan again, or give --sd"
+    from cardproof.claims.planning import POWER
+
     if claim.enough:
-        many = f"80 % with {claim.enough} seed{'s' if claim.enough > 1 else ''}"
+        seeds = f"{claim.enough} seed{'s' if claim.enough > 1 else ''}"
     else:
-        many = f"80 % with {'no number of seeds' if claim.never else f'more than {max(SHOWN)}'}"
+        seeds = "no number of seeds" if claim.never else f"more than {max(claim.if_true)}"
+    many = f"{100 * POWER:g} % with {seeds}"
     also = ", other test rows" if claim.scenario.row_variance else ""
     most = max((float(of.sd) for of in claim.scenario.earlier), default=0.0)
     also += f", earlier runs {most:.2g}" if most > claim.scenario.sd else ""
