@@ -338,7 +338,7 @@ def _components(scored: Predictions, several: Section, probes: Section | None) -
     together = [one * effect for one, effect in zip(alone, effects, strict=True)]
     rows = f"other {len(scored.rows):,} test rows"
     found.append((f"{rows}, drawn one by one", DRAWN_FROM, *alone))
-    found.append((f"{rows}, {BLOCK} neighbours at once", DRAWN_FROM, *together))
+    found.append((f"{rows}, in blocks of {BLOCK} neighbouring rows", DRAWN_FROM, *together))
     return found
 
 
